@@ -1,0 +1,1 @@
+"""gpudock: the control plane of a GPU server."""

@@ -1,0 +1,1 @@
+"""The outside world: sole importers of docker, the etcd client and pynvml."""

@@ -1,0 +1,119 @@
+"""Settings, read from GPUDOCK_* variables once at start and validated there."""
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from environs import Env, EnvError, ValidationError
+
+
+class ConfigError(Exception):
+    """A variable has a value that gpudock cannot work with; the message names the variable."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked."""
+
+    etcd: tuple[tuple[str, int], ...]
+    prefix: str
+    node: str
+    docker_host: str
+    simulated_gpus: int | None
+    gpu_request: str
+    bind_roots: tuple[str, ...]
+    port_range: tuple[int, int]
+    token: str | None
+    auth: bool
+    stop_timeout: float
+    exec_timeout: float
+    foreign_memory: int
+
+
+def load() -> Config:
+    """The settings from the process's environment; ConfigError names the variable that cannot be used."""
+    try:
+        return _read(Env(prefix="GPUDOCK_"))
+    except EnvError as exc:
+        raise ConfigError(str(exc)) from exc
+
+
+def _read(env: Env) -> Config:
+    simulated = env.str("GPUS", "nvml", validate=_gpus)
+    count = None if simulated == "nvml" else int(simulated.removeprefix("simulated:"))
+    request = env.str("GPU_REQUEST", "nvidia" if count is None else "none", validate=_one_of("nvidia", "cdi", "none"))
+    return Config(
+        etcd=tuple(_endpoint(e) for e in env.str("ETCD", "127.0.0.1:2379", validate=_endpoints).split(",")),
+        prefix=env.str("PREFIX", "/gpudock", validate=_prefix).rstrip("/"),
+        node=env.str("NODE", socket.gethostname(), validate=_node),
+        docker_host=Env().str("DOCKER_HOST", "unix:///var/run/docker.sock"),
+        simulated_gpus=count,
+        gpu_request=request,
+        bind_roots=tuple(env.str("BIND_ROOTS", "/mnt:/data:/srv:/mynfs", validate=_roots).split(":")),
+        port_range=_range(env.str("PORT_RANGE", "40000-65535", validate=_port_range)),
+        token=env.str("TOKEN", None, validate=_token),
+        auth=env.str("AUTH", "on", validate=_one_of("on", "off")) == "on",
+        stop_timeout=env.float("STOP_TIMEOUT", 10.0, validate=_between(0, 600)),
+        exec_timeout=env.float("EXEC_TIMEOUT", 60.0, validate=_between(0.1, 900)),
+        foreign_memory=env.int("FOREIGN_MEMORY_MB", 64, validate=_between(0, 1_000_000)) << 20,
+    )
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    host, _, port = text.strip().removeprefix("http://").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high)
+
+
+def _endpoints(text: str) -> None:
+    _require(
+        all(re.fullmatch(r"(http://)?(\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}", e.strip()) for e in text.split(",")),
+        "must be comma-separated host:port pairs, like 10.0.0.1:2379,10.0.0.2:2379",
+    )
+
+
+def _prefix(text: str) -> None:
+    _require(re.fullmatch(r"(/[\w.-]+)+/?", text), "must be an absolute key prefix, like /gpudock")
+
+
+def _node(text: str) -> None:
+    _require(re.fullmatch(r"[\w.-]{1,128}", text, re.ASCII), "must be 1 to 128 letters, digits, '.', '_' or '-'")
+
+
+def _gpus(text: str) -> None:
+    _require(re.fullmatch(r"nvml|simulated:[0-9]{1,3}", text), "must be nvml, or simulated:N with N GPUs")
+
+
+def _roots(text: str) -> None:
+    _require(
+        all(root.startswith("/") and root != "/" and ".." not in PurePosixPath(root).parts for root in text.split(":")),
+        "must be colon-separated absolute directories other than /",
+    )
+
+
+def _port_range(text: str) -> None:
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+    _require(match and 1 <= int(match[1]) <= int(match[2]) <= 65535, "must be LOW-HIGH, both from 1 to 65535")
+
+
+def _token(text: str | None) -> None:
+    _require(text is None or (len(text) >= 16 and text.isascii()), "must have at least 16 ASCII characters")
+
+
+def _one_of(*words: str) -> Callable[[str], None]:
+    return lambda text: _require(text in words, f"must be one of {', '.join(words)}")
+
+
+def _between(low: float, high: float) -> Callable[[float], None]:
+    return lambda number: _require(low <= number <= high, f"must be from {low} to {high}")
+
+
+def _require(ok: object, message: str) -> None:
+    if not ok:
+        raise ValidationError(message)

@@ -1,0 +1,198 @@
+"""Containers: what a caller asks for, what is recorded of a version, and what Docker says about it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A mount: `src` is a host directory (begins with "/") or a Docker volume, `dest` a path in the container."""
+
+    src: str
+    dest: str
+
+    @property
+    def is_volume(self) -> bool:
+        """True if the source is a Docker volume."""
+        return not self.src.startswith("/")
+
+
+@dataclass(frozen=True)
+class PortMapping:
+    """A TCP port of the container, published on a port of the host; host 0 means one from the configured range."""
+
+    host: int
+    container: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the caller wants: everything that the next version takes over from the one before."""
+
+    image: str
+    gpu_count: int = 0
+    binds: tuple[Bind, ...] = ()
+    env: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
+
+    def with_gpus(self, count: int) -> Self:
+        """The same with another number of GPUs."""
+        return replace(self, gpu_count=count)
+
+    def with_ports(self, hosts: Mapping[int, int]) -> Self:
+        """The same with the host port chosen for each container port."""
+        return replace(self, ports=tuple(PortMapping(hosts[p.container], p.container) for p in self.ports))
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            image=raw["image"],
+            gpu_count=raw["gpu_count"],
+            binds=tuple(Bind(**b) for b in raw["binds"]),
+            env=tuple(raw["env"]),
+            cmd=tuple(raw["cmd"]),
+            ports=tuple(PortMapping(**p) for p in raw["ports"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A local image: its id (`sha256:…`) and the mount points of its VOLUMEs."""
+
+    id: str
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels that mark a Docker container as ours; the only place that knows their names is the engine."""
+
+    node: str
+    family: str
+    version: int
+    operation: str
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """A container to be created: the final name, the image by id, the GPUs by UUID.
+
+    `anonymous` maps mount points to the volumes that an earlier version had there for its image's VOLUMEs.
+    """
+
+    name: str
+    labels: Labels
+    image_id: str
+    spec: Spec
+    gpus: tuple[str, ...] = ()
+    anonymous: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One of our containers as Docker lists it. `state` is Docker's word: created, running, paused, exited, …"""
+
+    id: str
+    name: str
+    state: str
+    labels: Labels | None
+
+    @property
+    def running(self) -> bool:
+        """True if its processes exist (paused ones too)."""
+        return self.state in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True)
+class Inspected(Observed):
+    """A container seen closely.
+
+    `upper_dir` is the host directory of its writable layer, None where the storage driver has none.
+    `anonymous` maps mount points to the volumes there that no bind names. `started` is False as long
+    as it has never run.
+    """
+
+    image_id: str = ""
+    upper_dir: str | None = None
+    anonymous: Mapping[str, str] = field(default_factory=dict)
+    started: bool = False
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """What a command printed (UTF-8, undecodable bytes replaced), its exit code, and whether output was cut."""
+
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    truncated: bool
+    timed_out: bool = False
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """What etcd holds of one version. Times are ISO 8601 in UTC.
+
+    `gpus` are those it was created with; whether it still holds them only the claims say. `layer` is the
+    directory where its writable layer was set aside when its container was deleted with the record kept.
+    """
+
+    family: str
+    version: int
+    node: str
+    spec: Spec
+    image_id: str
+    container_id: str
+    gpus: tuple[str, ...]
+    anonymous: Mapping[str, str]
+    parent: int | None
+    why: str
+    created: str
+    layer: str | None = None
+    removed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The versioned name, which is also the container's name in Docker."""
+        return f"{self.family}-{self.version}"
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        fields = {key: value for key, value in raw.items() if key != "schema"}
+        return cls(**{**fields, "spec": Spec.from_json(raw["spec"]), "gpus": tuple(raw["gpus"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with the schema number."""
+        return {"schema": 1, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class FamilyRecord:
+    """What etcd holds of a family: its newest version and whether that should run.
+
+    `desired` is "running", "stopped" or "removed" (its container is deleted, its record kept).
+    """
+
+    family: str
+    node: str
+    current: int
+    desired: str
+    created: str
+    updated: str
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{key: value for key, value in raw.items() if key != "schema"})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with the schema number."""
+        return {"schema": 1, **asdict(self)}

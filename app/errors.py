@@ -1,0 +1,265 @@
+"""The errors that gpudock tells its callers, each with its stable code.
+
+Services and adapters raise these; they know no HTTP. `http_errors.STATUS` gives each class its
+status, and the OpenAPI document lists the table. Codes below 2000 are those that clients of the
+v1 contract switch on; newer conditions have codes from 2000 up.
+"""
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A refusal or failure that a caller is told about.
+
+    `message` is one sentence that a person can act on; `data` holds JSON-ready details for a program.
+    """
+
+    code: ClassVar[int] = 2000
+    title: ClassVar[str] = "unexpected failure"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data or None
+
+
+class InvalidRequest(DomainError):
+    """The caller's input cannot be accepted as it is."""
+
+    code, title = 1002, "body or parameters malformed"
+
+
+class ImageNameMissing(InvalidRequest):
+    """A create without `imageName`."""
+
+    code, title = 1003, "image name missing"
+
+
+class ContainerNameMissing(InvalidRequest):
+    """A create without `containerName`."""
+
+    code, title = 1005, "container name missing"
+
+
+class ContainerNameHasDash(InvalidRequest):
+    """A family name with `-`, which separates family and version."""
+
+    code, title = 1006, "container name contains -"
+
+
+class ContainerNameLacksVersion(InvalidRequest):
+    """What follows the dash of a container's name is no version number."""
+
+    code, title = 1007, "container name lacks its version"
+
+
+class GpuCountNegative(InvalidRequest):
+    """A GPU count below zero."""
+
+    code, title = 1018, "gpuCount negative"
+
+
+class NameIllegal(InvalidRequest):
+    """A name that Docker would not accept, or that is too long."""
+
+    code, title = 2001, "name is not a legal Docker name"
+
+
+class BindRefused(InvalidRequest):
+    """A bind whose source or destination is not allowed."""
+
+    code, title = 2002, "bind refused"
+
+
+class EnvRefused(InvalidRequest):
+    """An environment variable that is malformed or reserved."""
+
+    code, title = 2003, "environment variable refused"
+
+
+class NotFound(DomainError):
+    """What the caller named does not exist."""
+
+    code, title = 2010, "no such resource"
+
+
+class ContainerNotFound(NotFound):
+    """No container of that name."""
+
+    code, title = 2011, "no such container"
+
+
+class ImageNotFound(NotFound):
+    """The image is not on this host; gpudock does not pull."""
+
+    code, title = 2012, "no such image on this host"
+
+
+class GpuNotFound(NotFound):
+    """No GPU with that UUID."""
+
+    code, title = 2013, "no such GPU"
+
+
+class VolumeNotFound(NotFound):
+    """A bind names a Docker volume that does not exist."""
+
+    code, title = 2014, "no such volume"
+
+
+class Conflict(DomainError):
+    """The request contradicts the state of things."""
+
+    code, title = 2020, "conflicts with the current state"
+
+
+class ContainerExists(Conflict):
+    """The family exists, is being created, or its name is taken in Docker."""
+
+    code, title = 1014, "container exists already"
+
+
+class NotEnoughGpus(Conflict):
+    """Fewer GPUs are free than asked for; data: requested, free, total."""
+
+    code, title = 1019, "not enough free GPUs"
+
+
+class NotNewestVersion(Conflict):
+    """A change was asked of an older version; data: newest."""
+
+    code, title = 1034, "version is not the newest"
+
+
+class OperationRunning(Conflict):
+    """Another operation on the same family has not ended; data: kind, operation."""
+
+    code, title = 2021, "another operation on it is running"
+
+
+class PortTaken(Conflict):
+    """A host port is used by another container or by a foreign process; data: hostPort."""
+
+    code, title = 2022, "host port taken"
+
+
+class ContainerRunning(Conflict):
+    """A delete without `force` met a running container."""
+
+    code, title = 2023, "container is running"
+
+
+class OnAnotherNode(Conflict):
+    """The container lives on another host; data: node."""
+
+    code, title = 2024, "container is on another node"
+
+
+class ImageNameTaken(Conflict):
+    """A commit would take an image name away from another image."""
+
+    code, title = 2025, "image name taken"
+
+
+class ContainerNotRunning(Conflict):
+    """A command was to be executed in a container that does not run."""
+
+    code, title = 1012, "command could not be executed"
+
+
+class CommandRefused(DomainError):
+    """The command cannot be executed in the container (not found, not executable, bad workDir)."""
+
+    code, title = 1012, "command could not be executed"
+
+
+class CommandTimeout(DomainError):
+    """The command outran its deadline and was killed; data: seconds, stdout, stderr."""
+
+    code, title = 2030, "command ran longer than its deadline"
+
+
+class StartRefused(DomainError):
+    """Docker cannot start the container as the caller described it."""
+
+    code, title = 1009, "container could not be started"
+
+
+class OperationFailed(DomainError):
+    """A step failed for a reason that is not the caller's; everything was undone."""
+
+    code, title = 2000, "unexpected failure"
+
+
+class StartFailed(OperationFailed):
+    """The container could not be started."""
+
+    code, title = 1009, "container could not be started"
+
+
+class DeleteFailed(OperationFailed):
+    """The container could not be deleted."""
+
+    code, title = 1011, "container could not be deleted"
+
+
+class GpuChangeFailed(OperationFailed):
+    """The GPU change failed; the old version is as it was."""
+
+    code, title = 1013, "GPU change failed"
+
+
+class StopFailed(OperationFailed):
+    """The container could not be stopped."""
+
+    code, title = 1016, "stop failed"
+
+
+class RestartFailed(OperationFailed):
+    """The container could not be restarted."""
+
+    code, title = 1017, "restart failed"
+
+
+class CommitFailed(OperationFailed):
+    """The container could not be committed to an image."""
+
+    code, title = 1021, "commit failed"
+
+
+class LayerCopyFailed(OperationFailed):
+    """A container's files could not be carried to its next version."""
+
+    code, title = 2031, "files could not be carried over"
+
+
+class Unavailable(DomainError):
+    """A part that gpudock needs does not answer; data: part (docker, etcd, nvml, disk)."""
+
+    code, title = 2040, "a needed part is down"
+
+    def __init__(self, part: str, message: str) -> None:
+        super().__init__(message, part=part)
+        self.part = part
+
+
+class OutcomeUnknown(Unavailable):
+    """The part was cut off in the middle of a write: it may have happened."""
+
+
+class Fenced(Conflict):
+    """This process lost its operation to another one and must not write any more."""
+
+    code, title = 2026, "operation was taken over"
+
+
+class Unauthenticated(DomainError):
+    """No token, or a wrong one."""
+
+    code, title = 2050, "not logged in"
+
+
+class Forbidden(DomainError):
+    """The caller may not do this, or not from there."""
+
+    code, title = 2051, "not allowed"
