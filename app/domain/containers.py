@@ -1,6 +1,6 @@
 """Containers: what a caller asks for, what is recorded of a version, and what Docker says about it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -41,9 +41,10 @@ class Spec:
         """The same with another number of GPUs."""
         return replace(self, gpu_count=count)
 
-    def with_ports(self, hosts: Mapping[int, int]) -> Self:
-        """The same with the host port chosen for each container port."""
-        return replace(self, ports=tuple(PortMapping(hosts[p.container], p.container) for p in self.ports))
+    def with_host_ports(self, hosts: Iterable[int]) -> Self:
+        """The same with these host ports, in the order of `ports`."""
+        ports = zip(hosts, self.ports, strict=True)
+        return replace(self, ports=tuple(PortMapping(host, port.container) for host, port in ports))
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:

@@ -1,0 +1,71 @@
+"""Operations: the record of one change, enough for any process to finish or undo it."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def new_id() -> str:
+    """An id that no other operation has; ids sort by the time they were made."""
+    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The version that an operation starts from: its container, and whether that ran when it began."""
+
+    version: int
+    container_id: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is being done to a family, by which process, how far it is, and what it claimed.
+
+    `version` is the version that it makes or acts on. `gpus` and `ports` are the UUIDs and host ports newly
+    claimed for it. `erase` tells for a deletion whether the family's record goes too. `owner` is a process
+    token as `Host.own_token` makes them.
+    """
+
+    id: str
+    kind: str
+    family: str
+    version: int
+    node: str
+    owner: str
+    started: str
+    step: str = "claimed"
+    parent: Parent | None = None
+    gpus: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    image_id: str | None = None
+    erase: bool = False
+    layer: str | None = None
+
+    def at(self, step: str, layer: str | None = None) -> Self:
+        """The same, one step further; with the place where a deletion set the layer aside, once it is known."""
+        return replace(self, step=step, layer=layer or self.layer)
+
+    def owned_by(self, owner: str) -> Self:
+        """The same in the hands of another process."""
+        return replace(self, owner=owner)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        fields = {key: value for key, value in raw.items() if key != "schema"}
+        parent = Parent(**raw["parent"]) if raw["parent"] else None
+        return cls(**{**fields, "parent": parent, "gpus": tuple(raw["gpus"]), "ports": tuple(raw["ports"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with the schema number."""
+        return {"schema": 1, **asdict(self)}

@@ -1,0 +1,101 @@
+"""Which GPUs and host ports an operation takes: read what is claimed, choose among the rest."""
+
+import random
+from dataclasses import dataclass
+
+from app.domain.containers import PortMapping, Spec
+from app.domain.gpus import Gpu, Holder, choose, foreign, split_kept
+from app.errors import NotEnoughGpus, PortTaken
+from app.ports import Host, Inventory
+from app.services.journal import Journal
+from app.services.records import Claims, Records
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a version gets: `gpus` all it will hold, of which `taken` are new; `freed` are given up at the commit.
+
+    `spec` has its host ports filled in; of those, `new_ports` are to be claimed.
+    """
+
+    spec: Spec
+    gpus: tuple[str, ...]
+    taken: tuple[str, ...]
+    freed: tuple[str, ...]
+    new_ports: tuple[int, ...]
+
+
+class Allocator:
+    """Chooses GPUs and host ports of one node; the claim itself is etcd's transaction."""
+
+    def __init__(
+        self,
+        records: Records,
+        journal: Journal,
+        inventory: Inventory,
+        host: Host,
+        port_range: tuple[int, int],
+        foreign_memory: int,
+    ) -> None:
+        self._records = records
+        self._journal = journal
+        self._inventory = inventory
+        self._host = host
+        self._range = port_range
+        self._foreign_memory = foreign_memory
+
+    def allocate(self, family: str, spec: Spec) -> Allocation:
+        """Choose what `family` needs for `spec`, keeping what it holds; NotEnoughGpus or PortTaken if impossible."""
+        try:
+            return self._allocate(family, spec)
+        except NotEnoughGpus:
+            if not self._journal.settle_orphans():  # a dead process may hold some
+                raise
+        return self._allocate(family, spec)
+
+    def _allocate(self, family: str, spec: Spec) -> Allocation:
+        claims = self._records.claims()
+        gpus, taken, freed = self._gpus(family, spec.gpu_count, claims)
+        ports = self._ports(family, spec.ports, claims)
+        new_ports = tuple(port for port in ports if port not in claims.ports_of(family))
+        return Allocation(spec.with_host_ports(ports), gpus, taken, freed, new_ports)
+
+    def _gpus(self, family: str, count: int, claims: Claims) -> tuple[tuple[str, ...], ...]:
+        held = claims.gpus_of(family)
+        if count == 0:  # not even a dead NVML keeps a container without GPUs from starting
+            return (), (), tuple(held)
+        gpus = self._inventory.gpus()
+        kept, freed = split_kept(held, {gpu.uuid for gpu in gpus if gpu.fault is None}, count)
+        free = [gpu.uuid for gpu in gpus if self._is_free(gpu, claims)]
+        taken = choose(free, count - len(kept), len(gpus), random.SystemRandom())
+        return (*kept, *taken), tuple(taken), tuple(freed)
+
+    def _is_free(self, gpu: Gpu, claims: Claims) -> bool:
+        return gpu.uuid not in claims.gpus and gpu.fault is None and not foreign(gpu, None, self._foreign_memory)
+
+    def _ports(self, family: str, ports: tuple[PortMapping, ...], claims: Claims) -> list[int]:
+        chosen = [port.host for port in ports if port.host]
+        for port in chosen:
+            self._check_port(family, port, claims.ports.get(port))
+        automatic = self._free_ports(sum(1 for port in ports if not port.host), {*claims.ports, *chosen})
+        return [port.host or automatic.pop() for port in ports]
+
+    def _check_port(self, family: str, port: int, holder: Holder | None) -> None:
+        if holder is not None and holder.family == family:
+            return
+        if holder is not None:
+            raise PortTaken(f"host port {port} is taken by container {holder.family}; use another", hostPort=port)
+        if not self._host.port_free(port):
+            raise PortTaken(f"host port {port} is used by another process on the host; use another", hostPort=port)
+
+    def _free_ports(self, count: int, taken: set[int]) -> list[int]:
+        low, high = self._range
+        free: list[int] = []
+        for port in random.sample(range(low, high + 1), high - low + 1) if count else ():
+            if len(free) == count:
+                break
+            if port not in taken and self._host.port_free(port):
+                free.append(port)
+        if len(free) < count:
+            raise PortTaken(f"no host port from {low} to {high} is free; widen GPUDOCK_PORT_RANGE", hostPort=None)
+        return free

@@ -1,0 +1,36 @@
+"""Binds checked against the host and Docker: allowed roots, real paths, existing volumes."""
+
+from app.domain.containers import Bind
+from app.errors import BindRefused, VolumeNotFound
+from app.ports import Engine, Host
+
+
+class Binds:
+    """Knows the host directories that binds may come from."""
+
+    def __init__(self, engine: Engine, host: Host, roots: tuple[str, ...]) -> None:
+        self._engine = engine
+        self._host = host
+        self._roots = roots
+
+    def check(self, binds: tuple[Bind, ...]) -> tuple[Bind, ...]:
+        """The binds with symlinks in host paths resolved; BindRefused or VolumeNotFound if one cannot be mounted.
+
+        The path that was checked is the one that is mounted: a symlink put there later has no effect.
+        """
+        return tuple(self._volume(bind) if bind.is_volume else self._directory(bind) for bind in binds)
+
+    def _volume(self, bind: Bind) -> Bind:
+        if not self._engine.volume_exists(bind.src):
+            raise VolumeNotFound(f"there is no volume {bind.src!r}; create it first")
+        return bind
+
+    def _directory(self, bind: Bind) -> Bind:
+        real = self._host.real_directory(bind.src)
+        roots = [self._host.real_directory(root) for root in self._roots]
+        if not any(real == root or real.startswith(f"{root}/") for root in roots):
+            raise BindRefused(
+                f"bind source {bind.src!r} lies outside {':'.join(self._roots)}; "
+                "use a directory there, or have the operator extend GPUDOCK_BIND_ROOTS"
+            )
+        return Bind(real, bind.dest)

@@ -1,0 +1,218 @@
+"""The operations' journal: intent first, one commit transaction, and what to do when something breaks between.
+
+An operation's record is the mutex of its family, and every write of the operation compares the record's
+revision: a process whose operation was taken over fails its next write (Fenced) and must not touch anything.
+What is not committed is settled from the record alone, by this process or by any other that meets it.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import structlog
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
+
+from app.domain.operations import Operation, now
+from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
+from app.ports import Delete, Host, Put, Store
+from app.services.records import HISTORY, OPERATIONS, operation_key
+
+log = structlog.get_logger()
+HISTORY_LENGTH = 1000
+_RETRY = 0.5
+_retrying = Retrying(
+    retry=retry_if_result(lambda live: live is None),
+    wait=wait_random_exponential(multiplier=0.002, max=0.25),
+    stop=stop_after_delay(10),
+)
+
+Recovery = Callable[["Live"], None]
+
+
+class Live:
+    """An operation in this process's hands: its record and the revision that fences its writes."""
+
+    def __init__(self, store: Store, operation: Operation, revision: int, reason: str | None = None) -> None:
+        self._store = store
+        self.operation = operation
+        self.revision = revision
+        self.reason = reason
+
+    def step(self, name: str, layer: str | None = None) -> None:
+        """Record that the operation reached a step; Fenced if it is not ours any more."""
+        operation = self.operation.at(name, layer)
+        key = operation_key(operation.family)
+        revision = self._write([Put(key, operation.to_json())])
+        self.operation, self.revision = operation, revision
+
+    def commit(self, writes: Sequence[Put | Delete]) -> None:
+        """The commit point: `writes` and the operation's end in one transaction; Fenced if it is not ours."""
+        self._end(writes, "done", None)
+
+    def abandon(self, writes: Sequence[Put | Delete]) -> None:
+        """End an operation that was undone, giving up what `writes` release."""
+        self._end(writes, "undone", self.reason)
+
+    def _end(self, writes: Sequence[Put | Delete], outcome: str, error: str | None) -> None:
+        operation = self.operation
+        history = {**operation.to_json(), "ended": now(), "outcome": outcome, "error": error}
+        self._write([*writes, Delete(operation_key(operation.family)), Put(HISTORY + operation.id, history)])
+
+    def _write(self, writes: Sequence[Put | Delete]) -> int:
+        key = operation_key(self.operation.family)
+        try:
+            revision = self._store.transact({key: self.revision}, writes)
+        except OutcomeUnknown:
+            revision = self._reread(key)
+        if revision is None:
+            raise Fenced("the operation was taken over by another process", operation=self.operation.id)
+        return revision
+
+    def _reread(self, key: str) -> int | None:
+        """After an unknown outcome: the new revision if the write happened; OutcomeUnknown goes on if it did not."""
+        entry = self._store.get(key)
+        if entry is not None and entry.revision == self.revision:
+            raise Unavailable("etcd", "etcd was cut off during a write; nothing was changed, try again")
+        if entry is not None and (entry.value["id"], entry.value["owner"]) == (self.operation.id, self.operation.owner):
+            return entry.revision
+        ended = self._store.get(HISTORY + self.operation.id)
+        return ended.revision if ended is not None else None
+
+
+class Journal:
+    """Begins operations, and settles those that broke: in this process or left behind by a dead one."""
+
+    # Keeps this process's own threads from beating each other. Correctness is etcd's alone, so nobody
+    # waits long for it: a part that is down must not make requests queue up behind it.
+    _turn = threading.Lock()
+
+    def __init__(self, store: Store, host: Host, node: str) -> None:
+        self._store = store
+        self._host = host
+        self._node = node
+        self._recoveries: dict[str, Recovery] = {}
+
+    def register(self, kind: str, recovery: Recovery) -> None:
+        """Tell how an unfinished operation of `kind` is brought to its end, undone or finished.
+
+        A recovery needs the record only, may be repeated, and ends the operation in the journal.
+        """
+        self._recoveries[kind] = recovery
+
+    @property
+    def owner(self) -> str:
+        """The token of this process, for new operations."""
+        return self._host.own_token()
+
+    def running(self, family: str) -> Operation | None:
+        """The family's running operation, or None; one whose process died is settled first."""
+        entry = self._store.get(operation_key(family))
+        if entry is None:
+            return None
+        operation = Operation.from_json(entry.value)
+        if not self._orphaned(operation):
+            return operation
+        self._take_over(operation, entry.revision)
+        return None
+
+    def settle_orphans(self) -> int:
+        """Settle every operation of this node whose process died; how many there were."""
+        entries = [(Operation.from_json(e.value), e.revision) for e in self._store.list(OPERATIONS)]
+        orphans = [(operation, revision) for operation, revision in entries if self._orphaned(operation)]
+        for operation, revision in orphans:
+            self._take_over(operation, revision)
+        return len(orphans)
+
+    def begin(
+        self, operation: Operation, expected: Mapping[str, int], writes: Sequence[Put | Delete] = ()
+    ) -> Live | None:
+        """Write the intent and its claims in one transaction, if each key of `expected` has that revision.
+
+        None if something changed meanwhile: the caller plans again.
+        """
+        key = operation_key(operation.family)
+        put = Put(key, operation.to_json())
+        try:
+            revision = self._store.transact({**expected, key: 0}, [put, *writes])
+        except OutcomeUnknown as exc:
+            self._settle_in_background(operation, str(exc))
+            raise
+        return Live(self._store, operation, revision) if revision is not None else None
+
+    def compete(self, attempt: Callable[[], Live | None]) -> Live:
+        """Repeat `attempt` (plan, then begin) until it begins, backing off with full jitter.
+
+        Raises OperationRunning if rivals won every time for ten seconds.
+        """
+        ours = self._turn.acquire(timeout=0.3)
+        try:
+            return _retrying(attempt)  # type: ignore[return-value]  # None is retried
+        except RetryError as exc:
+            raise OperationRunning("too many requests compete for the same things; try again") from exc
+        finally:
+            if ours:
+                self._turn.release()
+
+    @contextmanager
+    def guard(self, live: Live) -> Iterator[None]:
+        """Settle the operation if the block does not end well, whatever the reason."""
+        try:
+            yield
+        except Unavailable as exc:  # the caller is not kept waiting for a part that is down
+            self._settle_in_background(live.operation, str(exc))
+            raise
+        except BaseException as exc:
+            self.settle(live.operation, str(exc) or type(exc).__name__)
+            raise
+
+    def settle(self, operation: Operation, reason: str) -> None:
+        """Bring an operation of this process to its end; goes on in the background while a part is down."""
+        try:
+            self._settle_once(operation, reason)
+        except DomainError:
+            self._settle_in_background(operation, reason)
+
+    def _settle_in_background(self, operation: Operation, reason: str) -> None:
+        log.warning("operation waits for a part to come back", operation=operation.id, reason=reason)
+        threading.Thread(target=self._settle_patiently, args=(operation, reason), daemon=True).start()
+
+    def _settle_patiently(self, operation: Operation, reason: str) -> None:
+        pause = _RETRY
+        while True:
+            time.sleep(pause)
+            try:
+                return self._settle_once(operation, reason)
+            except DomainError as exc:
+                log.warning("operation not settled yet", operation=operation.id, reason=exc.message)
+                pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, 30)
+
+    def _settle_once(self, operation: Operation, reason: str) -> None:
+        entry = self._store.get(operation_key(operation.family))
+        if entry is None or entry.value["id"] != operation.id or entry.value["owner"] != operation.owner:
+            return
+        self._recover(Live(self._store, Operation.from_json(entry.value), entry.revision, reason))
+
+    def _take_over(self, operation: Operation, revision: int) -> None:
+        """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
+        ours = operation.owned_by(self.owner)
+        key = operation_key(ours.family)
+        if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
+            self.settle(ours, "its process died")
+
+    def _recover(self, live: Live) -> None:
+        log.warning("settling operation", operation=live.operation.id, kind=live.operation.kind, reason=live.reason)
+        try:
+            self._recoveries[live.operation.kind](live)
+        except Fenced:
+            log.warning("operation was taken over", operation=live.operation.id)
+
+    def _orphaned(self, operation: Operation) -> bool:
+        return operation.node == self._node and not self._host.process_alive(operation.owner)
+
+    def trim_history(self) -> None:
+        """Now and then, forget the oldest finished operations beyond HISTORY_LENGTH."""
+        if random.random() < 0.02:
+            for entry in self._store.list(HISTORY)[:-HISTORY_LENGTH]:
+                self._store.transact({}, [Delete(entry.key)])

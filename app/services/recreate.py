@@ -1,0 +1,159 @@
+"""Give a container more or fewer GPUs, or new ones: it comes back as the next version with everything in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.domain.containers import Inspected, Spec
+from app.domain.gpus import check_count
+from app.domain.naming import Name
+from app.domain.operations import Parent
+from app.errors import (
+    ContainerNotFound,
+    GpuChangeFailed,
+    LayerCopyFailed,
+    OperationFailed,
+    RestartFailed,
+)
+from app.ports import Engine, Layers
+from app.services.allocation import Allocation, Allocator
+from app.services.binds import Binds
+from app.services.journal import Journal, Live
+from app.services.records import FamilyState, Records
+from app.services.retire import Retire
+from app.services.undo import Undo
+from app.services.versions import Made, Versions
+
+Change = Callable[[Spec], Spec]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of the old version are: in its container, or set aside after a deletion (then `parent` is None)."""
+
+    layer: str
+    parent: Parent | None
+
+
+class Recreator:
+    """Makes the next version of a family from the newest one."""
+
+    def __init__(
+        self,
+        records: Records,
+        journal: Journal,
+        versions: Versions,
+        engine: Engine,
+        layers: Layers,
+        allocator: Allocator,
+        binds: Binds,
+        undo: Undo,
+        retire: Retire,
+    ) -> None:
+        self._records = records
+        self._journal = journal
+        self._versions = versions
+        self._engine = engine
+        self._layers = layers
+        self._allocator = allocator
+        self._binds = binds
+        self._undo = undo
+        self._retire = retire
+        journal.register("gpu", undo)
+        journal.register("restart", undo)
+
+    def change_gpus(self, name: Name, count: int) -> Made:
+        """Give the newest version `count` GPUs: what it holds is kept as far as possible, the rest added or freed.
+
+        The same count changes nothing. A stopped container is started by the change. Raises GpuChangeFailed
+        when a step fails for no fault of the caller; the old version is then as it was.
+        """
+        check_count(count)
+        self._versions.ensure_idle(name.family)
+        state = self._records.newest(name)
+        if count == state.current.spec.gpu_count and state.record.desired != "removed":
+            return Made(state.current.container_id, state.current.name, changed=False)
+        try:
+            return self._recreate(name, "gpu", lambda spec: spec.with_gpus(count))
+        except OperationFailed as exc:
+            raise GpuChangeFailed(f"the GPU change failed and was undone: {exc.message}") from exc
+
+    def renew(self, name: Name) -> Made:
+        """Bring a stopped or deleted container back as the next version with newly allocated GPUs."""
+        try:
+            return self._recreate(name, "restart", lambda spec: spec)
+        except OperationFailed as exc:
+            raise RestartFailed(f"the restart failed and was undone: {exc.message}") from exc
+
+    def _recreate(self, name: Name, kind: str, change: Change) -> Made:
+        state, source, allocation, live = self._claim(name, kind, change)
+        with self._journal.guard(live):
+            plan = self._versions.plan(live.operation, allocation, state.current.image_id, state.current.anonymous)
+            self._engine.hold_image(plan.image_id)
+            container = self._engine.create(plan)
+            layer = upper_dir(self._inspect(container))
+            self._carry(live, source, layer)
+            live.step("starting")
+            self._engine.start(container)
+            self._layers.sync(
+                layer
+            )  # after the start, to keep the downtime short; before the commit, which promises it
+            anonymous = self._inspect(container).anonymous
+            record = self._versions.record(plan, container, anonymous, kind, state.current.version)
+            self._versions.commit(live, record, state, allocation.freed)
+        self._retire.superseded(state.current)
+        return Made(container, plan.name)
+
+    def _carry(self, live: Live, source: Source, layer: str) -> None:
+        transfer = self._layers.begin(source.layer, layer)
+        if source.parent and source.parent.running:
+            transfer.copy_live()
+            live.step("stopping")
+            self._engine.stop(source.parent.container_id)
+        transfer.finish()
+
+    def _claim(self, name: Name, kind: str, change: Change) -> tuple[FamilyState, Source, Allocation, Live]:
+        made: list[tuple[FamilyState, Source, Allocation]] = []
+
+        def attempt() -> Live | None:
+            self._versions.ensure_idle(name.family)
+            state = self._records.newest(name)
+            spec = change(state.current.spec)
+            spec = replace(spec, binds=self._binds.check(spec.binds))
+            source = self._source(state)
+            allocation = self._allocator.allocate(name.family, spec)
+            made[:] = [(state, source, allocation)]
+            operation = replace(
+                self._versions.operation(kind, name.family, state.current.version + 1, source.parent),
+                gpus=allocation.taken,
+                ports=allocation.new_ports,
+                image_id=state.current.image_id,
+            )
+            return self._versions.begin(operation, state.revision)
+
+        live = self._journal.compete(attempt)
+        return *made[0], live
+
+    def _source(self, state: FamilyState) -> Source:
+        current = state.current
+        if current.layer is not None:
+            return Source(current.layer, None)
+        inspected = self._engine.inspect(current.container_id)
+        if inspected is None:
+            raise ContainerNotFound(
+                f"{current.name} was removed from Docker behind gpudock's back and its files with it; "
+                "delete it here too, then create it anew"
+            )
+        return Source(upper_dir(inspected), Parent(current.version, inspected.id, inspected.running))
+
+    def _inspect(self, container: str) -> Inspected:
+        inspected = self._engine.inspect(container)
+        if inspected is None:
+            raise OperationFailed("the new container vanished from Docker while it was being made")
+        return inspected
+
+
+def upper_dir(inspected: Inspected) -> str:
+    """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
+    if inspected.upper_dir is None:
+        raise LayerCopyFailed("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
+    return inspected.upper_dir

@@ -1,0 +1,53 @@
+"""After the commit point: let go of what nobody needs any more. A failure here is logged; nothing is lost by it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from app.domain.containers import VersionRecord
+from app.errors import DomainError
+from app.ports import Engine, Layers
+from app.services.journal import Journal
+from app.services.undo import Undo
+
+log = structlog.get_logger()
+
+
+class Retire:
+    """Frees set-aside layers, images and anonymous volumes after an operation's success."""
+
+    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._layers = layers
+        self._undo = undo
+
+    def superseded(self, record: VersionRecord) -> None:
+        """The next version took over from `record`."""
+        with self._logged():
+            if record.layer is not None:
+                self._layers.discard(record.layer)
+            self._journal.trim_history()
+
+    def erased(self, records: Sequence[VersionRecord], volumes: Sequence[str]) -> None:
+        """These records are gone; their containers' `volumes` too, as far as no other container uses them."""
+        for record in records:
+            with self._logged():
+                self._discard(record)
+        for volume in {*volumes, *(v for record in records for v in record.anonymous.values())}:
+            with self._logged():
+                self._engine.remove_volume(volume)
+        self._journal.trim_history()
+
+    def _discard(self, record: VersionRecord) -> None:
+        if record.layer is not None:
+            self._layers.discard(record.layer)
+        self._undo.release_image(record.image_id)
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        try:
+            yield
+        except DomainError as exc:
+            log.warning("could not tidy up after an operation", reason=exc.message)

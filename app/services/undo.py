@@ -1,0 +1,62 @@
+"""Undoing what made a version but did not commit it, from the operation's record alone."""
+
+import structlog
+
+from app.domain.containers import Observed
+from app.domain.operations import Operation
+from app.errors import OperationFailed, StartRefused
+from app.ports import Engine, Store
+from app.services.journal import Live
+from app.services.records import HISTORY, Records
+
+log = structlog.get_logger()
+
+
+class Undo:
+    """Removes the new container, lets the old one run again, gives the claims back."""
+
+    def __init__(self, store: Store, records: Records, engine: Engine) -> None:
+        self._store = store
+        self._records = records
+        self._engine = engine
+
+    def __call__(self, live: Live) -> None:
+        """Undo the operation and end it in the journal; may be repeated."""
+        live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
+        operation = live.operation
+        for observed in self._engine.list(operation=operation.id):
+            self._remove(operation.family, observed.id)
+        self._start_parent(operation)
+        live.abandon(self._records.release(operation.gpus, operation.ports))
+        self.release_image(operation.image_id)
+
+    def sweep(self, family: str) -> list[Observed]:
+        """The family's containers, after removing those that Docker made too late, when their operation was undone."""
+        left = []
+        for observed in self._engine.list(family=family):
+            ended = self._store.get(HISTORY + observed.labels.operation) if observed.labels else None
+            if ended is not None and ended.value["outcome"] == "undone":
+                self._remove(family, observed.id)
+            else:
+                left.append(observed)
+        return left
+
+    def release_image(self, image_id: str | None) -> None:
+        """Let go of an image that no version and no running operation needs."""
+        if image_id and image_id not in self._records.images_in_use():
+            self._engine.release_image(image_id)
+
+    def _remove(self, family: str, container: str) -> None:
+        inspected = self._engine.inspect(container)
+        self._engine.remove(container)
+        recorded = {volume for record in self._records.versions(family) for volume in record.anonymous.values()}
+        for volume in set(inspected.anonymous.values()) - recorded if inspected else ():
+            self._engine.remove_volume(volume)
+
+    def _start_parent(self, operation: Operation) -> None:
+        if operation.parent is None or not operation.parent.running:
+            return
+        try:
+            self._engine.start(operation.parent.container_id)
+        except (OperationFailed, StartRefused) as exc:
+            log.error("the old version does not start again", operation=operation.id, reason=exc.message)
