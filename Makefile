@@ -1,0 +1,48 @@
+# Everything one does with this repository. Scripts do the work: scripts/, small and commented.
+# ARGS goes to the command, as in: make test ARGS="-k gpus -x"
+ARGS ?=
+python := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help run stop doctor test lint typecheck format bench lock clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+run: ## install what is missing, start everything that does not run yet, say how to use it
+	@scripts/run
+
+stop: ## stop what make run started
+	@scripts/stop
+
+doctor: ## examine Docker, etcd, the GPUs and the host, and say what to do
+	@scripts/doctor $(ARGS)
+
+test: ## install what the tests need and run them all
+	@scripts/test $(ARGS)
+
+lint: ## style, format and types
+	@scripts/install python
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+typecheck: ## types only
+	@scripts/install python
+	$(python) -m mypy
+
+format: ## let ruff format and mend what it can
+	@scripts/install python
+	$(python) -m ruff format .
+	$(python) -m ruff check --fix .
+
+bench: ## measure the service (ARGS: see python -m bench --help)
+	@scripts/install run
+	$(python) -m bench $(ARGS)
+
+lock: ## write requirements.lock anew from setup.cfg
+	@scripts/install python
+	scripts/lock $(ARGS)
+
+clean: ## remove the environment and caches; what runs and its data stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
