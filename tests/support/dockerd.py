@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-
 from tests.support import images
 
 if TYPE_CHECKING:
@@ -41,12 +40,12 @@ class Dockerd:
     def start(self) -> None:
         """Start it and return once it answers."""
         self._make_bridge()
-        options = ["--data-root", self.data, "--exec-root", self.root / "exec", "--pidfile", self.root / "pid"]
+        paths = [f"--data-root={self.data}", f"--exec-root={self.root}/exec", f"--pidfile={self.root}/pid"]
         network = ["--bridge", self.bridge, "--iptables=false", "--ip-masq=false", "--ip-forward=false"]
         environment = {**os.environ, "PATH": f"{HOOKS}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", "-H", self.url, "--storage-driver=overlay2", *options, *network],
+                ["dockerd", "-H", self.url, "--storage-driver=overlay2", *paths, *network],
                 stdout=log,
                 stderr=log,
                 env=environment,

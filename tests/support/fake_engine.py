@@ -1,0 +1,302 @@
+"""Docker, its layers and its host in memory, working as the real ones do, for the tests of the services."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import RLock
+
+from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Labels, Observed, PortMapping
+from app.errors import (
+    CommandRefused,
+    ContainerExists,
+    ContainerNotFound,
+    ContainerNotRunning,
+    DomainError,
+    ImageNotFound,
+    InvalidRequest,
+    LayerCopyFailed,
+    PortTaken,
+)
+
+_REFERENCE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]*)?", re.ASCII)
+Command = Callable[["FakeContainer", Sequence[str]], ExecResult]
+
+
+@dataclass
+class FakeContainer:
+    """A container of the fake: `plan` is None for one that somebody else made."""
+
+    id: str
+    name: str
+    image_id: str
+    upper_dir: str
+    plan: ContainerPlan | None = None
+    state: str = "created"
+    started: bool = False
+    anonymous: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+    @property
+    def labels(self) -> Labels | None:
+        return self.plan.labels if self.plan else None
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused")
+
+    @property
+    def ports(self) -> tuple[PortMapping, ...]:
+        return self.plan.spec.ports if self.plan else ()
+
+    def inspected(self) -> Inspected:
+        return Inspected(
+            id=self.id,
+            name=self.name,
+            state=self.state,
+            labels=self.labels,
+            image_id=self.image_id,
+            upper_dir=self.upper_dir,
+            anonymous=dict(self.anonymous),
+            started=self.started,
+        )
+
+
+class FakeEngine:
+    """An engine with one image, `busybox:test`. `layers` maps each container's upper_dir to its files.
+
+    `fail_next["start"] = error` makes the next start fail before it does anything; `lose_answer` lets it happen
+    first. `calls` lists the writing methods that were called, each with what it was called for.
+    """
+
+    def __init__(self, node: str = "test-node", layers: dict[str, dict[str, str]] | None = None) -> None:
+        self.node = node
+        self.layers = {} if layers is None else layers
+        self.images = {"busybox:test": Image("sha256:" + "b" * 64)}
+        self.held: set[str] = set()
+        self.volumes: set[str] = set()
+        self.containers: dict[str, FakeContainer] = {}
+        self.commands: dict[str, Command] = {"echo": _echo}
+        self.busy_ports: set[int] = set()
+        self.fail_next: dict[str, DomainError] = {}
+        self.lose_answer: dict[str, DomainError] = {}
+        self.calls: list[tuple[str, str]] = []
+        self._lock = RLock()
+
+    def ping(self) -> str:
+        with self._call("ping"):
+            return "20.10.0"
+
+    def image(self, name: str) -> Image:
+        with self._call("image"):
+            for known, image in self.images.items():
+                if name in (known, known.removesuffix(":latest"), image.id):
+                    return image
+            raise ImageNotFound(f"there is no image {name!r} on this host")
+
+    def hold_image(self, image_id: str) -> None:
+        with self._call("hold_image", image_id):
+            self.image(image_id)
+            self.held.add(image_id)
+
+    def release_image(self, image_id: str) -> None:
+        with self._call("release_image", image_id):
+            self.held.discard(image_id)
+
+    def volume_exists(self, name: str) -> bool:
+        with self._call("volume_exists"):
+            return name in self.volumes
+
+    def remove_volume(self, name: str) -> None:
+        with self._call("remove_volume", name):
+            if not any(name in _volumes(container) for container in self.containers.values()):
+                self.volumes.discard(name)
+
+    def create(self, plan: ContainerPlan) -> str:
+        with self._call("create", plan.name):
+            image = self.image(plan.image_id)
+            if holder := self._find(plan.name):
+                if holder.labels and holder.labels.operation == plan.labels.operation:
+                    return holder.id
+                raise ContainerExists(f"the name {plan.name} is used by container {holder.id[:12]}")
+            container = self._add(plan.name, image.id, plan)
+            container.anonymous = {path: plan.anonymous.get(path) or secrets.token_hex(32) for path in image.volumes}
+            self.volumes |= {bind.src for bind in plan.spec.binds if bind.is_volume} | {*container.anonymous.values()}
+            return container.id
+
+    def inspect(self, ref: str) -> Inspected | None:
+        with self._call("inspect"):
+            return found.inspected() if (found := self._find(ref)) else None
+
+    def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
+        with self._call("list"):
+            return [
+                Observed(container.id, container.name, container.state, labels)
+                for container in self.containers.values()
+                if (labels := container.labels) and labels.node == self.node
+                if family in (None, labels.family) and operation in (None, labels.operation)
+            ]
+
+    def start(self, ref: str) -> None:
+        with self._call("start", ref):
+            container = self._get(ref)
+            taken = {p.host for c in self.containers.values() if c.running and c is not container for p in c.ports}
+            for port in container.ports:
+                if port.host in taken | self.busy_ports:
+                    raise PortTaken(f"port {port.host} of the host is in use", hostPort=port.host)
+            container.state, container.started = "running", True
+
+    def stop(self, ref: str) -> None:
+        with self._call("stop", ref):
+            container = self._get(ref)
+            if container.running:
+                container.state = "exited"
+
+    def remove(self, ref: str) -> None:
+        with self._call("remove", ref):
+            if found := self._find(ref):
+                self.layers.pop(found.upper_dir, None)
+                del self.containers[found.id]
+
+    def commit(self, ref: str, image_name: str) -> str:
+        with self._call("commit", ref):
+            container = self._get(ref)
+            if not _REFERENCE.fullmatch(image_name):
+                raise InvalidRequest(f"{image_name!r} cannot be an image's name")
+            content = repr(sorted(self.layers[container.upper_dir].items())) + container.image_id
+            image = Image("sha256:" + hashlib.sha256(content.encode()).hexdigest())
+            self.images[image_name if ":" in image_name else f"{image_name}:latest"] = image
+            return image.id
+
+    def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
+        """`commands` says what exists; the work directory and the timeout make no difference."""
+        with self._call("execute", ref):
+            container = self._get(ref)
+            if container.state != "running":
+                raise ContainerNotRunning(f"{container.name} is not running")
+            if cmd[0] not in self.commands:
+                raise CommandRefused(f"there is no command {cmd[0]!r} in the container")
+            result = self.commands[cmd[0]](container, cmd)
+            cut = len(result.stdout) > cap or len(result.stderr) > cap
+            return ExecResult(result.stdout[:cap], result.stderr[:cap], result.exit_code, cut, result.timed_out)
+
+    def logs(self, ref: str, tail: int) -> str:
+        with self._call("logs"):
+            return "".join(self._get(ref).output.splitlines(keepends=True)[-tail:])
+
+    def add_foreign(self, name: str, state: str = "running") -> str:
+        """Put a container there that gpudock did not make; returns its id."""
+        container = self._add(name, self.images["busybox:test"].id, None)
+        container.state = state
+        return container.id
+
+    def _add(self, name: str, image_id: str, plan: ContainerPlan | None) -> FakeContainer:
+        identity = secrets.token_hex(32)
+        container = FakeContainer(identity, name, image_id, f"/layers/{identity}/diff", plan)
+        self.containers[identity] = container
+        self.layers[container.upper_dir] = {}
+        return container
+
+    def _find(self, ref: str) -> FakeContainer | None:
+        return next((found for found in self.containers.values() if ref in (found.id, found.name)), None)
+
+    def _get(self, ref: str) -> FakeContainer:
+        if found := self._find(ref):
+            return found
+        raise ContainerNotFound(f"Docker has no container {ref}")
+
+    @contextmanager
+    def _call(self, method: str, subject: str | None = None) -> Iterator[None]:
+        with self._lock:
+            if subject is not None:
+                self.calls.append((method, subject))
+            if error := self.fail_next.pop(method, None):
+                raise error
+            yield
+            if error := self.lose_answer.pop(method, None):
+                raise error
+
+
+class FakeLayers:
+    """Carries the files of FakeEngine's layers; `fail_next` takes "copy_live", "finish" and "set_aside"."""
+
+    def __init__(self, layers: dict[str, dict[str, str]]) -> None:
+        self.layers = layers
+        self.synced: list[str] = []
+        self.fail_next: dict[str, DomainError] = {}
+
+    def begin(self, source: str, target: str) -> "FakeTransfer":
+        return FakeTransfer(self, source, target)
+
+    def sync(self, path: str) -> None:
+        self._files(path)
+        self.synced.append(path)
+
+    def set_aside(self, layer: str, name: str) -> str:
+        self._fault("set_aside")
+        self._files(layer)
+        self.layers[f"/aside/{name}"] = self.layers.pop(layer)
+        return f"/aside/{name}"
+
+    def discard(self, path: str) -> None:
+        self.layers.pop(path, None)
+
+    def _files(self, path: str) -> dict[str, str]:
+        if path not in self.layers:
+            raise LayerCopyFailed(f"there is no layer {path!r}")
+        return self.layers[path]
+
+    def _fault(self, step: str) -> None:
+        if error := self.fail_next.pop(step, None):
+            raise error
+
+
+class FakeTransfer:
+    """One layer on its way: after `copy_live` the target may hold files that the source has lost since."""
+
+    def __init__(self, home: FakeLayers, source: str, target: str) -> None:
+        self._home, self._source, self._target = home, source, target
+
+    def copy_live(self) -> None:
+        self._home._fault("copy_live")
+        self._home._files(self._target).update(self._home._files(self._source))
+
+    def finish(self) -> None:
+        self._home._fault("finish")
+        self._home._files(self._target)
+        self._home.layers[self._target] = dict(self._home._files(self._source))
+
+
+class FakeHost:
+    """A host with the listening ports `busy`, the symlinks `links` and the living processes `alive`."""
+
+    def __init__(self, links: Mapping[str, str] | None = None) -> None:
+        self.busy: set[int] = set()
+        self.links = dict(links or {})
+        self.alive = {"this-process"}
+
+    def port_free(self, port: int) -> bool:
+        return port not in self.busy
+
+    def real_directory(self, path: str) -> str:
+        for link, target in self.links.items():
+            if path == link or path.startswith(f"{link}/"):
+                return target + path.removeprefix(link)
+        return path
+
+    def process_alive(self, token: str) -> bool:
+        return token in self.alive
+
+    def own_token(self) -> str:
+        return "this-process"
+
+
+def _echo(_: FakeContainer, cmd: Sequence[str]) -> ExecResult:
+    return ExecResult(" ".join(cmd[1:]) + "\n", "", 0, False)
+
+
+def _volumes(container: FakeContainer) -> set[str]:
+    binds = container.plan.spec.binds if container.plan else ()
+    return {bind.src for bind in binds} | set(container.anonymous.values())
