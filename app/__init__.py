@@ -1,1 +1,27 @@
 """gpudock: the control plane of a GPU server."""
+
+from flask import Flask
+
+from app import api, auth, backends, cli, config, http_errors, logs, pages, web
+
+MAX_BODY = 1 << 20
+
+
+def create_app(settings: config.Config | None = None, parts: backends.Backends | None = None) -> Flask:
+    """The WSGI app for `settings` (default: from the environment) over `parts` (default: the real ones).
+
+    Connects to nothing yet, so it starts while a part is down. Raises ConfigError for a bad setting.
+    """
+    logs.configure()
+    settings = settings or config.load()
+    parts = parts or backends.build_backends(settings)
+    app = Flask("app", template_folder="../templates", static_folder="../static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.extensions["gpudock"] = backends.build_services(settings, parts)
+    web.init_app(app)
+    http_errors.init_app(app)
+    auth.init_app(app, settings)
+    api.init_app(app)
+    app.register_blueprint(pages.blueprint)
+    cli.init_app(app)
+    return app

@@ -8,8 +8,8 @@ from app.domain.operations import Parent, now
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
 from app.ports import Delete, Engine, Layers, Put
 from app.services.journal import Journal, Live
-from app.services.recreate import upper_dir
 from app.services.records import FamilyState, Records, family_key, version_key, versions_prefix
+from app.services.recreate import upper_dir
 from app.services.retire import Retire
 from app.services.versions import Versions
 
@@ -115,9 +115,9 @@ class Deleter:
             return live.step("removing")
         inspected = self._engine.inspect(target.record.container_id)
         if inspected is not None and live.operation.layer is None:
+            layer, name = upper_dir(inspected), f"{target.record.name}-{inspected.id[:12]}"
             live.step("setting aside")
-            name = f"{target.record.name}-{inspected.id[:12]}"
-            live.step("removing", self._layers.set_aside(upper_dir(inspected), name))
+            live.step("removing", self._layers.set_aside(layer, name))
         return None
 
     def _keep_record(self, live: Live, target: Target) -> None:

@@ -6,8 +6,8 @@ from app.domain.operations import Parent, now
 from app.errors import ContainerNotFound, OperationFailed, RestartFailed, StartRefused, StopFailed
 from app.ports import Delete, Engine, Put
 from app.services.journal import Journal, Live
-from app.services.recreate import Recreator
 from app.services.records import FamilyState, Records, family_key
+from app.services.recreate import Recreator
 from app.services.versions import Made, Versions
 
 

@@ -28,7 +28,7 @@ Change = Callable[[Spec], Spec]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of the old version are: in its container, or set aside after a deletion (then `parent` is None)."""
+    """Where the old version's files are: in its container, or set aside by a deletion (then `parent` is None)."""
 
     layer: str
     parent: Parent | None

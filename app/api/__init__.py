@@ -1,0 +1,53 @@
+"""The JSON API and its OpenAPI document."""
+
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api
+from werkzeug.exceptions import HTTPException
+
+from app.api import containers, gpus, health, inside
+from app.api.schemas import ErrorEnvelope
+from app.http_errors import code_table, http_error
+
+_DESCRIPTION = """\
+Containers with whole GPUs on one host, versioned: every change makes the next version with everything
+that was in the one before.
+
+Every answer is an envelope: `code`, `msg`, `data`; an error also has `requestId`. The codes:
+
+| code | meaning |
+|---|---|
+"""
+
+
+class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest is untyped
+    """flask-smorest's Api, answering errors in the contract's envelope (or as a page, outside the API)."""
+
+    ERROR_SCHEMA = ErrorEnvelope
+
+    def handle_http_exception(self, error: HTTPException) -> Any:
+        """Answer what werkzeug or the validation refused."""
+        return http_error(error)
+
+
+def init_app(app: Flask) -> None:
+    """Register the resources under /api/v1, the document at /api/openapi.json and Swagger UI at /api/docs."""
+    app.config.update(
+        API_TITLE="gpudock",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/api",
+        OPENAPI_JSON_PATH="openapi.json",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL="/static/vendor/swagger-ui/",
+    )
+    api = EnvelopeApi(app, spec_kwargs={"info": {"description": _DESCRIPTION + _codes()}})
+    api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    api.spec.options["security"] = [{"token": []}]
+    for blueprint in (containers.blueprint, inside.blueprint, gpus.blueprint, health.blueprint):
+        api.register_blueprint(blueprint)
+
+
+def _codes() -> str:
+    return "\n".join(f"| {code} | {meaning} |" for code, meaning in code_table().items())

@@ -1,0 +1,41 @@
+"""GPUs: which are free, and everything known of each."""
+
+from typing import Any
+
+from flask.views import MethodView
+
+from app import errors
+from app.api import present
+from app.api.envelope import Resource, ok
+from app.api.schemas import GpuSchema, GpusQuery, GpusSchema, envelope
+from app.web import services
+
+blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of this host")
+
+Json = dict[str, Any]
+
+
+@blueprint.route("")
+class Gpus(MethodView):
+    """All GPUs of the host."""
+
+    @blueprint.arguments(GpusQuery, location="query")
+    @blueprint.response(200, envelope(GpusSchema))
+    @blueprint.fails()
+    def get(self, query: Json) -> Json:
+        """Tell which GPUs are free (0) and in use (1); with detail=true describe each."""
+        if not query["detail"]:
+            return ok({"gpuStatus": services().gpus.status()})
+        gpus = [present.gpu(view) for view in services().gpus.all()]
+        return ok({"gpuStatus": {gpu["uuid"]: gpu["status"] for gpu in gpus}, "gpus": gpus})
+
+
+@blueprint.route("/<uuid>")
+class Gpu(MethodView):
+    """One GPU."""
+
+    @blueprint.response(200, envelope(GpuSchema))
+    @blueprint.fails(errors.GpuNotFound)
+    def get(self, uuid: str) -> Json:
+        """Describe a GPU."""
+        return ok(present.gpu(services().gpus.one(uuid)))

@@ -1,0 +1,63 @@
+"""What is done with one container as it is: execute, logs, commit."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask.views import MethodView
+
+from app import errors
+from app.api.envelope import Resource, ok
+from app.api.schemas import (
+    CommitSchema,
+    CommittedSchema,
+    ExecutedSchema,
+    ExecuteSchema,
+    LogsQuery,
+    LogsSchema,
+    envelope,
+)
+from app.domain.naming import parse
+from app.web import services
+
+blueprint = Resource("inside", __name__, url_prefix="/api/v1/containers", description="Work in a container")
+
+Json = dict[str, Any]
+MISSES = (errors.ContainerNotFound, errors.ContainerNameLacksVersion, errors.OnAnotherNode)
+
+
+@blueprint.route("/<name>/execute")
+class Execute(MethodView):
+    """Commands."""
+
+    @blueprint.arguments(ExecuteSchema)
+    @blueprint.response(200, envelope(ExecutedSchema))
+    @blueprint.fails(*MISSES, errors.ContainerNotRunning, errors.CommandRefused, errors.CommandTimeout)
+    def post(self, body: Json, name: str) -> Json:
+        """Execute a command in a running container and answer what it printed."""
+        result = asdict(services().inside.execute(parse(name), body["cmd"], body["workDir"]))
+        return ok({**result, "exitCode": result["exit_code"]})
+
+
+@blueprint.route("/<name>/logs")
+class Logs(MethodView):
+    """What the main process printed."""
+
+    @blueprint.arguments(LogsQuery, location="query")
+    @blueprint.response(200, envelope(LogsSchema))
+    @blueprint.fails(*MISSES)
+    def get(self, query: Json, name: str) -> Json:
+        """Read the last lines of a container's log."""
+        return ok({"logs": services().inside.logs(parse(name), query["tail"])})
+
+
+@blueprint.route("/<name>/commit")
+class Commit(MethodView):
+    """Images of containers."""
+
+    @blueprint.arguments(CommitSchema)
+    @blueprint.response(200, envelope(CommittedSchema))
+    @blueprint.fails(*MISSES, errors.ImageNameTaken, errors.CommitFailed)
+    def post(self, body: Json, name: str) -> Json:
+        """Commit a container to an image on this host."""
+        container, image = services().inside.commit(parse(name), body["newImageName"])
+        return ok({"container": container, "imageName": image})

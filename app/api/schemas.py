@@ -1,0 +1,214 @@
+"""Shapes of what goes in and out. They check types only; what a value may be, the domain says with its own code."""
+
+from functools import cache
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from app.services.inquiry import STATES
+
+
+class BindSchema(Schema):
+    """A mount: a host directory or a Docker volume, and where it appears in the container."""
+
+    src = fields.String(required=True, metadata={"description": "absolute host path, or a volume's versioned name"})
+    dest = fields.String(required=True, metadata={"description": "absolute path in the container"})
+
+
+class PortSchema(Schema):
+    """A published TCP port; without hostPort (or with 0) a free one from the configured range is chosen."""
+
+    hostPort = fields.Integer(strict=True, load_default=0, allow_none=True, metadata={"example": 0})
+    containerPort = fields.Integer(strict=True, required=True, metadata={"example": 22})
+
+
+def _ports() -> Any:
+    return fields.List(fields.Nested(PortSchema), allow_none=True, metadata={"description": "published ports"})
+
+
+class CreateSchema(Schema):
+    """A container to create."""
+
+    imageName = fields.String(load_default="", metadata={"example": "busybox:local"})
+    containerName = fields.String(load_default="", metadata={"example": "knockGpu"})
+    gpuCount = fields.Integer(strict=True, load_default=0, allow_none=True, metadata={"example": 1})
+    binds = fields.List(fields.Nested(BindSchema), load_default=list, allow_none=True)
+    env = fields.List(fields.String(), load_default=list, allow_none=True, metadata={"example": ["USER=foo"]})
+    cmd = fields.List(fields.String(), load_default=list, allow_none=True, metadata={"example": ["/bin/sh"]})
+    Ports = _ports()
+    ports = _ports()
+
+
+class GpuChangeSchema(Schema):
+    """How many GPUs the container shall have."""
+
+    gpuCount = fields.Integer(strict=True, required=True, metadata={"example": 2})
+
+
+class DeleteSchema(Schema):
+    """What to delete: a running container too, and the record too."""
+
+    force = fields.Boolean(load_default=False, allow_none=True)
+    delEtcdInfoAndVersionRecord = fields.Boolean(load_default=False, allow_none=True)
+
+
+class CommitSchema(Schema):
+    """The name of the image to make; without it the container's id."""
+
+    newImageName = fields.String(load_default=None, allow_none=True, metadata={"example": "advocate-0-12-27"})
+
+
+class ExecuteSchema(Schema):
+    """A command for the container."""
+
+    cmd = fields.List(fields.String(), required=True, metadata={"example": ["nvidia-smi"]})
+    workDir = fields.String(load_default=None, allow_none=True)
+
+
+class ListQuery(Schema):
+    """Which containers to list."""
+
+    state = fields.String(validate=validate.OneOf(STATES))
+    gpu = fields.String(metadata={"description": "only the holder of the GPU with this UUID"})
+    name = fields.String(metadata={"description": "only names that contain this"})
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+    cursor = fields.String(metadata={"description": "`next` of the page before"})
+
+
+class LogsQuery(Schema):
+    """How much of the log."""
+
+    tail = fields.Integer(load_default=100, validate=validate.Range(1, 10_000))
+
+
+class GpusQuery(Schema):
+    """Whether to describe each GPU."""
+
+    detail = fields.Boolean(load_default=False)
+
+
+class MadeSchema(Schema):
+    """A container's id (64 hex digits) and versioned name."""
+
+    id = fields.String()
+    name = fields.String()
+
+
+class CommittedSchema(Schema):
+    """The container and the image made of it."""
+
+    container = fields.String()
+    imageName = fields.String()
+
+
+class ExecutedSchema(Schema):
+    """What the command printed (at most 1 MiB of each stream) and its exit code."""
+
+    stdout = fields.String()
+    stderr = fields.String()
+    exitCode = fields.Integer(allow_none=True)
+    truncated = fields.Boolean()
+
+
+class LogsSchema(Schema):
+    """The last lines that the main process printed."""
+
+    logs = fields.String()
+
+
+class VersionSchema(Schema):
+    """One version of a container."""
+
+    name = fields.String()
+    version = fields.Integer()
+    id = fields.String()
+    state = fields.String()
+    why = fields.String(metadata={"description": "the operation that made it: create, gpu, restart"})
+    parent = fields.Integer(allow_none=True)
+    created = fields.String()
+    removed = fields.String(allow_none=True)
+    gpuCount = fields.Integer()
+    gpus = fields.List(fields.String(), metadata={"description": "UUIDs it was created with"})
+    image = fields.String()
+
+
+class ContainerSchema(Schema):
+    """A container's newest version."""
+
+    name = fields.String()
+    version = fields.Integer()
+    id = fields.String()
+    state = fields.String(validate=validate.OneOf(STATES))
+    image = fields.String()
+    imageId = fields.String()
+    node = fields.String()
+    gpuCount = fields.Integer()
+    gpus = fields.List(fields.String(), metadata={"description": "UUIDs it holds now"})
+    ports = fields.List(fields.Nested(PortSchema))
+    binds = fields.List(fields.Nested(BindSchema))
+    env = fields.List(fields.String())
+    cmd = fields.List(fields.String())
+    created = fields.String()
+    updated = fields.String()
+
+
+class ContainerDetailSchema(ContainerSchema):
+    """A container with all its versions, newest first."""
+
+    versions = fields.List(fields.Nested(VersionSchema))
+
+
+class ContainersSchema(Schema):
+    """A page of containers by name; `next` is the cursor of the following one, null on the last."""
+
+    containers = fields.List(fields.Nested(ContainerSchema))
+    next = fields.String(allow_none=True)
+
+
+class HolderSchema(Schema):
+    """The container that holds a GPU."""
+
+    name = fields.String()
+    id = fields.String(allow_none=True)
+
+
+class GpuSchema(Schema):
+    """A GPU. Memory in bytes, utilisation in %, temperature in °C, power in W; null where the device does not say."""
+
+    uuid = fields.String()
+    index = fields.Integer()
+    status = fields.Integer(metadata={"description": "0 free, 1 in use or not to be given out"})
+    model = fields.String(allow_none=True)
+    memoryTotal = fields.Integer(allow_none=True)
+    memoryUsed = fields.Integer(allow_none=True)
+    utilisation = fields.Integer(allow_none=True)
+    temperature = fields.Integer(allow_none=True)
+    power = fields.Float(allow_none=True)
+    healthy = fields.Boolean()
+    reason = fields.String(allow_none=True)
+    holder = fields.Nested(HolderSchema, allow_none=True)
+
+
+class GpusSchema(Schema):
+    """UUID to 0 (free) or 1 (in use); with detail=true every GPU described too."""
+
+    gpuStatus = fields.Dict(keys=fields.String(), values=fields.Integer())
+    gpus = fields.List(fields.Nested(GpuSchema))
+
+
+class ErrorEnvelope(Schema):
+    """An error: a stable code, a sentence that a person can act on, details, and the request's id."""
+
+    code = fields.Integer()
+    msg = fields.String()
+    data = fields.Raw(allow_none=True)
+    requestId = fields.String()
+
+
+@cache
+def envelope(data: type[Schema] | None) -> type[Schema]:
+    """The contract's envelope around `data` (None: always null)."""
+    inner = fields.Nested(data) if data else fields.Raw(allow_none=True, dump_default=None)
+    name = f"{data.__name__.removesuffix('Schema')}Envelope" if data else "EmptyEnvelope"
+    shape = {"code": fields.Integer(), "msg": fields.String(), "data": inner}
+    return type(name, (Schema,), {**shape, "__doc__": "The envelope of a success."})

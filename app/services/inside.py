@@ -1,0 +1,68 @@
+"""What is done with one container as it is: execute a command, read its log, commit it to an image."""
+
+from collections.abc import Sequence
+
+from app.domain.containers import ExecResult, VersionRecord
+from app.domain.naming import Name
+from app.domain.rules import check_command, check_image
+from app.errors import CommandTimeout, ContainerNotFound, ImageNameTaken, ImageNotFound, InvalidRequest
+from app.ports import Engine
+from app.services.records import Records
+
+OUTPUT_CAP = 1 << 20
+
+
+class Inside:
+    """Works in containers of any version."""
+
+    def __init__(self, records: Records, engine: Engine, timeout: float) -> None:
+        self._records = records
+        self._engine = engine
+        self._timeout = timeout
+
+    def execute(self, name: Name, cmd: Sequence[str], work_dir: str | None) -> ExecResult:
+        """Run `cmd` in the container and return what it printed, at most OUTPUT_CAP bytes of each stream.
+
+        Raises CommandTimeout, with the output so far, when it outruns the configured deadline.
+        """
+        if not cmd:
+            raise InvalidRequest("cmd is missing; give the program and its arguments as a list")
+        check_command([*cmd, work_dir or ""])
+        record = self._existing(name)
+        result = self._engine.execute(record.container_id, cmd, work_dir, self._timeout, OUTPUT_CAP)
+        if result.timed_out:
+            raise CommandTimeout(
+                f"the command ran longer than {self._timeout:g} s and was killed; run long jobs in the background",
+                seconds=self._timeout,
+                stdout=result.stdout,
+                stderr=result.stderr,
+            )
+        return result
+
+    def commit(self, name: Name, image_name: str | None) -> tuple[str, str]:
+        """Make an image of the container; its versioned name and the image's name (default: the container's id).
+
+        Raises ImageNameTaken rather than take a name away from an image that has it.
+        """
+        record = self._existing(name)
+        image = check_image(image_name) if image_name else record.container_id
+        if image_name and self._exists(image):
+            raise ImageNameTaken(f"there is an image {image!r} already; choose another name, or remove it first")
+        self._engine.commit(record.container_id, image)
+        return record.name, image
+
+    def logs(self, name: Name, tail: int) -> str:
+        """The last `tail` lines that the container's main process printed."""
+        return self._engine.logs(self._existing(name).container_id, tail)
+
+    def _existing(self, name: Name) -> VersionRecord:
+        record = self._records.version(name)
+        if record.removed:
+            raise ContainerNotFound(f"{record.name} was deleted, only its record is kept; restart brings it back")
+        return record
+
+    def _exists(self, image: str) -> bool:
+        try:
+            return bool(self._engine.image(image))
+        except ImageNotFound:
+            return False
