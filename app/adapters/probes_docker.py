@@ -1,0 +1,134 @@
+"""Examines the Docker engine for `flask doctor`."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from app.adapters.docker_client import Clients
+from app.adapters.docker_errors import translated
+from app.domain.findings import Finding, fail, ok, warning
+from app.errors import Unavailable
+
+# dockerd knows the driver "nvidia" if it finds this on its PATH when it starts (docker/daemon/nvidia_linux.go).
+_HOOK = "nvidia-container-runtime-hook"
+_CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
+_GIB = 1 << 30
+
+
+def examine(docker_host: str, gpu_request: str) -> Iterator[Finding]:
+    """Findings about Docker, its storage and its way to the GPUs."""
+    try:
+        with translated():
+            client = Clients(docker_host).quick()
+            info, layer = client.info(), _some_layer(client)
+            client.close()
+    except Unavailable as exc:
+        yield fail(
+            "docker",
+            f"{docker_host}: {exc.message.partition(';')[0]}",
+            "start dockerd, or set DOCKER_HOST to where it listens",
+        )
+        return
+    yield _docker(info, docker_host)
+    yield _storage(info, layer)
+    yield _quota(info["DockerRootDir"], Path("/proc/mounts").read_text())
+    yield _disk(info["DockerRootDir"])
+    yield _gpu_request(info, gpu_request)
+
+
+def _some_layer(client: Any) -> str | None:
+    """The writable layer's directory of any container, if there is one: the proof that this is Docker's host."""
+    for container in client.containers(all=True, limit=1):
+        data = client.inspect_container(container["Id"])["GraphDriver"]["Data"] or {}
+        return str(data.get("UpperDir"))
+    return None
+
+
+def _docker(info: Mapping[str, Any], docker_host: str) -> Finding:
+    found = f"{info['ServerVersion']} at {docker_host}"
+    if not docker_host.startswith("unix://"):
+        return fail("docker", found, "a Docker on another host is not supported yet; run gpudock where Docker runs")
+    if os.geteuid() != 0:
+        return fail(
+            "docker", f"{found}, but gpudock is not root", "run it as root: the layers in Docker's store are root's"
+        )
+    return ok("docker", f"{found}, local, and gpudock is root")
+
+
+def _storage(info: Mapping[str, Any], layer: str | None) -> Finding:
+    details = dict(pair for pair in info.get("DriverStatus") or ())
+    found = f"{info['Driver']} on {details.get('Backing Filesystem', 'an unknown filesystem')}"
+    if "containerd" in details.get("driver-type", ""):
+        advice = 'put {"features": {"containerd-snapshotter": false}} into /etc/docker/daemon.json and restart Docker'
+        return fail("storage", f"{info['Driver']} in containerd's image store, not supported yet", advice)
+    if info["Driver"] != "overlay2":
+        return fail(
+            "storage", found, 'put {"storage-driver": "overlay2"} into /etc/docker/daemon.json and restart Docker'
+        )
+    if not os.access(layer or f"{info['DockerRootDir']}/overlay2", os.W_OK | os.X_OK):
+        return fail(
+            "storage", f"{found}, but {info['DockerRootDir']} is out of reach", "run gpudock as root on Docker's host"
+        )
+    return ok("storage", f"{found}, layers within reach")
+
+
+def _quota(docker_root: str, mounts: str) -> Finding:
+    """Whether Docker could limit the size of a volume: XFS with project quotas under its root."""
+    kind, options = _filesystem(docker_root, mounts)
+    if kind == "xfs" and {"pquota", "prjquota"} & set(options.split(",")):
+        return ok("quota", "XFS with project quotas under Docker's root")
+    found = f"{kind} without project quotas under Docker's root"
+    return warning("quota", found, "volumes with an enforced size, a later feature, will want XFS mounted with pquota")
+
+
+def _filesystem(path: str, mounts: str) -> tuple[str, str]:
+    """Type and options of the filesystem that `path` is on; the last of several mounts on one point is the one seen."""
+    found, best = ("unknown", ""), -1
+    for line in mounts.splitlines():
+        _, point, kind, options, *_ = line.split(" ")
+        if len(point) >= best and Path(path).is_relative_to(point.replace("\\040", " ")):
+            found, best = (kind, options), len(point)
+    return found
+
+
+def _disk(docker_root: str) -> Finding:
+    """A new version needs room for a copy of its predecessor's layer."""
+    try:
+        usage = shutil.disk_usage(docker_root)
+    except OSError as exc:
+        return fail("disk", f"{docker_root}: {exc.strerror}", "run gpudock as root on Docker's host")
+    found = f"{usage.free / _GIB:.1f} of {usage.total / _GIB:.1f} GiB free under {docker_root}"
+    advice = "delete containers, versions or images that nobody needs, or add space"
+    if usage.free < _GIB:
+        return fail("disk", found, advice)
+    return warning("disk", found, advice) if usage.free < usage.total / 10 else ok("disk", found)
+
+
+def _gpu_request(info: Mapping[str, Any], mode: str) -> Finding:
+    if mode == "cdi":
+        return _cdi(info)
+    if mode == "nvidia":
+        return _hook(info)
+    return ok("gpu request", "none: Docker is asked for no GPUs, they are kept on record only")
+
+
+def _hook(info: Mapping[str, Any]) -> Finding:
+    hook = shutil.which(_HOOK)
+    runtimes = ", ".join(sorted(info.get("Runtimes") or ()))
+    if hook:
+        return ok("gpu request", f"nvidia: {hook} (runtimes: {runtimes})")
+    advice = "install nvidia-container-toolkit and restart Docker, or set GPUDOCK_GPU_REQUEST=cdi or none"
+    return fail("gpu request", f"nvidia, but {_HOOK} is not on the PATH (runtimes: {runtimes})", advice)
+
+
+def _cdi(info: Mapping[str, Any]) -> Finding:
+    directories = info.get("CDISpecDirs") or _CDI_DIRECTORIES
+    specs = [str(file) for directory in directories for file in sorted(Path(directory).glob("*.[jy][sa]*"))]
+    if int(info["ServerVersion"].partition(".")[0]) < 25:
+        return fail("gpu request", f"cdi, but Docker is {info['ServerVersion']}", "CDI needs Docker 25 or later")
+    if not specs:
+        advice = "run: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+        return fail("gpu request", f"cdi, but no description in {' or '.join(directories)}", advice)
+    return ok("gpu request", f"cdi: {', '.join(specs)}")

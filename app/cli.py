@@ -1,0 +1,36 @@
+"""Commands of `flask`."""
+
+import json
+from dataclasses import asdict
+
+import click
+from flask import Flask
+
+from app import config
+from app.adapters import probes
+from app.domain.findings import Finding, Status, fail
+
+
+def init_app(app: Flask) -> None:
+    """Make the commands known to `flask`."""
+    app.cli.add_command(doctor)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: ok, and the findings.")
+def doctor(as_json: bool) -> None:
+    """Examine Docker, etcd, the GPUs and the host, and say what to do; exit code 1 if anything fails."""
+    findings = _findings()
+    healthy = all(finding.status is not Status.FAIL for finding in findings)
+    if as_json:
+        click.echo(json.dumps({"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        click.echo("\n".join(map(str, findings)))
+    raise SystemExit(0 if healthy else 1)
+
+
+def _findings() -> list[Finding]:
+    try:
+        return list(probes.examine(config.load()))
+    except config.ConfigError as exc:
+        return [fail("settings", str(exc), "mend that variable; nothing else was examined")]
