@@ -1,0 +1,37 @@
+"""GPUs that do not exist, to try gpudock and to develop it on a machine without any."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid5
+
+from app.domain.gpus import Gpu
+
+MEMORY = 80 << 30
+_NAMESPACE = UUID("6f1d2f5e-3c0b-4f57-9a4e-2d1b8c7a9e10")
+
+
+class SimulatedInventory:
+    """`count` idle GPUs. A node's UUIDs are the same in every process and after every restart."""
+
+    def __init__(self, count: int, node: str) -> None:
+        self._gpus = tuple(_gpu(node, index) for index in range(count))
+
+    def uuids(self) -> Sequence[str]:
+        """The UUIDs by index."""
+        return tuple(gpu.uuid for gpu in self._gpus)
+
+    def gpus(self) -> Sequence[Gpu]:
+        """Every GPU: healthy, idle, used by nobody."""
+        return self._gpus
+
+
+def _gpu(node: str, index: int) -> Gpu:
+    return Gpu(
+        uuid=f"GPU-{uuid5(_NAMESPACE, f'{node}/{index}')}",
+        index=index,
+        model="Simulated GPU",
+        memory_total=MEMORY,
+        memory_used=0,
+        utilisation=0,
+        temperature=35,
+        power=50.0,
+    )

@@ -1,0 +1,217 @@
+/* A libnvidia-ml.so.1 for machines without an NVIDIA GPU: the calls that app/adapters/nvml.py makes.
+ *
+ * The file named by FAKE_NVML_STATE is read anew at every call. Its lines, with GPUs numbered from 0:
+ *   gpus N                 how many there are
+ *   lose I                 GPU I is lost: it keeps its index, and every call about it fails
+ *   remove I               GPU I is not there at all: later ones move to a lower index
+ *   refuse I READING       name, memory, utilisation, temperature, power, mig or processes is not supported
+ *   process I PID MIB      a compute process uses GPU I; -1 MiB means that its memory is not available
+ *   graphics I PID MIB     likewise, a graphics process
+ *   mig I                  MIG mode is enabled on GPU I
+ *   gone CODE              every call fails with CODE and forgets its initialisation, as when the driver goes
+ *   slow SECONDS           every call takes that long, or until the file says otherwise
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { MAX_GPUS = 64, MAX_PROCESSES = 64, TICK_MS = 20 };
+
+typedef struct { unsigned long gpu; unsigned pid; long mib; int graphics; } process_t;
+typedef struct {
+    unsigned gpus;
+    int gone;
+    double slow;
+    int lost[MAX_GPUS], removed[MAX_GPUS], mig[MAX_GPUS];
+    char refused[MAX_GPUS][160];
+    unsigned process_count;
+    process_t processes[MAX_PROCESSES];
+} state_t;
+
+typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory_v2_t;
+typedef struct { unsigned gpu, memory; } utilisation_t;
+typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_info_t;
+
+static int initialised;
+static unsigned initialisations;
+
+/* For tests: how often the library was initialised. */
+unsigned fake_nvml_initialisations(void) { return initialisations; }
+
+static void read_state(state_t *s) {
+    char line[200], word[80];
+    unsigned long i;
+    process_t p;
+    const char *path = getenv("FAKE_NVML_STATE");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    memset(s, 0, sizeof *s);
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "gpus %u", &s->gpus) == 1 && s->gpus > MAX_GPUS) s->gpus = MAX_GPUS;
+        sscanf(line, "gone %d", &s->gone);
+        sscanf(line, "slow %lf", &s->slow);
+        if (sscanf(line, "lose %lu", &i) == 1 && i < MAX_GPUS) s->lost[i] = 1;
+        if (sscanf(line, "remove %lu", &i) == 1 && i < MAX_GPUS) s->removed[i] = 1;
+        if (sscanf(line, "mig %lu", &i) == 1 && i < MAX_GPUS) s->mig[i] = 1;
+        if (sscanf(line, "refuse %lu %79s", &i, word) == 2 && i < MAX_GPUS) {
+            size_t length = strlen(s->refused[i]);
+            snprintf(s->refused[i] + length, sizeof s->refused[i] - length, " %s ", word);
+        }
+        p.graphics = !strncmp(line, "graphics", 8);
+        if (sscanf(line, "%79s %lu %u %ld", word, &p.gpu, &p.pid, &p.mib) == 4 && s->process_count < MAX_PROCESSES)
+            s->processes[s->process_count++] = p;
+    }
+    if (file) fclose(file);
+}
+
+/* The state that a call is answered from, after as long as calls take; not SUCCESS if NVML is gone. */
+static int enter(state_t *s) {
+    read_state(s);
+    for (double waited = 0; waited < s->slow; waited += TICK_MS / 1000.0) {
+        usleep(TICK_MS * 1000);
+        read_state(s);
+    }
+    if (s->gone) initialised = 0;
+    return s->gone ? s->gone : initialised ? SUCCESS : UNINITIALIZED;
+}
+
+/* The same for a call about one GPU and, unless NULL, one reading of it. A handle is the GPU's number plus one. */
+static int enter_gpu(state_t *s, void *handle, const char *reading) {
+    unsigned long i = (unsigned long)handle - 1;
+    char word[80];
+    int rc = enter(s);
+    if (rc) return rc;
+    if (i >= s->gpus) return INVALID_ARGUMENT;
+    if (s->lost[i] || s->removed[i]) return GPU_IS_LOST;
+    if (!reading) return SUCCESS;
+    snprintf(word, sizeof word, " %s ", reading);
+    return strstr(s->refused[i], word) ? NOT_SUPPORTED : SUCCESS;
+}
+
+int nvmlInitWithFlags(unsigned flags) {
+    state_t s;
+    (void)flags;
+    initialisations++;
+    initialised = 1;
+    return enter(&s);
+}
+
+int nvmlShutdown(void) {
+    state_t s;
+    int rc = enter(&s);
+    initialised = 0;
+    return rc;
+}
+
+const char *nvmlErrorString(int code) {
+    (void)code;
+    return "Unknown Error";
+}
+
+int nvmlSystemGetDriverVersion(char *out, unsigned length) {
+    state_t s;
+    int rc = enter(&s);
+    if (!rc) snprintf(out, length, "550.00");
+    return rc;
+}
+
+int nvmlDeviceGetCount_v2(unsigned *count) {
+    state_t s;
+    int rc = enter(&s);
+    *count = 0;
+    for (unsigned i = 0; i < s.gpus; i++) *count += !s.removed[i];
+    return rc;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    state_t s;
+    int rc = enter(&s);
+    if (rc) return rc;
+    for (unsigned long i = 0; i < s.gpus; i++) {
+        if (s.removed[i] || index--) continue;
+        *handle = (void *)(i + 1);
+        return s.lost[i] ? GPU_IS_LOST : SUCCESS;
+    }
+    return INVALID_ARGUMENT;
+}
+
+int nvmlDeviceGetUUID(void *handle, char *out, unsigned length) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, NULL);
+    if (!rc) snprintf(out, length, "GPU-fa4e0000-0000-4000-8000-%012lx", (unsigned long)handle - 1);
+    return rc;
+}
+
+int nvmlDeviceGetName(void *handle, char *out, unsigned length) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "name");
+    if (!rc) snprintf(out, length, "Fake A100");
+    return rc;
+}
+
+int nvmlDeviceGetMemoryInfo_v2(void *handle, memory_v2_t *out) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "memory");
+    if (rc) return rc;
+    out->total = 40ULL << 30;
+    out->reserved = 512ULL << 20;
+    out->used = 0;
+    for (unsigned i = 0; i < s.process_count; i++)
+        if (s.processes[i].gpu == (unsigned long)handle - 1 && s.processes[i].mib > 0)
+            out->used += (unsigned long long)s.processes[i].mib << 20;
+    out->free = out->total - out->reserved - out->used;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetUtilizationRates(void *handle, utilisation_t *out) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "utilisation");
+    if (!rc) *out = (utilisation_t){17, 5};
+    return rc;
+}
+
+int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned *out) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "temperature");
+    if (!rc) *out = 41;
+    return sensor ? INVALID_ARGUMENT : rc;
+}
+
+int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "power");
+    if (!rc) *milliwatts = 61500;
+    return rc;
+}
+
+int nvmlDeviceGetMigMode(void *handle, unsigned *current, unsigned *pending) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "mig");
+    if (!rc) *current = *pending = (unsigned)s.mig[(unsigned long)handle - 1];
+    return rc;
+}
+
+static int processes(void *handle, int graphics, unsigned *count, process_info_t *out) {
+    state_t s;
+    unsigned room = out ? *count : 0, found = 0;
+    int rc = enter_gpu(&s, handle, "processes");
+    if (rc) return rc;
+    for (unsigned i = 0; i < s.process_count; i++) {
+        process_t *p = &s.processes[i];
+        if (p->gpu != (unsigned long)handle - 1 || p->graphics != graphics) continue;
+        if (found < room)
+            out[found] = (process_info_t){p->pid, p->mib < 0 ? ~0ULL : (unsigned long long)p->mib << 20, ~0U, ~0U};
+        found++;
+    }
+    *count = found;
+    return found > room ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, process_info_t *out) {
+    return processes(handle, 0, count, out);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, process_info_t *out) {
+    return processes(handle, 1, count, out);
+}
