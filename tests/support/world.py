@@ -1,0 +1,70 @@
+"""The services over working fakes: a host with 8 simulated GPUs, one image, etcd in memory."""
+
+from dataclasses import dataclass, replace
+
+from app.adapters.simulated import SimulatedInventory
+from app.backends import Backends, Services, build_services
+from app.config import Config
+from app.domain.containers import Spec
+from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.memory_store import MemoryStore
+
+CONFIG = Config(
+    etcd=(("127.0.0.1", 2379),),
+    prefix="/test",
+    node="test-node",
+    docker_host="unix:///nowhere.sock",
+    simulated_gpus=8,
+    gpu_request="none",
+    bind_roots=("/mnt", "/data"),
+    port_range=(40000, 40099),
+    token=None,
+    auth=True,
+    stop_timeout=1.0,
+    exec_timeout=2.0,
+    foreign_memory=64 << 20,
+)
+SPEC = Spec(image="busybox:test", cmd=("sh",))
+
+
+@dataclass
+class World:
+    """The services, and the fakes behind them to look into."""
+
+    store: MemoryStore
+    engine: FakeEngine
+    layers: FakeLayers
+    host: FakeHost
+    services: Services
+
+    def files(self, name: str) -> dict[str, str]:
+        """The files in the writable layer of a container."""
+        inspected = self.engine.inspect(name)
+        assert inspected is not None and inspected.upper_dir is not None
+        return self.engine.layers[inspected.upper_dir]
+
+    def in_use(self) -> set[str]:
+        """The UUIDs of the GPUs that the API says are in use."""
+        return {uuid for uuid, used in self.services.gpus.status().items() if used}
+
+    def keys(self, *prefixes: str) -> list[str]:
+        """The keys under these prefixes, history left out."""
+        return [entry.key for entry in self.store.list(*prefixes or ("/containers/", "/operations/", "/gpus/", "/ports/"))]
+
+    def containers(self) -> dict[str, str]:
+        """Docker's containers: name to state."""
+        return {container.name: container.state for container in self.engine.containers.values()}
+
+
+def make_world(config: Config = CONFIG) -> World:
+    """A fresh world, with nothing in it."""
+    store, engine, host = MemoryStore(), FakeEngine(config.node), FakeHost()
+    layers = FakeLayers(engine.layers)
+    inventory = SimulatedInventory(config.simulated_gpus or 0, config.node)
+    services = build_services(config, Backends(store, engine, inventory, layers, host))
+    return World(store, engine, layers, host, services)
+
+
+def spec(**changes: object) -> Spec:
+    """SPEC with changes."""
+    return replace(SPEC, **changes)  # type: ignore[arg-type]
