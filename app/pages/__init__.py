@@ -1,0 +1,10 @@
+"""The pages for people: the same services as the API, rendered as HTML without any JavaScript."""
+
+from flask import Blueprint
+
+from app.pages import containers, filters, overview, session
+
+blueprint = Blueprint("pages", __name__)
+for part in (overview, containers, session):
+    part.register(blueprint)
+filters.register(blueprint)

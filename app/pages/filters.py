@@ -1,0 +1,53 @@
+"""How values look on a page."""
+
+import re
+from datetime import datetime
+
+from flask import Blueprint
+
+from app import auth
+from app.services.gpus import GpuView
+
+# What a terminal would obey: colours, cursor movements, window titles.
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def register(blueprint: Blueprint) -> None:
+    """Make the functions of this module known to every template."""
+    for filter_ in (gib, moment, gpu_state, gpu_word, plain):
+        blueprint.add_app_template_filter(filter_)
+    blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
+
+
+def gib(size: int | None) -> str:
+    """A number of bytes in GiB, with one decimal below 10."""
+    if size is None:
+        return "–"
+    amount = size / (1 << 30)
+    return f"{amount:.0f}" if amount >= 10 or size == 0 else f"{amount:.1f}"
+
+
+def moment(text: str) -> str:
+    """A recorded time to the second, without its zone, which is always UTC."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def gpu_state(view: GpuView) -> str:
+    """One of unhealthy, used, foreign, free."""
+    if view.gpu.fault:
+        return "unhealthy"
+    if view.holder:
+        return "used"
+    return "free" if view.free else "foreign"
+
+
+def gpu_word(view: GpuView) -> str:
+    """The same for people."""
+    words = {"unhealthy": "unhealthy", "used": "in use", "foreign": "in use by others", "free": "free"}
+    return words[gpu_state(view)]
+
+
+def plain(text: str) -> str:
+    """Terminal output without the sequences that only a terminal understands."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
