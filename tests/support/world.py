@@ -47,9 +47,11 @@ class World:
         """The UUIDs of the GPUs that the API says are in use."""
         return {uuid for uuid, used in self.services.gpus.status().items() if used}
 
-    def keys(self, *prefixes: str) -> list[str]:
+    def stored(self, *prefixes: str) -> list[str]:
         """The keys under these prefixes, history left out."""
-        return [entry.key for entry in self.store.list(*prefixes or ("/containers/", "/operations/", "/gpus/", "/ports/"))]
+        return [
+            entry.key for entry in self.store.list(*prefixes or ("/containers/", "/operations/", "/gpus/", "/ports/"))
+        ]
 
     def containers(self) -> dict[str, str]:
         """Docker's containers: name to state."""

@@ -27,7 +27,7 @@ def test_a_gpu_change_makes_the_next_version_with_everything_in_it(foo: World, c
     old, new = foo.engine.containers.values()
     assert old.plan and new.plan and new.plan.spec == old.plan.spec.with_gpus(count)
     assert set(new.plan.gpus) == now
-    assert foo.keys("/operations/") == []
+    assert foo.stored("/operations/") == []
 
 
 def test_the_same_count_changes_nothing(foo: World) -> None:
@@ -56,7 +56,7 @@ def test_a_failed_change_lets_the_old_version_run_on(foo: World, step: str) -> N
     with pytest.raises(errors.GpuChangeFailed):
         foo.services.recreator.change_gpus(Name("foo", 0), 5)
     assert foo.containers() == {"foo-0": "running"} and foo.in_use() == before
-    assert foo.files("foo-0") == {"vim": "installed"} and foo.keys("/operations/") == []
+    assert foo.files("foo-0") == {"vim": "installed"} and foo.stored("/operations/") == []
     assert foo.services.recreator.change_gpus(Name("foo", 0), 5).name == "foo-1"
 
 
@@ -111,7 +111,7 @@ def test_a_running_container_is_deleted_only_with_force(foo: World) -> None:
 def test_an_erased_family_is_as_if_it_had_never_been(foo: World) -> None:
     foo.services.recreator.change_gpus(Name("foo"), 1)
     foo.services.deleter.delete(Name("foo", 1), force=True, erase=True)
-    assert foo.keys() == [] and foo.containers() == {"foo-0": "exited"}
+    assert foo.stored() == [] and foo.containers() == {"foo-0": "exited"}
     with pytest.raises(errors.ContainerExists, match="foo-0"):
         foo.services.creator.create("foo", spec())
     foo.services.deleter.delete(Name("foo", 0), force=False, erase=True)
@@ -121,13 +121,13 @@ def test_an_erased_family_is_as_if_it_had_never_been(foo: World) -> None:
 
 def test_a_kept_record_goes_on_with_everything_it_had(foo: World) -> None:
     foo.services.deleter.delete(Name("foo", 0), force=True, erase=False)
-    assert foo.containers() == {} and foo.in_use() == set() and foo.keys("/ports/") == []
+    assert foo.containers() == {} and foo.in_use() == set() and foo.stored("/ports/") == []
     assert foo.services.inquiry.container(Name("foo")).state == "removed"
     with pytest.raises(errors.ContainerNotFound):
         foo.services.lifecycle.stop(Name("foo", 0))
     made = foo.services.recreator.change_gpus(Name("foo", 0), 2)
     assert made.name == "foo-1" and foo.files("foo-1") == {"vim": "installed"} and len(foo.in_use()) == 2
-    assert foo.keys("/ports/") == ["/ports/test-node/2333"]
+    assert foo.stored("/ports/") == ["/ports/test-node/2333"]
     assert not [path for path in foo.engine.layers if path.startswith("/aside/")]
 
 
@@ -175,7 +175,7 @@ def test_a_container_removed_by_hand_is_shown_and_can_be_deleted(foo: World) -> 
         foo.services.recreator.change_gpus(Name("foo"), 1)
     assert len(foo.in_use()) == 3
     foo.services.deleter.delete(Name("foo"), force=False, erase=True)
-    assert foo.keys() == []
+    assert foo.stored() == []
 
 
 def test_a_container_of_another_node_is_refused(foo: World) -> None:

@@ -18,7 +18,7 @@ def test_too_few_gpus_leave_nothing_behind(world: World) -> None:
     with pytest.raises(errors.NotEnoughGpus) as caught:
         world.services.creator.create("bar", spec(gpu_count=3))
     assert caught.value.data == {"requested": 3, "free": 2, "total": 8}
-    assert not [key for key in world.keys() if "bar" in key]
+    assert not [key for key in world.stored() if "bar" in key]
     assert len(world.in_use()) == 6
 
 
@@ -27,7 +27,7 @@ def test_a_failed_create_undoes_everything_and_consumes_no_version(world: World,
     world.engine.fail_next[step] = errors.StartFailed("broken on purpose")
     with pytest.raises(errors.StartFailed):
         world.services.creator.create("foo", spec(gpu_count=2, ports=(PortMapping(0, 80),)))
-    assert world.keys() == [] and world.containers() == {} and world.engine.held == set()
+    assert world.stored() == [] and world.containers() == {} and world.engine.held == set()
     assert world.services.creator.create("foo", spec()).name == "foo-0"
 
 
@@ -49,7 +49,7 @@ def test_a_name_that_a_foreign_container_has_is_refused(world: World) -> None:
     world.engine.add_foreign("foo-0")
     with pytest.raises(errors.ContainerExists):
         world.services.creator.create("foo", spec(gpu_count=1))
-    assert world.keys() == [] and world.containers() == {"foo-0": "running"}
+    assert world.stored() == [] and world.containers() == {"foo-0": "running"}
 
 
 def test_a_missing_image_is_named(world: World) -> None:
@@ -114,4 +114,4 @@ def test_bad_input_is_refused_before_anything_happens(
 ) -> None:
     with pytest.raises(error):
         world.services.creator.create("foo", spec(**changes))
-    assert world.keys() == [] and world.engine.calls == []
+    assert world.stored() == [] and world.engine.calls == []

@@ -26,7 +26,7 @@ def test_a_write_that_happened_without_an_answer_counts(world: World, skip: int)
         survived = True
     except errors.Unavailable:
         survived = False
-        wait_until(lambda: world.keys("/operations/") == [])
+        wait_until(lambda: world.stored("/operations/") == [])
     assert survived == (world.containers() == {"foo-0": "running"})
     assert len(world.in_use()) == (2 if survived else 0)
 
@@ -36,7 +36,7 @@ def test_a_write_that_was_lost_undoes_the_operation(world: World, skip: int) -> 
     world.store.fail_next("unknown-lost", skip=skip)
     with pytest.raises(errors.Unavailable):
         world.services.creator.create("foo", spec(gpu_count=2))
-    wait_until(lambda: world.keys() == [])
+    wait_until(lambda: world.stored() == [])
     assert world.containers() == {} and world.in_use() == set()
 
 
@@ -46,7 +46,7 @@ def test_docker_going_down_during_a_change_is_undone_when_it_is_back(world: Worl
     world.engine.lose_answer[step] = errors.Unavailable("docker", "Docker does not answer")
     with pytest.raises(errors.Unavailable):
         world.services.recreator.change_gpus(Name("foo"), 4)
-    wait_until(lambda: world.keys("/operations/") == [])
+    wait_until(lambda: world.stored("/operations/") == [])
     assert world.containers() == {"foo-0": "running"} and len(world.in_use()) == 2
 
 
@@ -71,7 +71,7 @@ def leave_behind(world: World, kind: str, step: str) -> None:
         }[kind]()
     world.services.journal.settle = settle  # type: ignore[method-assign]
     world.services.journal._settle_in_background = background  # type: ignore[method-assign]
-    assert world.keys("/operations/")
+    assert world.stored("/operations/")
     world.host.alive.discard("this-process")
     world.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
     world.host.alive.add("next-process")
@@ -97,7 +97,7 @@ def test_what_a_dead_process_left_is_settled_by_whoever_meets_it(world: World, k
     world.files("foo-0")["vim"] = "installed"
     leave_behind(world, kind, step)
     world.services.journal.settle_orphans()
-    assert world.keys("/operations/") == []
+    assert world.stored("/operations/") == []
     state = world.services.inquiry.container(Name("foo")).state
     assert state == {"stop": "stopped", "delete": "removed" if step == "remove" else "exited"}.get(kind, "running")
     assert "bar-0" not in world.containers() and "foo-1" not in world.containers()
@@ -131,7 +131,7 @@ def test_a_process_that_lost_its_operation_touches_nothing_more(world: World) ->
     with pytest.raises(errors.Fenced):
         world.services.recreator.change_gpus(Name("foo"), 2)
     assert world.containers() == {"foo-0": "exited", "foo-1": "created"}
-    assert world.keys("/operations/") == ["/operations/containers/foo"]
+    assert world.stored("/operations/") == ["/operations/containers/foo"]
 
 
 def test_a_running_operation_keeps_others_off(world: World) -> None:

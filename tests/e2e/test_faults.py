@@ -1,0 +1,157 @@
+"""Docker, etcd or NVML down: a 503 that names the part within 5 s, and all well within 3 s after it is back."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.dockerd import Dockerd
+from tests.support.etcd import EtcdServer
+from tests.support.nvml import FakeNvml
+from tests.support.server import Server
+
+BODY: dict[str, Any] = {"imageName": "busybox:test", "containerName": "late", "gpuCount": 1}
+
+
+def refused(api: Server, part: str, *calls: tuple[str, str, Any]) -> None:
+    """Each call answers 503 within 5 s and names the part."""
+    for method, path, body in calls:
+        begun = time.monotonic()
+        answer = api.call(method, path, body)
+        assert answer.status_code == 503, f"{method} {path}: {answer.text}"
+        assert (answer.json()["code"], answer.json()["data"]) == (2040, {"part": part})
+        assert time.monotonic() - begun < 5, f"{method} {path} took {time.monotonic() - begun:.1f} s"
+
+
+def recovered(api: Server) -> None:
+    """Within 3 s the calls work again, and nothing is half done."""
+    deadline = time.monotonic() + 3
+    while not api.call("GET", "/readyz").ok:
+        assert time.monotonic() < deadline, "it did not recover in time"
+        time.sleep(0.1)
+    while (answer := api.call("POST", "/containers", BODY)).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
+    assert answer.json()["data"]["name"] == "late-0"
+    kept, late = api.data("GET", "/containers/kept"), api.data("GET", "/containers/late")
+    assert kept["state"] == late["state"] == "running"
+    assert {*kept["gpus"], *late["gpus"]} == api.in_use() and len(api.in_use()) == 3
+
+
+CHANGES = (
+    ("POST", "/containers", BODY),
+    ("PATCH", "/containers/kept-0/gpu", {"gpuCount": 4}),
+    ("PATCH", "/containers/kept-0/stop", None),
+    ("DELETE", "/containers/kept-0", {"force": True}),
+)
+
+
+@pytest.mark.parametrize(("out", "back"), [("kill", "start"), ("freeze", "thaw")])
+def test_docker_away(api: Server, dockerd: Dockerd, out: str, back: str) -> None:
+    api.create("kept", gpuCount=2)
+    getattr(dockerd, out)()
+    try:
+        refused(api, "docker", ("GET", "/readyz", None), ("GET", "/containers", None), *CHANGES)
+        assert len(api.in_use()) == 2
+    finally:
+        getattr(dockerd, back)()
+    if back == "start":  # a killed dockerd without live-restore takes its containers down
+        restore(api)
+    recovered(api)
+
+
+def restore(api: Server) -> None:
+    if api.data("GET", "/containers/kept")["state"] != "running":
+        api.data("PATCH", "/containers/kept/restart")
+
+
+@pytest.mark.parametrize(("out", "back"), [("kill", "start"), ("freeze", "thaw")])
+def test_etcd_away(api: Server, etcd_server: EtcdServer, out: str, back: str) -> None:
+    api.create("kept", gpuCount=2)
+    getattr(etcd_server, out)()
+    try:
+        refused(api, "etcd", ("GET", "/readyz", None), ("GET", "/gpus", None), ("GET", "/containers", None), *CHANGES)
+    finally:
+        getattr(etcd_server, back)()
+    recovered(api)
+
+
+@pytest.mark.parametrize("step", ["execute", "gpu"])
+def test_etcd_dying_in_the_middle_of_a_change(
+    api: Server, etcd_server: EtcdServer, dockerd: Dockerd, step: str
+) -> None:
+    """The stop of a container that takes its time is the middle."""
+    slow = 'trap "sleep 1; exit" TERM; while :; do sleep 0.1; done'
+    api.create("kept", gpuCount=2, cmd=["sh", "-c", slow])
+    in_background(lambda: (time.sleep(0.8), etcd_server.kill()))
+    answer = api.call("PATCH", "/containers/kept-0/gpu", {"gpuCount": 1 if step == "gpu" else 4})
+    assert answer.status_code == 503 and answer.json()["data"] == {"part": "etcd"}
+    etcd_server.start()
+    deadline = time.monotonic() + 5
+    while api.call("PATCH", "/containers/kept-0/gpu", {"gpuCount": 2}).status_code != 200:
+        assert time.monotonic() < deadline, "the operation is still in the way"
+        time.sleep(0.1)
+    assert dockerd.docker("ps", "-a", "--format", "{{.Names}} {{.State}}") == "kept-0 running"
+    assert len(api.in_use()) == 2
+
+
+def in_background(work: Callable[[], object]) -> None:
+    import threading
+
+    threading.Thread(target=work).start()
+
+
+@pytest.fixture
+def nvml_api(
+    dockerd: Dockerd, image: str, etcd_server: EtcdServer, nvml_library: FakeNvml, api: Server
+) -> Iterator[Server]:
+    """A server whose GPUs come from NVML; what it makes is removed with the shared server's."""
+    server = Server(
+        dockerd,
+        etcd_server,
+        {
+            "GPUDOCK_GPUS": "nvml",
+            "LD_LIBRARY_PATH": str(nvml_library.dir),
+            "FAKE_NVML_STATE": str(nvml_library.state_file),
+        },
+    )
+    server.start()
+    yield server
+    server.stop()
+    nvml_library.reset()
+
+
+def test_nvml_away(nvml_api: Server, nvml_library: FakeNvml) -> None:
+    nvml_api.create("kept", gpuCount=2)
+    nvml_library.gone(True)
+    time.sleep(1.1)  # the status may be a second old
+    refused(
+        nvml_api,
+        "nvml",
+        ("GET", "/readyz", None),
+        ("GET", "/gpus", None),
+        ("POST", "/containers", BODY),
+        ("PATCH", "/containers/kept-0/gpu", {"gpuCount": 4}),
+    )
+    assert nvml_api.create("without")["name"] == "without-0"  # needs no GPU
+    nvml_library.gone(False)
+    recovered(nvml_api)
+
+
+def test_a_lost_gpu_is_not_given_out_and_a_foreign_process_keeps_its_own(
+    nvml_api: Server, nvml_library: FakeNvml
+) -> None:
+    import os
+
+    total = len(nvml_api.data("GET", "/gpus")["gpuStatus"])
+    nvml_library.lose(0)
+    nvml_library.process(1, os.getpid(), 2048)
+    detail = nvml_api.data("GET", "/gpus?detail=true")["gpus"]
+    assert not detail[0]["healthy"] and detail[0]["reason"] and detail[0]["status"] == 1
+    assert str(os.getpid()) in detail[1]["reason"] and detail[1]["status"] == 1
+    answer = nvml_api.call("POST", "/containers", {**BODY, "gpuCount": total - 1})
+    assert (answer.status_code, answer.json()["code"]) == (409, 1019)
+    nvml_api.create("rest", gpuCount=total - 2)
+    (rest,) = nvml_api.data("GET", "/containers")["containers"]
+    assert not {detail[0]["uuid"], detail[1]["uuid"]} & set(rest["gpus"])

@@ -1,0 +1,130 @@
+"""gunicorn with two workers over the tests' own dockerd and etcd: gpudock as its callers meet it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from app.adapters.etcd import EtcdStore
+from app.ports import Delete
+from tests.support.dockerd import Dockerd
+from tests.support.etcd import EtcdServer
+
+ROOT = Path(__file__).parents[2]
+PREFIX = "/e2e"
+TOKEN = "0123456789abcdef-test-token"
+
+
+class Server:
+    """A running gpudock. `settings` are environment variables on top of the usual ones of the tests."""
+
+    def __init__(self, dockerd: Dockerd, etcd: EtcdServer, settings: Mapping[str, str]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(tempfile.mkdtemp(prefix="gpudock-server-")) / "log"
+        self.binds = Path(tempfile.mkdtemp(prefix="gpudock-binds-"))
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("GPUDOCK_")},
+            "DOCKER_HOST": dockerd.url,
+            "GPUDOCK_ETCD": "{}:{}".format(*etcd.endpoint),
+            "GPUDOCK_PREFIX": PREFIX,
+            "GPUDOCK_NODE": "test-node",
+            "GPUDOCK_GPUS": "simulated:8",
+            "GPUDOCK_GPU_REQUEST": "nvidia",
+            "GPUDOCK_BIND_ROOTS": str(self.binds),
+            "GPUDOCK_BIND": f"127.0.0.1:{self.port}",
+            "GPUDOCK_STOP_TIMEOUT": "3",
+            "GPUDOCK_EXEC_TIMEOUT": "3",
+            "GPUDOCK_TOKEN": TOKEN,
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return once it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            assert self._process.poll() is None, f"gunicorn ended:\n{self.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"gunicorn does not answer:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it and its workers."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def call(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """Make a call with the token; `path` begins after /api/v1 unless it is absolute like /readyz."""
+        headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
+        url = self.url + (path if path in ("/readyz", "/healthz") else f"/api/v1{path}")
+        return requests.request(method, url, json=body, headers=headers, timeout=120, **options)
+
+    def data(self, method: str, path: str, body: Any = None) -> Any:
+        """The data of a call that must succeed."""
+        response = self.call(method, path, body)
+        assert response.status_code == 200, response.text
+        assert response.json()["code"] == 200 and response.json()["msg"] == "success", response.text
+        return response.json()["data"]
+
+    def create(self, name: str, **fields: Any) -> dict[str, str]:
+        """Create a busybox container that runs a shell, and return its id and name."""
+        made: dict[str, str] = self.data(
+            "POST", "/containers", {"imageName": "busybox:test", "containerName": name, **fields}
+        )
+        return made
+
+    def sh(self, name: str, script: str) -> str:
+        """What a shell script prints in the container; it must succeed."""
+        result = self.data("POST", f"/containers/{name}/execute", {"cmd": ["sh", "-c", script]})
+        assert result["exitCode"] == 0, result
+        return str(result["stdout"])
+
+    def in_use(self) -> set[str]:
+        """The UUIDs of the GPUs in use."""
+        return {uuid for uuid, used in self.data("GET", "/gpus")["gpuStatus"].items() if used}
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).ok
+        except (requests.ConnectionError, requests.Timeout):  # workers are loading
+            return False
+
+
+@pytest.fixture(scope="session")
+def shared_server(dockerd: Dockerd, image: str, etcd_server: EtcdServer) -> Iterator[Server]:
+    """One server for all tests that leave its parts alive."""
+    server = Server(dockerd, etcd_server, {})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def api(shared_server: Server, dockerd: Dockerd, etcd_server: EtcdServer) -> Iterator[Server]:
+    """The shared server with nothing in it; what the test left is removed."""
+    yield shared_server
+    dockerd.remove_containers()
+    store = EtcdStore([etcd_server.endpoint], PREFIX)
+    store.transact({}, [Delete("/", prefix=True)])
