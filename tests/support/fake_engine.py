@@ -120,7 +120,7 @@ class FakeEngine:
             if holder := self._find(plan.name):
                 if holder.labels and holder.labels.operation == plan.labels.operation:
                     return holder.id
-                raise ContainerExists(f"the name {plan.name} is used by container {holder.id[:12]}")
+                raise ContainerExists(f"the name {plan.name} is taken by container {holder.id[:12]}")
             container = self._add(plan.name, image.id, plan)
             container.anonymous = {path: plan.anonymous.get(path) or secrets.token_hex(32) for path in image.volumes}
             self.volumes |= {bind.src for bind in plan.spec.binds if bind.is_volume} | {*container.anonymous.values()}
@@ -184,7 +184,7 @@ class FakeEngine:
 
     def logs(self, ref: str, tail: int) -> str:
         with self._call("logs"):
-            return "".join(self._get(ref).output.splitlines(keepends=True)[-tail:])
+            return "".join(self._get(ref).output.splitlines(keepends=True)[-tail:] if tail else ())
 
     def add_foreign(self, name: str, state: str = "running") -> str:
         """Put a container there that gpudock did not make; returns its id."""

@@ -1,0 +1,211 @@
+"""The Docker engine of this host, through docker-py."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+from docker.utils import parse_repository_tag
+
+from app.adapters import docker_exec, docker_labels, docker_plan, docker_seen, stopping
+from app.adapters.docker_client import QUICK, Clients
+from app.adapters.docker_errors import answered, create_error, reason, start_error, translated
+from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Observed
+from app.errors import CommitFailed, DeleteFailed, ImageNotFound, InvalidRequest, StartFailed, StopFailed, Unavailable
+
+# How long, in seconds, Docker may take for what it does not do at once: a create copies what the image has
+# at its VOLUMEs, a removal deletes a layer of any size, a commit packs one.
+_CREATE, _START, _REMOVE, _COMMIT = 120, 120, 120, 900
+_HELD = "gpudock-held"
+_LOG_CAP = 1 << 20
+# Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
+_IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)
+
+
+class DockerEngine:
+    """Implements `ports.Engine` for the engine at `base_url`; it need not be up yet.
+
+    `gpu_request` says how GPUs are asked for: "nvidia" or "cdi", or "none" to note them in a label only.
+    A stop waits `stop_timeout` seconds at most for the processes of a container to end by themselves.
+    """
+
+    def __init__(self, base_url: str, node: str, gpu_request: str, stop_timeout: float) -> None:
+        self._clients = Clients(base_url)
+        self._node = node
+        self._gpu_request = gpu_request
+        self._stop_timeout = stop_timeout
+
+    def ping(self) -> str:
+        """The engine's version."""
+        with translated():
+            return str(self._clients.quick().version()["Version"])
+
+    def image(self, name: str) -> Image:
+        """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
+        absent = ImageNotFound(f"there is no image {name!r} on this host; pull or build it there first")
+        if not _IMAGE.fullmatch(name):
+            raise absent
+        with translated():
+            try:
+                raw = self._clients.quick().inspect_image(name)  # type: ignore[no-untyped-call]
+            except APIError as exc:
+                if exc.status_code in (400, 404):
+                    raise absent from exc
+                raise
+        return Image(raw["Id"], tuple(raw["Config"].get("Volumes") or ()))
+
+    def hold_image(self, image_id: str) -> None:
+        """Tag the image `gpudock-held:…`, so that no prune takes it; ImageNotFound if it is gone."""
+        with translated(missing=ImageNotFound):
+            self._clients.quick().tag(image_id, _HELD, _held_tag(image_id))
+
+    def release_image(self, image_id: str) -> None:
+        """Take that tag away, and with it an image that has no other name and no containers."""
+        with translated():
+            try:
+                client = self._clients.patient(_REMOVE)
+                client.remove_image(f"{_HELD}:{_held_tag(image_id)}", noprune=True)
+            except APIError as exc:
+                if exc.status_code not in (404, 409):  # gone already; the last name of what a container needs
+                    raise
+
+    def volume_exists(self, name: str) -> bool:
+        """Whether Docker has a volume of that name."""
+        with translated():
+            try:
+                self._clients.quick().inspect_volume(name)
+            except NotFound:
+                return False
+        return True
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume unless a container still uses it; nothing happens if it is gone already."""
+        with translated():
+            try:
+                self._clients.patient(_REMOVE).remove_volume(name)
+            except APIError as exc:
+                if exc.status_code not in (404, 409):
+                    raise
+
+    def create(self, plan: ContainerPlan) -> str:
+        """Create a container, not started, and return its id; adopt one that this operation created before.
+
+        Raises ContainerExists if anybody else has the name, ImageNotFound, and StartRefused with Docker's
+        reason if it does not accept the spec.
+        """
+        with translated():
+            client = self._clients.patient(_CREATE)
+        try:
+            with translated():
+                return self._create(client, plan)
+        except Unavailable:
+            # The answer did not come, but the container may have.
+            if made := self._made_by(plan):
+                return made
+            raise
+
+    def inspect(self, ref: str) -> Inspected | None:
+        """The container, or None if there is none."""
+        with translated():
+            try:
+                return docker_seen.inspected(self._clients.quick().inspect_container(ref))
+            except NotFound:
+                return None
+
+    def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
+        """This node's labelled containers, running or not; of one family or one operation only, if given."""
+        wanted = docker_labels.wanted(self._node, family, operation)
+        with translated():
+            raw = self._clients.quick().containers(all=True, filters={"label": wanted})
+        return [observed for observed in map(docker_seen.listed, raw) if observed.labels]
+
+    def start(self, ref: str) -> None:
+        """Start it; StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise."""
+        with translated(StartFailed):
+            try:
+                self._clients.patient(_START).start(ref)
+            except APIError as exc:
+                raise start_error(exc) from exc
+
+    def stop(self, ref: str) -> None:
+        """Stop it: tell every process, wait for those that can react (bounded), then kill. Stopped is fine too."""
+        with translated(StopFailed):
+            stopping.stop(self._clients.quick(), self._clients.patient(stopping.GONE_WITHIN), ref, self._stop_timeout)
+
+    def remove(self, ref: str) -> None:
+        """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
+        with translated(DeleteFailed):
+            try:
+                self._clients.patient(_REMOVE).remove_container(ref, force=True, v=False)
+            except NotFound:
+                return
+            except APIError as exc:
+                if exc.status_code != 409:
+                    raise
+                self._wait_until_gone(ref)  # somebody else is removing it
+
+    def commit(self, ref: str, image_name: str) -> str:
+        """Make an image of the container and return its id; CommitFailed if Docker cannot.
+
+        Raises InvalidRequest for a name that no image can have.
+        """
+        repository, tag = parse_repository_tag(image_name)
+        if "@" in image_name:  # docker-py would take what follows as the tag
+            raise InvalidRequest(f"{image_name!r} cannot be an image's name: a digest cannot be chosen")
+        with translated(CommitFailed):
+            try:
+                return str(self._clients.patient(_COMMIT).commit(ref, repository, tag)["Id"])
+            except APIError as exc:
+                if reason(exc).startswith("invalid"):
+                    raise InvalidRequest(f"{image_name!r} cannot be an image's name: {reason(exc)}") from exc
+                raise
+
+    def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
+        """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
+
+        Raises ContainerNotRunning, or CommandRefused if there is no such command or directory.
+        """
+        with translated():
+            return docker_exec.execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
+
+    def logs(self, ref: str, tail: int) -> str:
+        """The last `tail` lines that its main process printed, at most the last 1 MiB of them."""
+        with translated():
+            client = self._clients.quick()
+            url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
+            kept = bytearray()
+            with client.get(url, params={"stdout": 1, "stderr": 1, "tail": tail}, stream=True, timeout=QUICK) as answer:
+                answered(answer)
+                # With a TTY the streams are one and unframed.
+                for chunk in answer.iter_content(1 << 16):
+                    kept += chunk
+                    del kept[:-_LOG_CAP]
+        return kept.decode(errors="replace")
+
+    def _create(self, client: APIClient, plan: ContainerPlan) -> str:
+        try:
+            body = docker_plan.body(plan, self._gpu_request)
+            made = client.create_container_from_config(body, plan.name)  # type: ignore[no-untyped-call]
+            return str(made["Id"])
+        except APIError as exc:
+            if exc.status_code == 409 and (earlier := self._made_by(plan)):
+                return earlier
+            if refusal := create_error(exc, plan):
+                raise refusal from exc
+            raise
+
+    def _made_by(self, plan: ContainerPlan) -> str | None:
+        ours = self.list(plan.labels.family, plan.labels.operation)
+        return next((made.id for made in ours if made.name == plan.name), None)
+
+    def _wait_until_gone(self, ref: str) -> None:
+        deadline = time.monotonic() + _REMOVE
+        while self.inspect(ref):
+            if time.monotonic() > deadline:
+                raise DeleteFailed("Docker does not get done with removing the container")
+            time.sleep(0.05)
+
+
+def _held_tag(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:32]

@@ -1,0 +1,110 @@
+"""What docker-py raises, told as gpudock's errors."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+import urllib3
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+
+from app.domain.containers import ContainerPlan
+from app.errors import (
+    ContainerExists,
+    ContainerNotFound,
+    DomainError,
+    ImageNotFound,
+    NotFound,
+    OperationFailed,
+    PortTaken,
+    StartFailed,
+    StartRefused,
+    Unavailable,
+)
+
+_LAYERS_ABOVE = re.compile(r".*(?:unable to start container process|process caused|exec failed): ", re.DOTALL)
+_HOLDER = re.compile(r'in use by container "?([0-9a-f]{12})')
+_PORT = re.compile(r":(\d+)(?: failed)?: (?:port is already allocated|bind: address already in use)")
+# Docker reports these with status 500, like its own failures; seen with Docker 20.10 and runc 1.1.
+_GPU_TROUBLE = ("nvidia-container", "could not select device driver", "running hook", "running prestart hook", "CDI")
+_SPEC_AT_FAULT = (
+    "executable file not found",
+    "exec format error",
+    "permission denied",
+    "no such file or directory",
+    "not a directory",
+    "error while mounting volume",
+    "error mounting",
+    "invalid volume specification",
+    "invalid mount",
+)
+
+
+@contextmanager
+def translated(
+    failure: type[DomainError] = OperationFailed, missing: type[NotFound] = ContainerNotFound
+) -> Iterator[None]:
+    """Raise Unavailable if Docker is down, hangs or has no disk left, `missing` for a 404, `failure` for the rest."""
+    try:
+        yield
+    except APIError as exc:
+        raise _answered(exc, failure, missing) from exc
+    # Everything below requests and docker-py ends up here: refused, reset, timed out, cut off, not Docker at all.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as exc:
+        raise Unavailable("docker", "Docker does not answer; see whether its service runs") from exc
+
+
+def answered(response: requests.Response) -> requests.Response:
+    """The response, if it is no error; APIError otherwise. For requests that go past docker-py's own methods."""
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as exc:
+        create_api_error_from_http_exception(exc)
+    return response
+
+
+def create_error(exc: APIError, plan: ContainerPlan) -> DomainError | None:
+    """What is wrong with a plan that Docker does not create; None if it is Docker that fails."""
+    text = _text(exc)
+    if exc.status_code == 409:
+        holder = _HOLDER.search(text)
+        whose = f"container {holder[1]}" if holder else "another container"
+        return ContainerExists(f"the name {plan.name} is taken in Docker by {whose}; remove or rename that one")
+    if exc.status_code == 404:
+        return ImageNotFound(f"the image {plan.spec.image!r} is not on this host any more")
+    if exc.status_code == 400 or any(sign in text for sign in _SPEC_AT_FAULT):
+        return StartRefused(f"Docker does not accept the container as described: {reason(exc)}")
+    return None
+
+
+def start_error(exc: APIError) -> DomainError:
+    """Whose fault it is that a container did not start: the port's, the caller's or the host's."""
+    text = _text(exc)
+    if taken := _PORT.search(text):
+        return PortTaken(f"port {taken[1]} of the host is in use; choose another one", hostPort=int(taken[1]))
+    if any(sign in text for sign in _GPU_TROUBLE):
+        return StartFailed(f"the container could not be started: {reason(exc)}")
+    if exc.status_code == 400 or any(sign in text for sign in _SPEC_AT_FAULT):
+        return StartRefused(f"the container cannot be started as described: {reason(exc)}")
+    return _answered(exc, StartFailed, ContainerNotFound)
+
+
+def reason(exc: APIError) -> str:
+    """Docker's explanation on one line, without the names of the layers that it came through."""
+    return plain(_text(exc))
+
+
+def plain(text: str) -> str:
+    """The core of a message of Docker or its runtime, on one line."""
+    core = _LAYERS_ABOVE.sub("", text).replace(": unknown", "")
+    return " ".join(core.split()) or "Docker gives no reason"
+
+
+def _answered(exc: APIError, failure: type[DomainError], missing: type[NotFound]) -> DomainError:
+    if "no space left on device" in _text(exc):
+        return Unavailable("disk", "the disk of the Docker host is full")
+    return (missing if exc.status_code == 404 else failure)(f"Docker says: {reason(exc)}")
+
+
+def _text(exc: APIError) -> str:
+    return str(exc.explanation or "")

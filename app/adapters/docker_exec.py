@@ -1,0 +1,130 @@
+"""Commands in a running container, with a deadline and a cap on what they print; Docker itself has neither."""
+
+import select
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import urllib3
+from docker import APIClient
+from docker.errors import APIError
+
+from app.adapters.docker_errors import answered, plain, reason
+from app.adapters.docker_processes import kill_session
+from app.domain.containers import ExecResult
+from app.errors import CommandRefused, ContainerNotRunning, DomainError
+
+_HEADER = struct.Struct(">BxxxL")
+_STDOUT, _STDERR = 1, 2
+_REFUSED = ("OCI runtime exec failed", "exec failed")
+_POLL = 0.01
+
+
+def execute(
+    client: APIClient, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int
+) -> ExecResult:
+    """Run `cmd` for at most `timeout` seconds, keeping the first `cap` bytes of each stream; kill it at the deadline.
+
+    Raises ContainerNotRunning or CommandRefused. A command that ends while others of its making still hold
+    its output open is done at the deadline, and they are left alone.
+    """
+    deadline = time.monotonic() + timeout
+    output = Output(cap)
+    try:
+        identity = client.exec_create(ref, list(cmd), workdir=work_dir)["Id"]
+        for chunk in _chunks(client, identity, deadline):
+            output.feed(chunk)
+    except APIError as exc:
+        if refusal := _refusal(exc):
+            raise refusal from exc
+        raise
+    state = _state(client, identity, deadline)
+    if state["Running"]:
+        kill_session(client, state["ContainerID"], state["Pid"])
+        return output.result(None, timed_out=True)
+    output.check(state["ExitCode"])
+    return output.result(state["ExitCode"])
+
+
+class Output:
+    """The two streams of a command, taken from the frames that Docker wraps them in."""
+
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._frames = bytearray()
+        self._kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
+        self._truncated = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in what came, whole frames or not."""
+        self._frames += chunk
+        while len(self._frames) >= _HEADER.size:
+            stream, length = _HEADER.unpack_from(self._frames)
+            end = _HEADER.size + length
+            if len(self._frames) < end:
+                break
+            self._keep(self._kept[_STDOUT if stream == _STDOUT else _STDERR], self._frames[_HEADER.size : end])
+            del self._frames[:end]
+
+    def check(self, exit_code: int) -> None:
+        """CommandRefused or ContainerNotRunning if the output is Docker's excuse for not having run the command.
+
+        Docker writes it to stdout, with exit code 126 or 127 (seen with 20.10); a command's own 127 prints no such.
+        """
+        text = self._kept[_STDOUT].decode(errors="replace")
+        if exit_code not in (126, 127) or not text.startswith(_REFUSED):
+            return
+        if "stopped" in text or "not running" in text:
+            raise ContainerNotRunning("the container is not running; start it first")
+        raise CommandRefused(f"the command cannot be executed: {plain(text)}")
+
+    def result(self, exit_code: int | None, timed_out: bool = False) -> ExecResult:
+        """What was kept so far."""
+        stdout, stderr = (bytes(self._kept[stream]).decode(errors="replace") for stream in (_STDOUT, _STDERR))
+        return ExecResult(stdout, stderr, exit_code, self._truncated, timed_out)
+
+    def _keep(self, kept: bytearray, data: bytearray) -> None:
+        room = self._cap - len(kept)
+        self._truncated |= len(data) > room
+        kept += data[:room]
+
+
+def _chunks(client: APIClient, identity: str, deadline: float) -> Iterator[bytes]:
+    """Start the command and yield what Docker sends, until the command's streams end or the deadline comes."""
+    url = f"{client.base_url}/v{client.api_version}/exec/{identity}/start"
+    seconds = max(0.001, deadline - time.monotonic())
+    with client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=seconds) as response:
+        yield from _until(answered(response).raw, deadline)
+
+
+def _until(raw: Any, deadline: float) -> Iterator[bytes]:
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    while True:
+        # The first read is not polled for: what came along with the headers is in a buffer, not in the socket.
+        # The request's own timeout ends it at the deadline.
+        try:
+            chunk = raw.read1(1 << 16)
+        except urllib3.exceptions.ReadTimeoutError:
+            return
+        if not chunk:
+            return
+        yield chunk
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return
+
+
+def _state(client: APIClient, identity: str, deadline: float) -> dict[str, Any]:
+    """What Docker knows of the command once it has ended, which it learns a little after the streams do."""
+    while (state := client.exec_inspect(identity))["Running"] and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return dict(state)
+
+
+def _refusal(exc: APIError) -> DomainError | None:
+    if exc.status_code == 409:
+        return ContainerNotRunning(f"the command cannot be executed now: {reason(exc)}")
+    if exc.status_code == 400:
+        return CommandRefused(f"the command cannot be executed: {reason(exc)}")
+    return None

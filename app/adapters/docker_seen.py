@@ -1,0 +1,36 @@
+"""What Docker's list and inspect tell, as the domain's dataclasses."""
+
+from typing import Any
+
+from app.adapters import docker_labels
+from app.domain.containers import Inspected, Observed
+
+_NEVER = "0001-01-01"
+
+
+def listed(raw: dict[str, Any]) -> Observed:
+    """A container from Docker's list."""
+    # A linked container has the names that others call it by as well, like /other/alias.
+    name = next((name for name in raw["Names"] or () if name.count("/") == 1), "")
+    return Observed(raw["Id"], name.removeprefix("/"), raw["State"], docker_labels.read(raw["Labels"]))
+
+
+def inspected(raw: dict[str, Any]) -> Inspected:
+    """A container from Docker's inspect."""
+    return Inspected(
+        id=raw["Id"],
+        name=raw["Name"].removeprefix("/"),
+        state=raw["State"]["Status"],
+        labels=docker_labels.read(raw["Config"]["Labels"]),
+        image_id=raw["Image"],
+        # Docker with containerd's image store tells no GraphDriver.
+        upper_dir=((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir"),
+        anonymous=_anonymous(raw),
+        started=not raw["State"]["StartedAt"].startswith(_NEVER),
+    )
+
+
+def _anonymous(raw: dict[str, Any]) -> dict[str, str]:
+    bound = {bind.partition(":")[0] for bind in raw["HostConfig"]["Binds"] or ()}
+    volumes = [mount for mount in raw["Mounts"] if mount["Type"] == "volume"]
+    return {mount["Destination"]: mount["Name"] for mount in volumes if mount["Name"] not in bound}

@@ -1,0 +1,99 @@
+"""Stopping a container so that nobody is waited for in vain and everybody who can gets to save its work.
+
+`docker stop` tells process 1 only, and waits its whole timeout for a shell there, to which the kernel does
+not even deliver the signal. Here every process is told, and the wait ends with the last one that can react.
+"""
+
+import math
+import re
+import signal
+import time
+
+from docker import APIClient
+from docker.errors import APIError
+
+from app.adapters.docker_processes import Process, processes, wait
+from app.errors import StopFailed
+
+GONE_WITHIN = 30
+_RTMIN = re.compile(r"RTMIN\+?(\d*)")
+
+
+def stop(client: APIClient, patient: APIClient, ref: str, timeout: float) -> None:
+    """Stop a container: tell every process, wait `timeout` seconds at most, kill; return once Docker has seen it.
+
+    StopFailed if it does not end even so. `patient` must wait for answers longer than `timeout`.
+    """
+    container = client.inspect_container(ref)
+    identity, state = container["Id"], container["State"]
+    if not state["Running"]:
+        return
+    if state["Paused"]:
+        client.unpause(identity)
+    number = signal_number(container["Config"].get("StopSignal"))
+    if _tell_all(client, identity, state["Pid"], number, time.monotonic() + timeout):
+        _kill(patient, identity)
+    else:
+        patient.stop(identity, timeout=math.ceil(timeout))
+    _wait_until_stopped(client, identity)
+
+
+def signal_number(name: str | None) -> int:
+    """The number of a stop signal as images write it: SIGTERM, TERM, 15, SIGRTMIN+3; SIGTERM if it means nothing."""
+    short = (name or "").upper().removeprefix("SIG")
+    if short.isdigit() and int(short) in set(signal.valid_signals()):
+        return int(short)
+    if real_time := _RTMIN.fullmatch(short):
+        return signal.SIGRTMIN + int(real_time[1] or 0)
+    return signal.Signals.__members__.get(f"SIG{short}", signal.SIGTERM)
+
+
+def _tell_all(client: APIClient, identity: str, init: int, number: int, deadline: float) -> bool:
+    """Tell the processes and wait for them; False if they cannot be told from here.
+
+    Those that exec brought in come first: the kernel kills them the moment that process 1 ends. The last
+    round is for those that were forked during the second.
+    """
+    for round_ in (_guests, _everybody, _everybody):
+        with processes(client, identity) as present:
+            if round_ is _guests and init not in {process.pid for process in present}:
+                return False
+            told = round_(present, init)
+            awaited = [process for process in told if process.reacts_to(number)]
+            for process in told:
+                process.tell(number)
+                process.tell(signal.SIGCONT)  # a suspended one takes the signal only when it goes on
+            wait(awaited, deadline)
+    return True
+
+
+def _guests(present: list[Process], init: int) -> list[Process]:
+    """Those that do not descend from process 1."""
+    known = {process.pid: process for process in present}
+
+    def origin(process: Process) -> int:
+        while process.parent in known:
+            process = known[process.parent]
+        return process.pid
+
+    return [process for process in present if origin(process) != init]
+
+
+def _everybody(present: list[Process], init: int) -> list[Process]:
+    return present
+
+
+def _kill(client: APIClient, identity: str) -> None:
+    try:
+        client.kill(identity)
+    except APIError as exc:
+        if exc.status_code != 409:  # it has ended by itself
+            raise
+
+
+def _wait_until_stopped(client: APIClient, identity: str) -> None:
+    deadline = time.monotonic() + GONE_WITHIN
+    while client.inspect_container(identity)["State"]["Running"]:
+        if time.monotonic() > deadline:
+            raise StopFailed("the container's processes do not end, not even when killed")
+        time.sleep(0.01)
