@@ -23,6 +23,7 @@ from app.errors import Unavailable
 PROC = Path("/proc")
 UUIDS_AGE = 1.0
 RETRY_AFTER = 1.0
+INITIALISATIONS = 4
 MIG_FAULT = "MIG mode is enabled; gpudock allocates whole GPUs only"
 
 # Docker names a container's cgroup ID or docker-ID.scope, below a parent that is configurable. With Docker in
@@ -77,14 +78,15 @@ class NvmlInventory:
         # What NVML and the lock hold across a fork belongs to the parent.
         if self._session.pid != os.getpid():
             self._session = _Session()
-        session, until = self._session, monotonic() + self._deadline
-        if session.busy_for() > self._deadline or not session.turn.acquire(timeout=self._deadline):
+        session = self._session
+        if session.stuck():
             raise _hung()
         answer: Future[_T] = Future()
         Thread(target=session.answer, args=(question, answer), name="nvml", daemon=True).start()
         try:
-            return answer.result(until - monotonic())
+            return answer.result(self._deadline)
         except TimeoutError as exc:
+            session.overdue = answer
             raise _hung() from exc
 
 
@@ -99,35 +101,33 @@ class _Device:
 
 
 class _Session:
-    """NVML as one process knows it. Whoever holds `turn` may ask; `answer` gives it back."""
+    """NVML as one process knows it; `answer` and what it calls run in one thread at a time."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.turn = Lock()
-        self._since: float | None = None
+        self._turn = Lock()
+        self.overdue: Future[Any] | None = None
         self._connected = False
         self._retry_at = 0.0
         self._advice = ""
         self._seen: dict[int, str] = {}
         self._uuids: tuple[float, tuple[str, ...]] | None = None
 
-    def busy_for(self) -> float:
-        """Seconds since the question that NVML is at was asked; 0 if there is none."""
-        since = self._since
-        return monotonic() - since if since is not None else 0.0
+    def stuck(self) -> bool:
+        """Whether NVML is still at a question whose asker went away at its deadline."""
+        overdue = self.overdue
+        return overdue is not None and not overdue.done()
 
     def answer(self, question: Callable[["_Session"], _T], answer: "Future[_T]") -> None:
-        """Put what NVML says into `answer`, and end the turn."""
-        self._since = monotonic()
+        """Put what NVML says into `answer`."""
         try:
-            answer.set_result(question(self))
+            with self._turn:
+                answer.set_result(question(self))
         except Unavailable as exc:
             answer.set_exception(exc)
         finally:
             # No answer, because of a bug: the asker must not wait for its deadline.
             answer.cancel()
-            self._since = None
-            self.turn.release()
 
     def recent_uuids(self) -> tuple[str, ...] | None:
         """The UUIDs by index if they were read less than UUIDS_AGE ago; needs no turn."""
@@ -170,11 +170,13 @@ class _Session:
         self._connected = True
 
     def _disconnect(self) -> None:
-        # Without a shutdown, NVML goes on with the handles of the driver that is gone.
+        # NVML counts its initialisations, and with any left goes on with the driver that is gone. A forked process
+        # has its parents' too.
         if self._connected:
             self._connected = False
-            with suppress(pynvml.NVMLError):
-                pynvml.nvmlShutdown()
+            for _ in range(INITIALISATIONS):
+                with suppress(pynvml.NVMLError):
+                    pynvml.nvmlShutdown()
 
     def _devices(self) -> list[_Device]:
         found = [self._device(index) for index in range(pynvml.nvmlDeviceGetCount())]

@@ -259,6 +259,28 @@ def test_a_forked_child_asks_nvml_anew_even_if_the_parent_was_in_the_middle_of_a
     assert _python(code, nvml.environ).returncode == 4
 
 
+def test_a_forked_child_recovers_from_a_driver_that_went(nvml):
+    code = (
+        "import os, sys, time\n"
+        "from app.adapters.nvml import NvmlInventory\n"
+        "from app.errors import Unavailable\n"
+        "inventory = NvmlInventory()\n"
+        "assert len(inventory.gpus()) == 4\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    assert len(inventory.gpus()) == 4\n"
+        "    open(os.environ['FAKE_NVML_STATE'], 'a').write('gone 9\\n')\n"
+        "    try:\n"
+        "        inventory.gpus()\n"
+        "    except Unavailable:\n"
+        "        open(os.environ['FAKE_NVML_STATE'], 'a').write('gone 0\\n')\n"
+        "        time.sleep(1.05)\n"
+        "        os._exit(len(inventory.gpus()))\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    assert _python(code, nvml.environ).returncode == 4
+
+
 def test_another_process_finds_the_library_by_the_environment(nvml):
     code = "from app.adapters.nvml import NvmlInventory; print(len(NvmlInventory().gpus()))"
     assert _python(code, nvml.environ).stdout == "4\n"

@@ -8,7 +8,7 @@
  *   process I PID MIB      a compute process uses GPU I; -1 MiB means that its memory is not available
  *   graphics I PID MIB     likewise, a graphics process
  *   mig I                  MIG mode is enabled on GPU I
- *   gone CODE              every call fails with CODE and forgets its initialisation, as when the driver goes
+ *   gone CODE              every call fails with CODE, and later ones too until as many shutdowns as initialisations
  *   slow SECONDS           every call takes that long, or until the file says otherwise
  */
 #include <stdio.h>
@@ -34,11 +34,12 @@ typedef struct { unsigned version; unsigned long long total, reserved, free, use
 typedef struct { unsigned gpu, memory; } utilisation_t;
 typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_info_t;
 
-static int initialised;
+static int references, stale;
 static unsigned initialisations;
 
-/* For tests: how often the library was initialised. */
+/* For tests: how often the library was initialised, and to begin anew. */
 unsigned fake_nvml_initialisations(void) { return initialisations; }
+void fake_nvml_forget(void) { references = stale = 0; }
 
 static void read_state(state_t *s) {
     char line[200], word[80];
@@ -72,8 +73,8 @@ static int enter(state_t *s) {
         usleep(TICK_MS * 1000);
         read_state(s);
     }
-    if (s->gone) initialised = 0;
-    return s->gone ? s->gone : initialised ? SUCCESS : UNINITIALIZED;
+    if (s->gone) stale = references > 0;
+    return s->gone ? s->gone : references && !stale ? SUCCESS : UNINITIALIZED;
 }
 
 /* The same for a call about one GPU and, unless NULL, one reading of it. A handle is the GPU's number plus one. */
@@ -91,17 +92,21 @@ static int enter_gpu(state_t *s, void *handle, const char *reading) {
 
 int nvmlInitWithFlags(unsigned flags) {
     state_t s;
+    int rc;
     (void)flags;
     initialisations++;
-    initialised = 1;
-    return enter(&s);
+    references++;
+    rc = enter(&s);
+    if (s.gone) references--;
+    return s.gone ? rc : SUCCESS;
 }
 
 int nvmlShutdown(void) {
     state_t s;
     int rc = enter(&s);
-    initialised = 0;
-    return rc;
+    if (references == 0) return UNINITIALIZED;
+    if (--references == 0) stale = 0;
+    return s.gone ? rc : SUCCESS;
 }
 
 const char *nvmlErrorString(int code) {

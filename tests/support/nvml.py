@@ -45,6 +45,11 @@ class FakeNvml:
         """So many healthy, idle GPUs."""
         self._write(f"gpus {gpus}\n")
 
+    def renew(self) -> None:
+        """`reset`, and nobody in this process has initialised the loaded library."""
+        self.reset()
+        self._library.fake_nvml_forget()
+
     def uuid(self, index: int) -> str:
         return f"GPU-fa4e0000-0000-4000-8000-{index:012x}"
 
@@ -94,7 +99,7 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
 
 @pytest.fixture
 def nvml(nvml_library: FakeNvml) -> Iterator[FakeNvml]:
-    """The same with four healthy GPUs, before and after the test."""
-    nvml_library.reset()
+    """The same with four healthy GPUs and not initialised, before and after the test."""
+    nvml_library.renew()
     yield nvml_library
-    nvml_library.reset()
+    nvml_library.renew()

@@ -1,0 +1,110 @@
+"""Settings from the environment: defaults, every variable, and refusals that name the variable."""
+
+import os
+import socket
+
+import pytest
+
+from app.config import Config, ConfigError, load
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch) -> None:
+    for name in os.environ:
+        if name.startswith("GPUDOCK_") or name == "DOCKER_HOST":
+            monkeypatch.delenv(name)
+
+
+def test_without_any_variable_the_defaults_fit_a_single_gpu_server():
+    assert load() == Config(
+        etcd=(("127.0.0.1", 2379),),
+        prefix="/gpudock",
+        node=socket.gethostname(),
+        docker_host="unix:///var/run/docker.sock",
+        simulated_gpus=None,
+        gpu_request="nvidia",
+        bind_roots=("/mnt", "/data", "/srv", "/mynfs"),
+        port_range=(40000, 65535),
+        token=None,
+        auth=True,
+        stop_timeout=10.0,
+        exec_timeout=60.0,
+        foreign_memory=64 << 20,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("GPUDOCK_ETCD", "10.0.0.1:2379,etcd2:2380", "etcd", (("10.0.0.1", 2379), ("etcd2", 2380))),
+        ("GPUDOCK_ETCD", "http://10.0.0.1:2379, [::1]:2379", "etcd", (("10.0.0.1", 2379), ("::1", 2379))),
+        ("GPUDOCK_PREFIX", "/lab/gpus/", "prefix", "/lab/gpus"),
+        ("GPUDOCK_NODE", "gpu-01.lab", "node", "gpu-01.lab"),
+        ("DOCKER_HOST", "unix:///run/other.sock", "docker_host", "unix:///run/other.sock"),
+        ("GPUDOCK_GPUS", "simulated:8", "simulated_gpus", 8),
+        ("GPUDOCK_GPUS", "simulated:0", "simulated_gpus", 0),
+        ("GPUDOCK_GPUS", "nvml", "simulated_gpus", None),
+        ("GPUDOCK_GPU_REQUEST", "cdi", "gpu_request", "cdi"),
+        ("GPUDOCK_BIND_ROOTS", "/home:/scratch", "bind_roots", ("/home", "/scratch")),
+        ("GPUDOCK_PORT_RANGE", "2000-2000", "port_range", (2000, 2000)),
+        ("GPUDOCK_TOKEN", "0123456789abcdef", "token", "0123456789abcdef"),
+        ("GPUDOCK_AUTH", "off", "auth", False),
+        ("GPUDOCK_STOP_TIMEOUT", "0", "stop_timeout", 0.0),
+        ("GPUDOCK_EXEC_TIMEOUT", "1.5", "exec_timeout", 1.5),
+        ("GPUDOCK_FOREIGN_MEMORY_MB", "512", "foreign_memory", 512 << 20),
+    ],
+)
+def test_each_variable_sets_its_field(monkeypatch, variable, value, field, expected):
+    monkeypatch.setenv(variable, value)
+    assert getattr(load(), field) == expected
+
+
+def test_simulated_gpus_are_not_asked_of_docker_unless_told_so(monkeypatch):
+    monkeypatch.setenv("GPUDOCK_GPUS", "simulated:2")
+    assert load().gpu_request == "none"
+    monkeypatch.setenv("GPUDOCK_GPU_REQUEST", "nvidia")
+    assert load().gpu_request == "nvidia"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GPUDOCK_ETCD", ""),
+        ("GPUDOCK_ETCD", "localhost"),
+        ("GPUDOCK_ETCD", "a:1,,b:2"),
+        ("GPUDOCK_ETCD", "https://a:2379"),
+        ("GPUDOCK_PREFIX", "gpudock"),
+        ("GPUDOCK_PREFIX", "/"),
+        ("GPUDOCK_PREFIX", "/a//b"),
+        ("GPUDOCK_NODE", ""),
+        ("GPUDOCK_NODE", "a/b"),
+        ("GPUDOCK_NODE", "n" * 129),
+        ("GPUDOCK_GPUS", "8"),
+        ("GPUDOCK_GPUS", "simulated:"),
+        ("GPUDOCK_GPUS", "simulated:-1"),
+        ("GPUDOCK_GPUS", "simulated:1000"),
+        ("GPUDOCK_GPU_REQUEST", "amd"),
+        ("GPUDOCK_BIND_ROOTS", ""),
+        ("GPUDOCK_BIND_ROOTS", "/"),
+        ("GPUDOCK_BIND_ROOTS", "/data:relative"),
+        ("GPUDOCK_BIND_ROOTS", "/data/../etc"),
+        ("GPUDOCK_PORT_RANGE", "40000"),
+        ("GPUDOCK_PORT_RANGE", "50000-40000"),
+        ("GPUDOCK_PORT_RANGE", "0-10"),
+        ("GPUDOCK_PORT_RANGE", "40000-65536"),
+        ("GPUDOCK_TOKEN", ""),
+        ("GPUDOCK_TOKEN", "too short"),
+        ("GPUDOCK_TOKEN", "ä" * 20),
+        ("GPUDOCK_AUTH", "no"),
+        ("GPUDOCK_STOP_TIMEOUT", "-1"),
+        ("GPUDOCK_STOP_TIMEOUT", "nan"),
+        ("GPUDOCK_EXEC_TIMEOUT", "0"),
+        ("GPUDOCK_EXEC_TIMEOUT", "ten"),
+        ("GPUDOCK_FOREIGN_MEMORY_MB", "1.5"),
+        ("GPUDOCK_FOREIGN_MEMORY_MB", "-1"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_the_variables_name(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=variable):
+        load()
