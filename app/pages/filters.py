@@ -1,6 +1,7 @@
 """How values look on a page."""
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from flask import Blueprint
@@ -9,13 +10,13 @@ from app import auth
 from app.services.gpus import GpuView
 
 # What a terminal would obey: colours, cursor movements, window titles.
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
-    for filter_ in (gib, moment, gpu_state, gpu_word, plain):
+    for filter_ in (gib, moment, by_index, gpu_state, gpu_word, plain):
         blueprint.add_app_template_filter(filter_)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
@@ -31,6 +32,11 @@ def gib(size: int | None) -> str:
 def moment(text: str) -> str:
     """A recorded time to the second, without its zone, which is always UTC."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
+    """GPUs in the order of their indexes, those without a known one last."""
+    return sorted(uuids, key=lambda uuid: (indexes.get(uuid, len(indexes)), uuid))
 
 
 def gpu_state(view: GpuView) -> str:

@@ -1,0 +1,106 @@
+"""The whole web application over working fakes, with faults on demand, for the tests of pages and access."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.adapters.simulated import SimulatedInventory
+from app.backends import Backends, Services
+from app.config import Config
+from app.domain.gpus import Gpu
+from app.errors import Unavailable
+from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.memory_store import MemoryStore
+from tests.support.world import CONFIG
+
+TOKEN = "a-token-that-nobody-guesses"
+OPEN = CONFIG
+CLOSED = replace(CONFIG, token=TOKEN)
+
+
+class FaultyInventory(SimulatedInventory):
+    """`changes` maps a GPU's index to fields that differ; `error` is raised instead of an answer."""
+
+    def __init__(self, count: int, node: str) -> None:
+        super().__init__(count, node)
+        self.changes: dict[int, dict[str, Any]] = {}
+        self.error: Unavailable | None = None
+
+    def gpus(self) -> Sequence[Gpu]:
+        if self.error:
+            raise self.error
+        return [replace(gpu, **self.changes.get(gpu.index, {})) for gpu in super().gpus()]
+
+
+class DeadEngine(FakeEngine):
+    """Answers nothing any more once it is `dead`."""
+
+    dead = False
+
+    def list(self, *args: Any, **options: Any) -> Any:
+        if self.dead:
+            raise Unavailable("docker", "Docker at unix:///nowhere.sock does not answer")
+        return super().list(*args, **options)
+
+
+class DeadStore(MemoryStore):
+    """Answers nothing any more once it is `dead`."""
+
+    dead = False
+
+    def list(self, *prefixes: str) -> Any:
+        if self.dead:
+            raise Unavailable("etcd", "etcd at 127.0.0.1:2379 does not answer")
+        return super().list(*prefixes)
+
+
+class Site:
+    """An application for `config`, and what is behind it."""
+
+    def __init__(self, config: Config = OPEN) -> None:
+        self.store, self.engine = DeadStore(), DeadEngine(config.node)
+        self.inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
+        layers = FakeLayers(self.engine.layers)
+        self.app = create_app(config, Backends(self.store, self.engine, self.inventory, layers, FakeHost()))
+        self.services: Services = self.app.extensions["gpudock"]
+
+    def browser(self) -> "Browser":
+        """A browser that has no cookies yet."""
+        return Browser(self.app.test_client())
+
+    def operator(self) -> "Browser":
+        """A browser that is logged in."""
+        browser = self.browser()
+        assert browser.submit("/login", token=TOKEN).status_code == 302
+        return browser
+
+
+class Browser:
+    """Loads pages and submits their forms, with cookies."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self.client.get(path, **options)
+
+    def page(self, path: str) -> str:
+        """The text of a page that must load."""
+        response = self.get(path)
+        assert response.status_code == 200, response.text
+        return response.text
+
+    def submit(self, action: str, page: str | None = None, /, **fields: str) -> TestResponse:
+        """Send a form with the CSRF token found on `page` (default: the page of the same address)."""
+        return self.client.post(action, data={"csrf_token": self.csrf(page or action), **fields})
+
+    def csrf(self, page: str) -> str:
+        """The token in the forms of a page."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
+        assert found, f"there is no form on {page}"
+        return found[1]
