@@ -6,8 +6,8 @@ from dataclasses import asdict
 import click
 from flask import Flask
 
-from app import config
 from app.adapters import probes
+from app.config import ConfigError, load
 from app.domain.findings import Finding, Status, fail
 
 
@@ -31,6 +31,6 @@ def doctor(as_json: bool) -> None:
 
 def _findings() -> list[Finding]:
     try:
-        return list(probes.examine(config.load()))
-    except config.ConfigError as exc:
+        return list(probes.examine(load()))
+    except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

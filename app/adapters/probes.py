@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 
+import pynvml
+
 from app.adapters import probes_docker
 from app.adapters.etcd import EtcdStore
 from app.adapters.nvml import NvmlInventory
@@ -81,18 +83,24 @@ def _gpus(simulated: int | None) -> Finding:
 def _nvml() -> Finding:
     try:
         gpus = NvmlInventory().gpus()
+        count = pynvml.nvmlDeviceGetCount()
     except Unavailable as exc:
         found, _, advice = exc.message.partition("; ")
         return fail("gpus", found, advice or "see what nvidia-smi says")
-    models = ", ".join(sorted({gpu.model or "unknown model" for gpu in gpus}))
-    if not gpus:
-        return fail(
-            "gpus", "NVML answers, but knows no GPU", "see what nvidia-smi says, or set GPUDOCK_GPUS=simulated:8"
+    except pynvml.NVMLError as exc:
+        return fail("gpus", f"NVML fails: {exc}", "see what nvidia-smi says")
+    found = f"{count} by NVML ({', '.join(sorted({gpu.model or 'unknown model' for gpu in gpus}))})"
+    if not count:
+        return fail("gpus", found, "see what nvidia-smi says, or set GPUDOCK_GPUS=simulated:8")
+    faults = [f"{gpu.uuid}: {gpu.fault}" for gpu in gpus if gpu.fault]
+    # One that was lost before this process began tells its UUID to nobody, so the inventory cannot name it.
+    if count > len(gpus):
+        faults.append(f"{count - len(gpus)} lost")
+    if faults:
+        return warning(
+            "gpus", f"{found}, unhealthy: {'; '.join(faults)}", "containers do not get them; reset or replace"
         )
-    if faults := [f"{gpu.uuid}: {gpu.fault}" for gpu in gpus if gpu.fault]:
-        found = f"{len(gpus)} by NVML ({models}), unhealthy: {', '.join(faults)}"
-        return warning("gpus", found, "unhealthy ones are not given to containers; reset or replace them")
-    return ok("gpus", f"{len(gpus)} by NVML ({models})")
+    return ok("gpus", found)
 
 
 def _copying() -> Finding:

@@ -33,7 +33,7 @@ def examine(docker_host: str, gpu_request: str) -> Iterator[Finding]:
         return
     yield _docker(info, docker_host)
     yield _storage(info, layer)
-    yield _quota(info["DockerRootDir"], Path("/proc/mounts").read_text())
+    yield quota(info["DockerRootDir"], Path("/proc/mounts").read_text())
     yield _disk(info["DockerRootDir"])
     yield _gpu_request(info, gpu_request)
 
@@ -74,7 +74,7 @@ def _storage(info: Mapping[str, Any], layer: str | None) -> Finding:
     return ok("storage", f"{found}, layers within reach")
 
 
-def _quota(docker_root: str, mounts: str) -> Finding:
+def quota(docker_root: str, mounts: str) -> Finding:
     """Whether Docker could limit the size of a volume: XFS with project quotas under its root."""
     kind, options = _filesystem(docker_root, mounts)
     if kind == "xfs" and {"pquota", "prjquota"} & set(options.split(",")):
