@@ -1,0 +1,126 @@
+"""The writable layers of this host's containers: the upper directories of Docker's overlay2 driver.
+
+Needs root, since layers hold other users' files, device nodes and trusted xattrs.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from app.adapters.filesystem import NO_SPACE, sync_filesystem
+from app.adapters.tree_files import opened, remove
+from app.adapters.tree_mirror import Mirror
+from app.errors import LayerCopyFailed, Unavailable
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LAYER = re.compile(r"(?P<root>(/[^/]+)+)/overlay2/[^/]+/diff")
+_SET_ASIDE = re.compile(r"(/[^/]+)+/gpudock/layers/[^/]+")
+
+
+class OverlayLayers:
+    """Implements `ports.Layers` where Docker's data root is a local directory."""
+
+    def begin(self, source: str, target: str) -> "LayerTransfer":
+        """Check both paths and touch nothing; LayerCopyFailed unless they are two layers that exist."""
+        with _translated(f"The files of {source} cannot be carried to {target}"):
+            old, new = _existing(source, _LAYER, _SET_ASIDE), _existing(target, _LAYER)
+            if old.is_relative_to(new) or new.is_relative_to(old):
+                raise ValueError("one is the other, or inside it")
+        return LayerTransfer(source, target)
+
+    def sync(self, path: str) -> None:
+        """Return once everything written to the filesystem of the directory `path` is on disk."""
+        failure = f"The filesystem of {path} could not be written to disk"
+        with _translated(failure), opened(os.open(path, _DIRECTORY)) as fd:
+            sync_filesystem(fd)
+
+    def set_aside(self, layer: str, name: str) -> str:
+        """Move a layer to <docker root>/gpudock/layers/<name>, leave Docker an empty one, and return the new path.
+
+        `name` belongs to this layer alone. May be repeated when it is unknown how far it came.
+        """
+        with _translated(f"The layer {layer} could not be set aside"):
+            root = _matching(layer, _LAYER)["root"]
+            old, aside = Path(layer), Path(_matching(f"{root}/gpudock/layers/{name}", _SET_ASIDE)[0])
+            for made in (aside.parents[1], aside.parent):
+                made.mkdir(mode=0o700, exist_ok=True)
+                _fsync(made.parent)
+            _move(old, aside)
+            # Docker looks for the directory when it removes the container.
+            _make_like(old, aside)
+            _fsync(aside.parent)
+            _fsync(old.parent)
+        return str(aside)
+
+    def discard(self, path: str) -> None:
+        """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""
+        with _translated(f"The layer {path} could not be deleted"), suppress(FileNotFoundError):
+            layer = Path(_matching(path, _SET_ASIDE)[0])
+            with opened(os.open(layer.parent, _DIRECTORY)) as parent:
+                remove(parent, layer.name)
+
+
+class LayerTransfer:
+    """Implements `ports.Transfer`. `copy_live` may be repeated, to leave less and less for `finish`."""
+
+    def __init__(self, source: str, target: str) -> None:
+        self._mirror = Mirror(source, target)
+        self._failure = f"The files of {source} could not be carried to {target}"
+
+    def copy_live(self) -> None:
+        """A pass while the source is written to; Unavailable("disk") if there is no room for it."""
+        with _translated(self._failure):
+            self._mirror.copy_live()
+
+    def finish(self) -> None:
+        """Make the target exactly equal to the source, which nobody writes to any more."""
+        with _translated(self._failure):
+            self._mirror.finish()
+
+
+@contextmanager
+def _translated(failure: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in NO_SPACE:
+            raise Unavailable("disk", f"{failure}: the disk is full.") from exc
+        raise LayerCopyFailed(f"{failure}: {exc.strerror or exc}.") from exc
+    except ValueError as exc:
+        raise LayerCopyFailed(f"{failure}: {exc}.") from exc
+
+
+def _matching(path: str, *patterns: re.Pattern[str]) -> re.Match[str]:
+    if {".", ".."}.isdisjoint(path.split("/")):
+        for pattern in patterns:
+            if match := pattern.fullmatch(path):
+                return match
+    raise ValueError(f"{path!r} is no such directory")
+
+
+def _existing(path: str, *patterns: re.Pattern[str]) -> Path:
+    with opened(os.open(_matching(path, *patterns)[0], _DIRECTORY)):
+        return Path(path).resolve()
+
+
+def _move(old: Path, aside: Path) -> None:
+    if not aside.exists():
+        old.rename(aside)
+    elif old.exists() and any(old.iterdir()):
+        raise FileExistsError(errno.EEXIST, f"{aside} exists")
+
+
+def _make_like(path: Path, model: Path) -> None:
+    status = model.stat()
+    path.mkdir(mode=0o700, exist_ok=True)
+    os.chown(path, status.st_uid, status.st_gid)
+    path.chmod(stat.S_IMODE(status.st_mode))
+
+
+def _fsync(path: Path) -> None:
+    with opened(os.open(path, _DIRECTORY)) as fd:
+        os.fsync(fd)
