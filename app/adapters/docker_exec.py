@@ -19,6 +19,8 @@ _HEADER = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
 _REFUSED = ("OCI runtime exec failed", "exec failed")
 _POLL = 0.01
+# A command that prints this many times the cap is a flood; Docker passes on some 25 MB/s, so it would take for ever.
+_FLOOD = 64
 
 
 def execute(
@@ -26,6 +28,7 @@ def execute(
 ) -> ExecResult:
     """Run `cmd` for at most `timeout` seconds, keeping the first `cap` bytes of each stream; kill it at the deadline.
 
+    A command that prints _FLOOD times the cap is killed as well; its result is what was kept, without an exit code.
     Raises ContainerNotRunning or CommandRefused. A command that ends while others of its making still hold
     its output open is done at the deadline, and they are left alone.
     """
@@ -35,14 +38,16 @@ def execute(
         identity = client.exec_create(ref, list(cmd), workdir=work_dir)["Id"]
         for chunk in _chunks(client, identity, deadline):
             output.feed(chunk)
+            if output.flooded:
+                break
     except APIError as exc:
         if refusal := _refusal(exc):
             raise refusal from exc
         raise
-    state = _state(client, identity, deadline)
+    state = _state(client, identity, 0 if output.flooded else deadline)
     if state["Running"]:
         kill_session(client, state["ContainerID"], state["Pid"])
-        return output.result(None, timed_out=True)
+        return output.result(None, timed_out=not output.flooded)
     output.check(state["ExitCode"])
     return output.result(state["ExitCode"])
 
@@ -55,10 +60,17 @@ class Output:
         self._frames = bytearray()
         self._kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
         self._truncated = False
+        self._seen = 0
+
+    @property
+    def flooded(self) -> bool:
+        """Whether so much came that the rest is not worth waiting for."""
+        return self._seen > _FLOOD * self._cap
 
     def feed(self, chunk: bytes) -> None:
         """Take in what came, whole frames or not."""
         self._frames += chunk
+        self._seen += len(chunk)
         while len(self._frames) >= _HEADER.size:
             stream, length = _HEADER.unpack_from(self._frames)
             end = _HEADER.size + length

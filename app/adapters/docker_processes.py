@@ -103,4 +103,4 @@ def _pids(client: APIClient, container_id: str) -> list[int]:
         rows = client.top(container_id, "-eo pid")["Processes"]
     except APIError:  # not running any more, or the host's ps cannot do it
         return []
-    return [int(row[0]) for row in rows]
+    return [int(row[0]) for row in rows or ()]  # null when its last process is just going

@@ -173,6 +173,6 @@ def write_cursor(family: str | None) -> str | None:
 def read_cursor(cursor: str | None) -> str | None:
     """The family that `write_cursor` was given; InvalidRequest for anything else."""
     try:
-        return base64.urlsafe_b64decode(cursor).decode() if cursor else None
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else None
     except (binascii.Error, ValueError) as exc:
         raise errors.InvalidRequest("cursor must be the `next` of an earlier answer") from exc

@@ -102,7 +102,10 @@ class CommittedSchema(Schema):
 
 
 class ExecutedSchema(Schema):
-    """What the command printed (at most 1 MiB of each stream) and its exit code."""
+    """What the command printed, at most 1 MiB of each stream; `truncated` says that there was more.
+
+    `exitCode` is null for a command that was killed because it printed more than 64 MiB.
+    """
 
     stdout = fields.String()
     stderr = fields.String()

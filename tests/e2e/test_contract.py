@@ -76,6 +76,7 @@ def test_gpu_changes_keep_everything(api: Server, dockerd: Dockerd) -> None:
 def test_the_layer_goes_along_whole(api: Server, dockerd: Dockerd) -> None:
     api.create("foo", gpuCount=1)
     upper = Path(inspect(dockerd, "foo-0")["GraphDriver"]["Data"]["UpperDir"])
+    (upper / "everything").mkdir()
     make_everything(upper / "everything")
     api.data("PATCH", "/containers/foo-0/gpu", {"gpuCount": 2})
     new = Path(inspect(dockerd, "foo-1")["GraphDriver"]["Data"]["UpperDir"])

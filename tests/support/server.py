@@ -45,7 +45,7 @@ class Server:
             "GPUDOCK_BIND_ROOTS": str(self.binds),
             "GPUDOCK_BIND": f"127.0.0.1:{self.port}",
             "GPUDOCK_STOP_TIMEOUT": "3",
-            "GPUDOCK_EXEC_TIMEOUT": "3",
+            "GPUDOCK_EXEC_TIMEOUT": "10",
             "GPUDOCK_TOKEN": TOKEN,
             **settings,
         }
