@@ -20,6 +20,7 @@ _CREATE, _START, _REMOVE, _COMMIT = 120, 120, 120, 900
 _HELD = "gpudock-held"
 _LOG_CAP = 1 << 20
 # Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
+_ID = re.compile(r"[0-9a-f]{64}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)
 
 
@@ -48,7 +49,7 @@ class DockerEngine:
             raise absent
         with translated():
             try:
-                raw = self._clients.quick().inspect_image(name)  # type: ignore[no-untyped-call]
+                raw = self._clients.quick().inspect_image(_unlike_an_id(name))  # type: ignore[no-untyped-call]
             except APIError as exc:
                 if exc.status_code in (400, 404):
                     raise absent from exc
@@ -155,7 +156,7 @@ class DockerEngine:
             raise InvalidRequest(f"{image_name!r} cannot be an image's name: a digest cannot be chosen")
         with translated(CommitFailed):
             try:
-                return str(self._clients.patient(_COMMIT).commit(ref, repository, tag)["Id"])
+                return str(self._clients.patient(_COMMIT).commit(ref, _unlike_an_id(repository), tag)["Id"])
             except APIError as exc:
                 if reason(exc).startswith("invalid"):
                     raise InvalidRequest(f"{image_name!r} cannot be an image's name: {reason(exc)}") from exc
@@ -209,3 +210,8 @@ class DockerEngine:
 
 def _held_tag(image_id: str) -> str:
     return image_id.removeprefix("sha256:")[:32]
+
+
+def _unlike_an_id(name: str) -> str:
+    """The name spelled out if it has 64 hex digits, as after an unnamed commit: Docker would take it for an id."""
+    return f"docker.io/library/{name}" if _ID.fullmatch(name) else name

@@ -148,8 +148,9 @@ def test_commit(api: Server, dockerd: Dockerd) -> None:
     answer = api.data("POST", "/containers/advocate-0/commit", {"newImageName": "advocate-0-12-27"})
     assert answer == {"container": "advocate-0", "imageName": "advocate-0-12-27"}
     assert api.data("POST", "/containers/advocate-0/commit") == {"container": "advocate-0", "imageName": made["id"]}
-    api.create("heir", imageName="advocate-0-12-27")
-    assert api.sh("heir-0", "cat /proof") == "in the image\n"
+    for heir, image in (("heir", "advocate-0-12-27"), ("unnamed", made["id"])):
+        api.create(heir, imageName=image)
+        assert api.sh(heir, "cat /proof") == "in the image\n"
     taken = api.call("POST", "/containers/heir-0/commit", {"newImageName": "busybox:test"})
     assert (taken.status_code, taken.json()["code"]) == (409, 2025)
 

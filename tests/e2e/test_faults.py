@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -142,7 +143,10 @@ def test_nvml_away(nvml_api: Server, nvml_library: FakeNvml) -> None:
 def test_a_lost_gpu_is_not_given_out_and_a_foreign_process_keeps_its_own(
     nvml_api: Server, nvml_library: FakeNvml
 ) -> None:
-    total = len(nvml_api.data("GET", "/gpus")["gpuStatus"])
+    # A process can name a lost GPU only if it saw it alive, so both workers are made to look first.
+    with ThreadPoolExecutor(32) as pool:
+        seen = list(pool.map(lambda _: nvml_api.data("GET", "/gpus?detail=true"), range(64)))
+    total = len(seen[0]["gpuStatus"])
     nvml_library.lose(0)
     nvml_library.process(1, os.getpid(), 2048)
     detail = nvml_api.data("GET", "/gpus?detail=true")["gpus"]
