@@ -14,6 +14,7 @@ from app.adapters import nvml as adapter
 from app.adapters.nvml import MIG_FAULT, NvmlInventory
 from app.domain.gpus import Gpu, GpuProcess
 from app.errors import Unavailable
+from tests.support.dockerd import Dockerd
 
 ROOT = Path(__file__).parents[2]
 CONTAINER = "c0ffee" * 10 + "beef"
@@ -149,6 +150,17 @@ def test_the_container_of_a_process_is_read_from_its_cgroup(nvml, inventory, mon
     monkeypatch.setattr(adapter, "PROC", tmp_path)
     nvml.process(0, 77, 1)
     assert inventory.gpus()[0].processes == (GpuProcess(77, 1 << 20, container),)
+
+
+def test_the_process_of_a_real_container_has_the_containers_id(nvml, inventory, dockerd, image):
+    container = _docker(dockerd, "run", "--detach", image, "sleep", "60")
+    pid = int(_docker(dockerd, "inspect", "--format", "{{.State.Pid}}", container))
+    nvml.process(0, pid, 64)
+    try:
+        assert inventory.gpus()[0].processes == (GpuProcess(pid, 64 << 20, container),)
+    finally:
+        _docker(dockerd, "rm", "--force", container)
+    assert inventory.gpus()[0].processes == ()
 
 
 @pytest.mark.parametrize(
@@ -322,3 +334,7 @@ def _python(code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[s
         timeout=30,
         check=False,
     )
+
+
+def _docker(dockerd: Dockerd, *args: str) -> str:
+    return subprocess.run([*dockerd.command, *args], capture_output=True, text=True, check=True).stdout.strip()
