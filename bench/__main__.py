@@ -1,0 +1,25 @@
+"""Run the measurements: `python -m bench [--rounds N] [create|change|poll …]`."""
+
+import argparse
+
+from bench.changes import measure_changes
+from bench.creates import measure_creates
+from bench.polling import measure_polling
+from bench.rig import rig
+
+PARTS = {"create": measure_creates, "change": measure_changes, "poll": measure_polling}
+
+
+def main() -> None:
+    """Measure the parts that the command line names, all by default."""
+    arguments = argparse.ArgumentParser(prog="bench", description=__doc__)
+    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure (default: everything)")
+    arguments.add_argument("--rounds", type=int, default=5, help="how often to repeat each measurement")
+    given = arguments.parse_args()
+    with rig() as (server, dockerd):
+        for part in given.parts or PARTS:
+            PARTS[part](server, dockerd, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
