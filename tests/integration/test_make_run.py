@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
+from tests.support.nvml import FakeNvml
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,6 +166,19 @@ def test_a_port_that_somebody_else_has_is_named(shared: Place) -> None:
     assert done.returncode != 0
     assert f"something else listens on {shared.bind}" in done.stderr
     assert shared.processes() == {}
+
+
+def test_where_nvml_answers_its_gpus_are_served(shared: Place, nvml_library: FakeNvml) -> None:
+    nvml_library.reset(gpus=3)
+    shared.env |= {**nvml_library.environ, "GPUDOCK_GPU_REQUEST": "none", "GPUDOCK_TOKEN": "sixteen-characters"}
+    del shared.env["GPUDOCK_GPUS"]
+
+    shared.run()
+
+    ask = ["curl", "-sS", f"http://{shared.bind}/api/v1/gpus", "-H", "Authorization: Bearer sixteen-characters"]
+    answer = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
+    assert set(json.loads(answer)["data"]["gpuStatus"]) == {nvml_library.uuid(index) for index in range(3)}
+    assert not (shared.run_dir / "token").exists()
 
 
 def test_stop_spares_a_process_that_has_only_the_number_of_ours(place: Place) -> None:
