@@ -107,6 +107,12 @@ class VolumeNotFound(NotFound):
     code, title = 2014, "no such volume"
 
 
+class BindNotFound(NotFound):
+    """The container has no such bind; data: binds."""
+
+    code, title = 2015, "no such bind"
+
+
 class Conflict(DomainError):
     """The request contradicts the state of things."""
 
@@ -207,6 +213,12 @@ class GpuChangeFailed(OperationFailed):
     """The GPU change failed; the old version is as it was."""
 
     code, title = 1013, "GPU change failed"
+
+
+class VolumeChangeFailed(OperationFailed):
+    """The volume change failed; the old version is as it was."""
+
+    code, title = 1015, "volume change failed"
 
 
 class StopFailed(OperationFailed):

@@ -1,4 +1,4 @@
-"""Containers: create, list, show, change GPUs, stop, restart, delete."""
+"""Containers: create, list, show, change GPUs and volumes, stop, restart, delete."""
 
 import base64
 import binascii
@@ -17,6 +17,7 @@ from app.api.schemas import (
     GpuChangeSchema,
     ListQuery,
     MadeSchema,
+    VolumeChangeSchema,
     envelope,
 )
 from app.domain.containers import Bind, PortMapping, Spec
@@ -127,6 +128,20 @@ class ContainerGpus(MethodView):
         return ok(present.made(made), made.changed)
 
 
+@blueprint.route("/<name>/volume")
+class ContainerVolume(MethodView):
+    """The volumes of a container."""
+
+    @blueprint.arguments(VolumeChangeSchema)
+    @blueprint.response(200, envelope(MadeSchema))
+    @blueprint.fails(*RECREATIONS, errors.BindNotFound, errors.VolumeChangeFailed)
+    def patch(self, body: Json, name: str) -> Json:
+        """Mount another volume: makes the next version, running, with everything that was in this one."""
+        old, new = bind_of(body["oldBind"]), bind_of(body["newBind"])
+        made = services().recreator.change_volume(parse(name), old, new)
+        return ok(present.made(made), made.changed)
+
+
 @blueprint.route("/<name>/stop")
 class ContainerStop(MethodView):
     """Stopping."""
@@ -150,6 +165,11 @@ class ContainerRestart(MethodView):
         return ok(present.made(services().lifecycle.restart(parse(name))))
 
 
+def bind_of(body: Json) -> Bind:
+    """The bind that a request's src and dest describe."""
+    return Bind(body["src"], body["dest"])
+
+
 def spec_of(body: Json) -> Spec:
     """The spec that a create's body describes; InvalidRequest if it has both `Ports` and `ports`."""
     if body.get("Ports") and body.get("ports"):
@@ -158,7 +178,7 @@ def spec_of(body: Json) -> Spec:
     return Spec(
         image=body["imageName"],
         gpu_count=body["gpuCount"] or 0,
-        binds=tuple(Bind(bind["src"], bind["dest"]) for bind in body["binds"] or ()),
+        binds=tuple(bind_of(bind) for bind in body["binds"] or ()),
         env=tuple(body["env"] or ()),
         cmd=tuple(body["cmd"] or ()),
         ports=tuple(PortMapping(port["hostPort"] or 0, port["containerPort"]) for port in ports),

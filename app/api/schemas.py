@@ -45,6 +45,14 @@ class GpuChangeSchema(Schema):
     gpuCount = fields.Integer(strict=True, required=True, metadata={"example": 2})
 
 
+class VolumeChangeSchema(Schema):
+    """The bind of a volume to replace, and what to mount instead."""
+
+    type = fields.String(required=True, validate=validate.OneOf(["volume"]))
+    oldBind = fields.Nested(BindSchema, required=True)
+    newBind = fields.Nested(BindSchema, required=True)
+
+
 class DeleteSchema(Schema):
     """What to delete: a running container too, and the record too."""
 
@@ -126,7 +134,7 @@ class VersionSchema(Schema):
     version = fields.Integer()
     id = fields.String()
     state = fields.String()
-    why = fields.String(metadata={"description": "the operation that made it: create, gpu, restart"})
+    why = fields.String(metadata={"description": "the operation that made it: create, gpu, volume, restart"})
     parent = fields.Integer(allow_none=True)
     created = fields.String()
     removed = fields.String(allow_none=True)

@@ -41,6 +41,10 @@ class Spec:
         """The same with another number of GPUs."""
         return replace(self, gpu_count=count)
 
+    def with_bind(self, old: Bind, new: Bind) -> Self:
+        """The same with `new` in the place of `old`."""
+        return replace(self, binds=tuple(new if bind == old else bind for bind in self.binds))
+
     def with_host_ports(self, hosts: Iterable[int]) -> Self:
         """The same with these host ports, in the order of `ports`."""
         ports = zip(hosts, self.ports, strict=True)

@@ -17,6 +17,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from app.domain.operations import Operation, now
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
+from app.services.layout import Layout
 from app.services.records import HISTORY, OPERATIONS, operation_key
 
 log = structlog.get_logger()
@@ -92,6 +93,7 @@ class Journal:
         self._store = store
         self._host = host
         self._node = node
+        self._layout = Layout(store)
         self._recoveries: dict[str, Recovery] = {}
 
     def register(self, kind: str, recovery: Recovery) -> None:
@@ -132,6 +134,7 @@ class Journal:
 
         None if something changed meanwhile: the caller plans again.
         """
+        self._layout.ensure()
         key = operation_key(operation.family)
         put = Put(key, operation.to_json())
         try:

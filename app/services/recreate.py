@@ -1,18 +1,22 @@
-"""Give a container more or fewer GPUs, or new ones: it comes back as the next version with everything in it."""
+"""Give a container other GPUs or another volume: it comes back as the next version with everything in it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Inspected, Spec
+from app.domain.containers import Bind, Inspected, Spec
 from app.domain.gpus import check_count
 from app.domain.naming import Name
 from app.domain.operations import Parent
+from app.domain.rules import check_binds
 from app.errors import (
+    BindNotFound,
+    BindRefused,
     ContainerNotFound,
     GpuChangeFailed,
     LayerCopyFailed,
     OperationFailed,
     RestartFailed,
+    VolumeChangeFailed,
 )
 from app.ports import Engine, Layers
 from app.services.allocation import Allocation, Allocator
@@ -59,6 +63,7 @@ class Recreator:
         self._undo = undo
         self._retire = retire
         journal.register("gpu", undo)
+        journal.register("volume", undo)
         journal.register("restart", undo)
 
     def change_gpus(self, name: Name, count: int) -> Made:
@@ -76,6 +81,33 @@ class Recreator:
             return self._recreate(name, "gpu", lambda spec: spec.with_gpus(count))
         except OperationFailed as exc:
             raise GpuChangeFailed(f"the GPU change failed and was undone: {exc.message}") from exc
+
+    def change_volume(self, name: Name, old: Bind, new: Bind) -> Made:
+        """Mount the volume of `new` in the place of the bind `old`; every other bind stays.
+
+        Equal binds change nothing. A stopped container is started by the change, with as many GPUs as before.
+        Raises BindRefused for host directories, BindNotFound, VolumeNotFound, and VolumeChangeFailed when a
+        step fails for no fault of the caller; the old version is then as it was.
+        """
+        (old,), (new,) = check_binds([old]), check_binds([new])
+        self._versions.ensure_idle(name.family)
+        state = self._records.newest(name)
+        spec = state.current.spec
+        self._check_exchange(spec, old, new)
+        if old == new and state.record.desired != "removed":
+            return Made(state.current.container_id, state.current.name, changed=False)
+        check_binds(spec.with_bind(old, new).binds)
+        try:
+            return self._recreate(name, "volume", lambda spec: spec.with_bind(old, new))
+        except OperationFailed as exc:
+            raise VolumeChangeFailed(f"the volume change failed and was undone: {exc.message}") from exc
+
+    def _check_exchange(self, spec: Spec, old: Bind, new: Bind) -> None:
+        if not (old.is_volume and new.is_volume):
+            raise BindRefused("only binds of volumes can be changed, not host directories; name a volume")
+        if old not in spec.binds:
+            binds = [f"{bind.src}:{bind.dest}" for bind in spec.binds]
+            raise BindNotFound(f"the container has no bind {old.src}:{old.dest}; it has {binds}", binds=binds)
 
     def renew(self, name: Name) -> Made:
         """Bring a stopped or deleted container back as the next version with newly allocated GPUs."""

@@ -73,6 +73,35 @@ def test_gpu_changes_keep_everything(api: Server, dockerd: Dockerd) -> None:
     assert [v["parent"] for v in listed] == [3, 2, 1, 0, None]
 
 
+def test_a_volume_change_mounts_the_other_volume(api: Server, dockerd: Dockerd) -> None:
+    for volume in ("aerialVol-0", "aerialVol-1", "other-0"):
+        dockerd.docker("volume", "create", volume)
+    binds = [{"src": "other-0", "dest": "/other"}, {"src": "aerialVol-0", "dest": "/root/aerialVol"}]
+    host = {"src": str(api.binds / "marital"), "dest": "/host"}
+    api.create("marital", gpuCount=2, binds=[*binds, host])
+    api.sh("marital-0", "echo layer >/layer; echo old >/root/aerialVol/which; echo other >/other/which")
+    held = api.in_use()
+    new = {"src": "aerialVol-1", "dest": "/root/aerialVol"}
+    change = {"type": "volume", "oldBind": binds[1], "newBind": new}
+    made = api.data("PATCH", "/containers/marital-0/volume", change)
+    seen = inspect(dockerd, "marital-1")
+    assert made == {"id": seen["Id"], "name": "marital-1"} and api.in_use() == held
+    assert seen["HostConfig"]["Binds"] == ["other-0:/other", "aerialVol-1:/root/aerialVol", f"{host['src']}:/host"]
+    assert api.sh("marital", "cat /layer /other/which; ls /root/aerialVol") == "layer\nother\n"
+    for body, status, code in (
+        ({**change, "oldBind": new, "newBind": new}, 200, 200),
+        (change, 404, 2015),
+        ({**change, "oldBind": host}, 400, 2002),
+        ({**change, "oldBind": new, "newBind": host}, 400, 2002),
+        ({**change, "oldBind": new, "newBind": {**new, "src": "nosuch-0"}}, 404, 2014),
+        ({**change, "oldBind": new, "newBind": {**new, "dest": "/other"}}, 400, 2002),
+        ({**change, "type": "bind"}, 400, 1002),
+    ):
+        answer = api.call("PATCH", "/containers/marital-1/volume", body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert api.data("GET", "/containers/marital")["name"] == "marital-1"
+
+
 def test_the_layer_goes_along_whole(api: Server, dockerd: Dockerd) -> None:
     api.create("foo", gpuCount=1)
     upper = Path(inspect(dockerd, "foo-0")["GraphDriver"]["Data"]["UpperDir"])
