@@ -1,14 +1,14 @@
 """Stop a container, which frees its GPUs, and start it again."""
 
 from app.domain.containers import FamilyRecord
-from app.domain.naming import Name
+from app.domain.naming import Name, versioned
 from app.domain.operations import Parent, now
 from app.errors import ContainerNotFound, OperationFailed, RestartFailed, StartRefused, StopFailed
 from app.ports import Delete, Engine, Put
 from app.services.journal import Journal, Live
 from app.services.records import FamilyState, Records, family_key
 from app.services.recreate import Recreator
-from app.services.versions import Made, Versions
+from app.services.versions import Made, Versions, vanished
 
 
 class Lifecycle:
@@ -35,7 +35,8 @@ class Lifecycle:
         live = self._begin("stop", name)
         with self._journal.guard(live):
             try:
-                self._engine.stop(made.id)
+                if _parent(live).running:  # what is gone from Docker can still be stopped, to free its GPUs
+                    self._engine.stop(made.id)
             except OperationFailed as exc:
                 raise StopFailed(f"{made.name} could not be stopped: {exc.message}") from exc
             self._commit(live, "stopped")
@@ -48,11 +49,13 @@ class Lifecycle:
         gone = state.record.desired == "removed"
         if gone or (state.record.desired == "stopped" and state.current.spec.gpu_count):
             return self._recreator.renew(name)
+        if self._engine.inspect(state.current.container_id) is None:
+            raise vanished(state.current.name)
         return self._restart_in_place(name)
 
     def _restart_in_place(self, name: Name) -> Made:
         live = self._begin("start", name)
-        made = Made(_parent(live).container_id, live.operation.family + f"-{live.operation.version}")
+        made = Made(_parent(live).container_id, versioned(live.operation.family, live.operation.version))
         with self._journal.guard(live):
             try:
                 self._engine.stop(made.id)

@@ -11,7 +11,6 @@ from app.domain.rules import check_binds
 from app.errors import (
     BindNotFound,
     BindRefused,
-    ContainerNotFound,
     GpuChangeFailed,
     LayerCopyFailed,
     OperationFailed,
@@ -25,7 +24,7 @@ from app.services.journal import Journal, Live
 from app.services.records import FamilyState, Records
 from app.services.retire import Retire
 from app.services.undo import Undo
-from app.services.versions import Made, Versions
+from app.services.versions import Made, Versions, vanished
 
 Change = Callable[[Spec], Spec]
 
@@ -171,10 +170,7 @@ class Recreator:
             return Source(current.layer, None)
         inspected = self._engine.inspect(current.container_id)
         if inspected is None:
-            raise ContainerNotFound(
-                f"{current.name} was removed from Docker behind gpudock's back and its files with it; "
-                "delete it here too, then create it anew"
-            )
+            raise vanished(current.name)
         return Source(upper_dir(inspected), Parent(current.version, inspected.id, inspected.running))
 
     def _inspect(self, container: str) -> Inspected:

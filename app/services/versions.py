@@ -7,7 +7,7 @@ from app.domain.containers import ContainerPlan, FamilyRecord, Labels, VersionRe
 from app.domain.gpus import Holder
 from app.domain.naming import versioned
 from app.domain.operations import Operation, Parent, new_id, now
-from app.errors import OperationRunning
+from app.errors import ContainerNotFound, OperationRunning
 from app.ports import Put
 from app.services.allocation import Allocation
 from app.services.journal import Journal, Live
@@ -109,4 +109,12 @@ def busy(operation: Operation) -> OperationRunning:
         f"another operation ({operation.kind}) on {operation.family} is running; try again when it has ended",
         kind=operation.kind,
         operation=operation.id,
+    )
+
+
+def vanished(name: str) -> ContainerNotFound:
+    """The answer for a container that is recorded but gone from Docker, and its files with it."""
+    return ContainerNotFound(
+        f"{name} was removed from Docker behind gpudock's back and its files with it; "
+        "delete it here too, then create it anew"
     )

@@ -171,9 +171,15 @@ def test_a_failed_restart_of_a_deleted_container_keeps_its_anonymous_volume(worl
 def test_a_container_removed_by_hand_is_shown_and_can_be_deleted(foo: World) -> None:
     foo.engine.remove("foo-0")
     assert foo.services.inquiry.container(Name("foo")).state == "missing"
-    with pytest.raises(errors.ContainerNotFound, match="behind gpudock's back"):
-        foo.services.recreator.change_gpus(Name("foo"), 1)
+    for change in (
+        lambda: foo.services.recreator.change_gpus(Name("foo"), 1),
+        lambda: foo.services.lifecycle.restart(Name("foo")),
+    ):
+        with pytest.raises(errors.ContainerNotFound, match="behind gpudock's back"):
+            change()
     assert len(foo.in_use()) == 3
+    foo.services.lifecycle.stop(Name("foo"))
+    assert foo.in_use() == set()
     foo.services.deleter.delete(Name("foo"), force=False, erase=True)
     assert foo.stored() == []
 
