@@ -1,4 +1,5 @@
 # Sourced by the other scripts: where things lie, root, the settings, and processes kept in the background.
+# shellcheck shell=bash disable=SC2034
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 run_dir=${GPUDOCK_RUN_DIR:-$root/.run}
