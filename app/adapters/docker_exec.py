@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import requests
 import urllib3
 from docker import APIClient
 from docker.errors import APIError
@@ -36,20 +37,12 @@ def execute(
     output = Output(cap)
     try:
         identity = client.exec_create(ref, list(cmd), workdir=work_dir)["Id"]
-        for chunk in _chunks(client, identity, deadline):
-            output.feed(chunk)
-            if output.flooded:
-                break
+        with _started(client, identity, deadline) as stream:
+            return _outcome(client, identity, stream, deadline, output)
     except APIError as exc:
         if refusal := _refusal(exc):
             raise refusal from exc
         raise
-    state = _state(client, identity, 0 if output.flooded else deadline)
-    if state["Running"]:
-        kill_session(client, state["ContainerID"], state["Pid"])
-        return output.result(None, timed_out=not output.flooded)
-    output.check(state["ExitCode"])
-    return output.result(state["ExitCode"])
 
 
 class Output:
@@ -102,12 +95,27 @@ class Output:
         kept += data[:room]
 
 
-def _chunks(client: APIClient, identity: str, deadline: float) -> Iterator[bytes]:
-    """Start the command and yield what Docker sends, until the command's streams end or the deadline comes."""
+def _started(client: APIClient, identity: str, deadline: float) -> requests.Response:
+    """Docker's answer to the start of the command, which goes on as long as the command has its output open."""
     url = f"{client.base_url}/v{client.api_version}/exec/{identity}/start"
     seconds = max(0.001, deadline - time.monotonic())
-    with client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=seconds) as response:
-        yield from _until(answered(response).raw, deadline)
+    return answered(client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=seconds))
+
+
+def _outcome(
+    client: APIClient, identity: str, stream: requests.Response, deadline: float, output: Output
+) -> ExecResult:
+    # The stream stays open to the end: Docker says of a command that it can tell nobody that it does not run.
+    for chunk in _until(stream.raw, deadline):
+        output.feed(chunk)
+        if output.flooded:
+            break
+    state = _state(client, identity, 0 if output.flooded else deadline)
+    if state["Running"]:
+        kill_session(client, state["ContainerID"], state["Pid"])
+        return output.result(None, timed_out=not output.flooded)
+    output.check(state["ExitCode"])
+    return output.result(state["ExitCode"])
 
 
 def _until(raw: Any, deadline: float) -> Iterator[bytes]:

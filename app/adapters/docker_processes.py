@@ -11,6 +11,8 @@ from pathlib import Path
 from docker import APIClient
 from docker.errors import APIError
 
+PROC = Path("/proc")
+
 
 class Process:
     """A process held through a pidfd, so that its number cannot mean another one by the time of a signal.
@@ -46,7 +48,7 @@ class Process:
         ignored, blocked, caught = (int(self._status[f], 16) >> number - 1 & 1 for f in ("SigIgn", "SigBlk", "SigCgt"))
         if not self._is_init:
             return not ignored
-        return bool(caught or blocked or self._sleeps_in == "do_sigtimedwait")
+        return bool(caught or blocked or self._sleeps_in.startswith("do_sigtimedwait"))
 
     def _look(self, container_id: str) -> None:
         if container_id not in self._read("cgroup"):
@@ -60,7 +62,7 @@ class Process:
 
     def _read(self, name: str) -> str:
         try:
-            return Path(f"/proc/{self.pid}/{name}").read_text()
+            return (PROC / str(self.pid) / name).read_text()
         except FileNotFoundError as exc:
             raise ProcessLookupError(f"process {self.pid} is gone") from exc
 

@@ -16,11 +16,12 @@ from app.adapters.docker_processes import Process, processes, wait
 from app.errors import StopFailed
 
 GONE_WITHIN = 30
+_MOMENT = 1.0
 _RTMIN = re.compile(r"RTMIN\+?(\d*)")
 
 
 def stop(client: APIClient, patient: APIClient, ref: str, timeout: float) -> None:
-    """Stop a container: tell every process, wait `timeout` seconds at most, kill; return once Docker has seen it.
+    """Stop a container: tell every process, wait about `timeout` seconds at most, kill, see that Docker knows.
 
     StopFailed if it does not end even so. `patient` must wait for answers longer than `timeout`.
     """
@@ -31,7 +32,7 @@ def stop(client: APIClient, patient: APIClient, ref: str, timeout: float) -> Non
     if state["Paused"]:
         client.unpause(identity)
     number = signal_number(container["Config"].get("StopSignal"))
-    if _tell_all(client, identity, state["Pid"], number, time.monotonic() + timeout):
+    if _tell_all(client, identity, state["Pid"], number, timeout):
         _kill(patient, identity)
     else:
         patient.stop(identity, timeout=math.ceil(timeout))
@@ -41,29 +42,34 @@ def stop(client: APIClient, patient: APIClient, ref: str, timeout: float) -> Non
 def signal_number(name: str | None) -> int:
     """The number of a stop signal as images write it: SIGTERM, TERM, 15, SIGRTMIN+3; SIGTERM if it means nothing."""
     short = (name or "").upper().removeprefix("SIG")
-    if short.isdigit() and int(short) in set(signal.valid_signals()):
-        return int(short)
     if real_time := _RTMIN.fullmatch(short):
-        return signal.SIGRTMIN + int(real_time[1] or 0)
-    return signal.Signals.__members__.get(f"SIG{short}", signal.SIGTERM)
+        number = signal.SIGRTMIN + int(real_time[1] or 0)
+    elif short.isdecimal():
+        number = int(short)
+    else:
+        number = signal.Signals.__members__.get(f"SIG{short}", signal.SIGTERM)
+    return number if number in signal.valid_signals() else signal.SIGTERM
 
 
-def _tell_all(client: APIClient, identity: str, init: int, number: int, deadline: float) -> bool:
-    """Tell the processes and wait for them; False if they cannot be told from here.
+def _tell_all(client: APIClient, identity: str, init: int, number: int, timeout: float) -> bool:
+    """Tell each process once and wait for those that can react; False if they cannot be told from here.
 
-    Those that exec brought in come first: the kernel kills them the moment that process 1 ends. The last
-    round is for those that were forked during the second.
+    Those that exec brought in come first: the kernel kills them the moment that process 1 ends. If they take
+    all the time, the others still get a moment. The third round is for what was forked during the second.
     """
+    told: set[int] = set()
+    deadline = time.monotonic() + timeout
     for round_ in (_guests, _everybody, _everybody):
         with processes(client, identity) as present:
             if round_ is _guests and init not in {process.pid for process in present}:
                 return False
-            told = round_(present, init)
-            awaited = [process for process in told if process.reacts_to(number)]
-            for process in told:
+            fresh = [process for process in round_(present, init) if process.pid not in told]
+            awaited = [process for process in fresh if process.reacts_to(number)]
+            for process in fresh:
                 process.tell(number)
                 process.tell(signal.SIGCONT)  # a suspended one takes the signal only when it goes on
-            wait(awaited, deadline)
+            wait(awaited, max(deadline, time.monotonic() + min(_MOMENT, timeout)))
+            told |= {process.pid for process in fresh}
     return True
 
 

@@ -148,6 +148,12 @@ def _unmount_below(root: Path) -> None:
         subprocess.run(["umount", "--lazy", mount], check=True)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let docker-py forget a Unix socket that it could not connect, since it does not close it; no other socket."""
+    never_connected = r"unclosed <socket.socket fd=\d+, family=1, type=1, proto=0>"
+    config.addinivalue_line("filterwarnings", f"ignore:{never_connected}:ResourceWarning")
+
+
 @pytest.fixture(scope="session")
 def dockerd() -> Iterator[Dockerd]:
     """The tests' own Docker daemon; it needs root, dockerd, iproute2 and a disk that overlay2 works on."""

@@ -1,0 +1,146 @@
+"""Commands in real containers: their output, their end, their deadline."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.adapters.docker_engine import DockerEngine
+from app.domain.containers import ContainerPlan, ExecResult, Labels, Spec
+from app.errors import CommandRefused, ContainerNotRunning
+from tests.support.dockerd import NODE, Dockerd
+from tests.support.images import IMAGE
+
+CAP = 1 << 20
+Execute = Callable[..., ExecResult]
+
+
+@pytest.fixture
+def running(engine: DockerEngine) -> str:
+    plan = ContainerPlan("foo-0", Labels(NODE, "foo", 0, "op-1"), engine.image(IMAGE).id, Spec(IMAGE))
+    identity = engine.create(plan)
+    engine.start(identity)
+    return identity
+
+
+@pytest.fixture
+def sh(engine: DockerEngine, running: str) -> Execute:
+    """Runs a shell script in a container."""
+    return lambda script, timeout=10.0, cap=CAP: engine.execute(running, ["sh", "-c", script], None, timeout, cap)
+
+
+def alive(dockerd: Dockerd, container: str) -> str:
+    return dockerd.docker("top", container, "-eo", "pid,args")
+
+
+def test_the_streams_are_apart_and_the_exit_code_is_told(sh: Execute) -> None:
+    assert sh("echo out; echo err >&2; exit 3") == ExecResult("out\n", "err\n", 3, truncated=False)
+
+
+@pytest.mark.parametrize("code", [126, 127, 137])
+def test_a_commands_own_exit_code_is_no_refusal(sh: Execute, code: int) -> None:
+    assert sh(f"exit {code}").exit_code == code
+    assert sh(f"echo exec failed >&2; exit {code}").stderr == "exec failed\n"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "reason"),
+    [
+        (["nosuch"], 'executed: exec: "nosuch": executable file not found in'),
+        (["/nosuch"], "no such file or directory"),
+        (["/etc/passwd"], "permission denied"),
+        (["/tmp"], "permission denied"),
+        ([""], "executed: exec"),
+        ([], "No exec command"),
+    ],
+)
+def test_a_command_that_is_none(engine: DockerEngine, running: str, cmd: list[str], reason: str) -> None:
+    with pytest.raises(CommandRefused, match=reason):
+        engine.execute(running, cmd, None, 10, CAP)
+
+
+def test_the_work_directory(engine: DockerEngine, running: str) -> None:
+    assert engine.execute(running, ["pwd"], "/etc", 10, CAP).stdout == "/etc\n"
+    for absent in ("/nosuch", "relative"):
+        with pytest.raises(CommandRefused):
+            engine.execute(running, ["pwd"], absent, 10, CAP)
+
+
+def test_a_paused_and_a_stopped_container_execute_nothing(engine: DockerEngine, running: str, dockerd: Dockerd) -> None:
+    dockerd.docker("pause", running)
+    with pytest.raises(ContainerNotRunning, match="paused"):
+        engine.execute(running, ["pwd"], None, 10, CAP)
+    engine.stop(running)
+    with pytest.raises(ContainerNotRunning, match="not running"):
+        engine.execute(running, ["pwd"], None, 10, CAP)
+
+
+def test_output_beyond_the_cap_is_dropped_and_the_command_goes_on(sh: Execute) -> None:
+    result = sh("yes | head -c 3000; echo done >&2", cap=1000)
+    assert (result.stdout, result.stderr, result.exit_code, result.truncated) == ("y\n" * 500, "done\n", 0, True)
+    assert not sh("yes | head -c 1000", cap=1000).truncated
+
+
+def test_bytes_that_are_no_text_are_replaced(sh: Execute) -> None:
+    assert sh(r"printf 'caf\303\251 \377'").stdout == "café \ufffd"
+
+
+def test_a_million_lines_arrive_whole(sh: Execute) -> None:
+    assert sh("seq 1 100000", cap=1 << 20).stdout.splitlines()[-1] == "100000"
+
+
+def test_at_the_deadline_the_command_and_its_children_are_killed(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    begun = time.monotonic()
+    result = sh("echo begun; sleep 1234 & sleep 4321; echo never", timeout=1)
+    assert time.monotonic() - begun < 3
+    assert (result.stdout, result.exit_code, result.timed_out) == ("begun\n", None, True)
+    time.sleep(0.2)
+    assert "sleep" not in alive(dockerd, running)
+
+
+def test_a_command_that_never_stops_printing_meets_its_deadline(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    begun = time.monotonic()
+    result = sh("while :; do echo y; sleep 0.01; done", timeout=1, cap=100)
+    assert time.monotonic() - begun < 3
+    assert (result.stdout, result.truncated, result.timed_out) == ("y\n" * 50, True, True)
+    time.sleep(0.2)
+    assert "sleep" not in alive(dockerd, running)
+
+
+def test_a_command_that_floods_its_output_is_killed_before_its_deadline(
+    sh: Execute, dockerd: Dockerd, running: str
+) -> None:
+    result = sh("yes", timeout=60, cap=100)
+    assert result == ExecResult("y\n" * 50, "", None, truncated=True, timed_out=False)
+    time.sleep(0.2)
+    assert "yes" not in alive(dockerd, running)
+
+
+def test_a_command_that_closes_its_output_meets_its_deadline_too(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    assert sh("exec sleep 1234 >&- 2>&-", timeout=1).timed_out
+    time.sleep(0.2)
+    assert "sleep" not in alive(dockerd, running)
+
+
+def test_what_a_command_leaves_behind_lives_on(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    assert sh("sleep 1234 > /dev/null 2>&1 & echo started", timeout=5).stdout == "started\n"
+    assert "sleep 1234" in alive(dockerd, running)
+
+
+def test_other_commands_are_left_alone(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    dockerd.docker("exec", "-d", running, "sleep", "1111")
+    assert sh("sleep 2222", timeout=0.5).timed_out
+    time.sleep(0.2)
+    left = alive(dockerd, running)
+    assert "sleep 1111" in left
+    assert "sleep 2222" not in left
+
+
+def test_a_container_that_dies_meanwhile_ends_the_command(sh: Execute, dockerd: Dockerd, running: str) -> None:
+    pid = dockerd.docker("inspect", "-f", "{{.State.Pid}}", running)
+    assert Path(f"/proc/{pid}").exists()
+    dockerd.docker("exec", "-d", running, "sh", "-c", "sleep 1; kill -9 -1")
+    result = sh("sleep 1234", timeout=20)
+    assert result.timed_out is False
+    assert result.exit_code == 137
