@@ -13,7 +13,7 @@ import pytest
 from app.adapters.docker_engine import DockerEngine
 from app.domain.containers import Bind, ContainerPlan, Labels, PortMapping, Spec
 from app.errors import ContainerExists, InvalidRequest, PortTaken, StartFailed, StartRefused
-from tests.support.dockerd import HOOKS, NODE, Dockerd
+from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, VOLUME_IMAGE
 
 GPUS = ("GPU-04adce59-e7fc-19ed-6800-bc09e5f8fa31", "GPU-281d9730-5a26-7c56-12fb-3a3d5a24ab68")
@@ -36,8 +36,8 @@ def listener() -> Iterator[int]:
 
 
 @pytest.fixture
-def broken_hook() -> Iterator[None]:
-    hook = HOOKS / "nvidia-container-runtime-hook"
+def broken_hook(dockerd: Dockerd) -> Iterator[None]:
+    hook = dockerd.root / "hook/nvidia-container-runtime-hook"
     working = hook.read_text()
     hook.write_text("#!/bin/sh\necho 'nvidia-container-cli: device error: unknown device id' >&2\nexit 1\n")
     yield

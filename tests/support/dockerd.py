@@ -42,7 +42,8 @@ class Dockerd:
         self._make_bridge()
         paths = [f"--data-root={self.data}", f"--exec-root={self.root}/exec", f"--pidfile={self.root}/pid"]
         network = ["--bridge", self.bridge, "--iptables=false", "--ip-masq=false", "--ip-forward=false"]
-        environment = {**os.environ, "PATH": f"{HOOKS}:{os.environ['PATH']}"}
+        hooks = shutil.copytree(HOOKS, self.root / "hook", dirs_exist_ok=True)
+        environment = {**os.environ, "PATH": f"{hooks}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["dockerd", "-H", self.url, "--storage-driver=overlay2", *paths, *network],
