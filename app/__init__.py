@@ -17,6 +17,7 @@ def create_app(settings: config.Config | None = None, parts: backends.Backends |
     parts = parts or backends.build_backends(settings)
     app = Flask("app", template_folder="../templates", static_folder="../static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order: code, msg, data
     app.extensions["gpudock"] = backends.build_services(settings, parts)
     web.init_app(app)
     http_errors.init_app(app)

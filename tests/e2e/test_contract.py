@@ -153,7 +153,9 @@ def test_stop_and_restart(api: Server, dockerd: Dockerd) -> None:
 
 def test_unchanged_is_said(api: Server) -> None:
     made = api.create("foo", gpuCount=2)
-    answer = api.call("PATCH", "/containers/foo-0/gpu", {"gpuCount": 2}).json()
+    response = api.call("PATCH", "/containers/foo-0/gpu", {"gpuCount": 2})
+    assert response.text.startswith('{"code":200,"msg":"unchanged","data":')
+    answer = response.json()
     assert answer == {"code": 200, "msg": "unchanged", "data": made}
 
 

@@ -194,6 +194,8 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
     (outside / "secret").write_text("of the host")
     (source / "d").mkdir()
     (source / "d/secret").write_text("mine")
+    transfer = LAYERS.begin(str(source), str(target))
+    transfer.copy_live()
     real = tree_mirror.Comparison.plan
 
     def swap_after_looking(comparison: tree_mirror.Comparison) -> tree_mirror.Plan:
@@ -203,7 +205,7 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
         return plan
 
     monkeypatch.setattr(tree_mirror.Comparison, "plan", swap_after_looking)
-    LAYERS.begin(str(source), str(target)).copy_live()
+    transfer.copy_live()
     assert [path for path in target.rglob("secret") if path.read_text() != "mine"] == []
 
 
