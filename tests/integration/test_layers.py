@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -354,3 +356,20 @@ def test_sync_needs_a_directory(source: Path, tmp_path: Path) -> None:
     LAYERS.sync(str(source))
     with pytest.raises(LayerCopyFailed):
         LAYERS.sync(str(tmp_path / "none"))
+
+
+def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path) -> None:
+    for number in range(20_000):
+        (source / f"f{number}").touch()
+    program = (
+        f"from app.adapters.overlay import OverlayLayers as L; L().begin({str(source)!r}, {str(target)!r}).finish()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as copier:
+        deadline = time.monotonic() + 20
+        while sum(1 for _ in target.iterdir()) < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        copier.kill()
+    time.sleep(0.1)
+    count = sum(1 for _ in target.iterdir())
+    time.sleep(0.3)
+    assert 100 <= count == sum(1 for _ in target.iterdir()) < 20_000
