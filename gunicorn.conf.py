@@ -28,3 +28,8 @@ accesslog = None
 errorlog = "-"
 # Its default place is one per user, so that two services would fight for it; nothing uses it.
 control_socket_disable = True
+
+
+def post_worker_init(worker):
+    """What a killed worker left half done is settled by the one that takes its place."""
+    worker.wsgi.extensions["gpudock"].journal.settle_orphans_soon()

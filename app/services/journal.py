@@ -127,6 +127,19 @@ class Journal:
             self._take_over(operation, revision)
         return len(orphans)
 
+    def settle_orphans_soon(self) -> None:
+        """Settle, in the background and as soon as the parts answer, what dead processes of this node left."""
+        threading.Thread(target=self._settle_orphans_patiently, daemon=True).start()
+
+    def _settle_orphans_patiently(self) -> None:
+        while True:
+            try:
+                self.settle_orphans()
+            except Unavailable:
+                time.sleep(_RETRY)
+            else:
+                return
+
     def begin(
         self, operation: Operation, expected: Mapping[str, int], writes: Sequence[Put | Delete] = ()
     ) -> Live | None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
@@ -102,6 +103,24 @@ def test_etcd_dying_in_the_middle_of_a_change(
         time.sleep(0.1)
     assert dockerd.docker("ps", "-a", "--format", "{{.Names}} {{.State}}") == "kept-0 running"
     assert len(api.in_use()) == 2
+
+
+def test_workers_killed_in_the_middle_of_a_change_are_undone_by_their_successors(api: Server, dockerd: Dockerd) -> None:
+    slow = 'trap "sleep 2; exit" TERM; while :; do sleep 0.1; done'
+    api.create("kept", gpuCount=2, cmd=["sh", "-c", slow])
+    time.sleep(0.5)
+    killer = threading.Timer(1, api.kill_workers)
+    killer.start()
+    with pytest.raises(requests.ConnectionError):
+        api.call("PATCH", "/containers/kept-0/gpu", {"gpuCount": 4})
+    killer.join()
+    deadline = time.monotonic() + 10
+    while dockerd.docker("ps", "-a", "--format", "{{.Names}} {{.State}}") != "kept-0 running":
+        assert time.monotonic() < deadline, "nobody took the operation over"
+        time.sleep(0.1)
+    while len(api.in_use()) != 2:
+        assert time.monotonic() < deadline, "GPUs are still claimed"
+        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -75,6 +75,13 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def kill_workers(self) -> None:
+        """Kill every worker the hard way; gunicorn's master starts others."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for pid in children.split():
+            os.kill(int(pid), signal.SIGKILL)
+
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         """Make a call with the token; `path` begins after /api/v1 unless it is absolute like /readyz."""
         headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
