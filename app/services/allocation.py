@@ -25,36 +25,28 @@ class Allocation:
     new_ports: tuple[int, ...]
 
 
+@dataclass(frozen=True)
 class Allocator:
     """Chooses GPUs and host ports of one node; the claim itself is etcd's transaction."""
 
-    def __init__(
-        self,
-        records: Records,
-        journal: Journal,
-        inventory: Inventory,
-        host: Host,
-        port_range: tuple[int, int],
-        foreign_memory: int,
-    ) -> None:
-        self._records = records
-        self._journal = journal
-        self._inventory = inventory
-        self._host = host
-        self._range = port_range
-        self._foreign_memory = foreign_memory
+    records: Records
+    journal: Journal
+    inventory: Inventory
+    host: Host
+    port_range: tuple[int, int]
+    foreign_memory: int
 
     def allocate(self, family: str, spec: Spec) -> Allocation:
         """Choose what `family` needs for `spec`, keeping what it holds; NotEnoughGpus or PortTaken if impossible."""
         try:
             return self._allocate(family, spec)
         except NotEnoughGpus:
-            if not self._journal.settle_orphans():  # a dead process may hold some
+            if not self.journal.settle_orphans():  # a dead process may hold some
                 raise
         return self._allocate(family, spec)
 
     def _allocate(self, family: str, spec: Spec) -> Allocation:
-        claims = self._records.claims()
+        claims = self.records.claims()
         gpus, taken, freed = self._gpus(family, spec.gpu_count, claims)
         ports = self._ports(family, spec.ports, claims)
         new_ports = tuple(port for port in ports if port not in claims.ports_of(family))
@@ -64,14 +56,14 @@ class Allocator:
         held = claims.gpus_of(family)
         if count == 0:  # not even a dead NVML keeps a container without GPUs from starting
             return (), (), tuple(held)
-        gpus = self._inventory.gpus()
+        gpus = self.inventory.gpus()
         kept, freed = split_kept(held, {gpu.uuid for gpu in gpus if gpu.fault is None}, count)
         free = [gpu.uuid for gpu in gpus if self._is_free(gpu, claims)]
         taken = choose(free, count - len(kept), len(gpus), random.SystemRandom())
         return (*kept, *taken), tuple(taken), tuple(freed)
 
     def _is_free(self, gpu: Gpu, claims: Claims) -> bool:
-        return gpu.uuid not in claims.gpus and gpu.fault is None and not foreign(gpu, None, self._foreign_memory)
+        return gpu.uuid not in claims.gpus and gpu.fault is None and not foreign(gpu, None, self.foreign_memory)
 
     def _ports(self, family: str, ports: tuple[PortMapping, ...], claims: Claims) -> list[int]:
         chosen = [port.host for port in ports if port.host]
@@ -85,16 +77,16 @@ class Allocator:
             return
         if holder is not None:
             raise PortTaken(f"host port {port} is taken by container {holder.family}; use another", hostPort=port)
-        if not self._host.port_free(port):
+        if not self.host.port_free(port):
             raise PortTaken(f"host port {port} is used by another process on the host; use another", hostPort=port)
 
     def _free_ports(self, count: int, taken: set[int]) -> list[int]:
-        low, high = self._range
+        low, high = self.port_range
         free: list[int] = []
         for port in random.sample(range(low, high + 1), high - low + 1) if count else ():
             if len(free) == count:
                 break
-            if port not in taken and self._host.port_free(port):
+            if port not in taken and self.host.port_free(port):
                 free.append(port)
         if len(free) < count:
             raise PortTaken(f"no host port from {low} to {high} is free; widen GPUDOCK_PORT_RANGE", hostPort=None)

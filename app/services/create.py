@@ -1,6 +1,6 @@
 """Create a container: plan, claim, create, start, commit."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.domain.containers import Image, Spec
 from app.domain.naming import check_family
@@ -15,56 +15,49 @@ from app.services.undo import Undo
 from app.services.versions import Made, Versions, busy
 
 
+@dataclass(frozen=True)
 class Creator:
     """Creates the first version of a family."""
 
-    def __init__(
-        self,
-        records: Records,
-        journal: Journal,
-        versions: Versions,
-        engine: Engine,
-        allocator: Allocator,
-        binds: Binds,
-        undo: Undo,
-    ) -> None:
-        self._records = records
-        self._journal = journal
-        self._versions = versions
-        self._engine = engine
-        self._allocator = allocator
-        self._binds = binds
-        self._undo = undo
-        journal.register("create", undo)
+    records: Records
+    journal: Journal
+    versions: Versions
+    engine: Engine
+    allocator: Allocator
+    binds: Binds
+    undo: Undo
+
+    def __post_init__(self) -> None:
+        self.journal.register("create", self.undo)
 
     def create(self, family: str, spec: Spec) -> Made:
         """Create and start `family`-0; any failure leaves nothing behind."""
         spec = check_spec(spec)
         check_family(family)
         self._check_absent(family)
-        image = self._engine.image(spec.image)
-        spec = replace(spec, binds=self._binds.check(spec.binds))
+        image = self.engine.image(spec.image)
+        spec = replace(spec, binds=self.binds.check(spec.binds))
         allocation, live = self._claim(family, spec, image)
-        with self._journal.guard(live):
-            plan = self._versions.plan(live.operation, allocation, image.id, {})
-            self._engine.hold_image(image.id)
-            container = self._engine.create(plan)
+        with self.journal.guard(live):
+            plan = self.versions.plan(live.operation, allocation, image.id, {})
+            self.engine.hold_image(image.id)
+            container = self.engine.create(plan)
             live.step("starting")
-            self._engine.start(container)
-            inspected = self._engine.inspect(container)
+            self.engine.start(container)
+            inspected = self.engine.inspect(container)
             anonymous = inspected.anonymous if inspected else {}
-            record = self._versions.record(plan, container, anonymous, "create", None)
-            self._versions.commit(live, record, None, ())
+            record = self.versions.record(plan, container, anonymous, "create", None)
+            self.versions.commit(live, record, None, ())
         return Made(container, plan.name)
 
     def _check_absent(self, family: str) -> None:
-        existing = self._undo.sweep(family)  # before the records: a rival's new container is in them by then
-        operation = self._journal.running(family)
+        existing = self.undo.sweep(family)  # before the records: a rival's new container is in them by then
+        operation = self.journal.running(family)
         if operation is not None and operation.kind == "create":
             raise ContainerExists(f"container {family} is being created by another request; choose another name")
         if operation is not None:
             raise busy(operation)
-        if self._records.find(family) is not None:
+        if self.records.find(family) is not None:
             raise ContainerExists(f"container {family} exists already; choose another name or delete it first")
         if existing:
             names = ", ".join(observed.name for observed in existing)
@@ -74,17 +67,17 @@ class Creator:
         made: list[Allocation] = []
 
         def attempt() -> Live | None:
-            made[:] = [self._allocator.allocate(family, spec)]
+            made[:] = [self.allocator.allocate(family, spec)]
             operation = replace(
-                self._versions.operation("create", family, 0),
+                self.versions.operation("create", family, 0),
                 gpus=made[0].taken,
                 ports=made[0].new_ports,
                 image_id=image.id,
             )
-            live = self._versions.begin(operation, 0)
+            live = self.versions.begin(operation, 0)
             if live is None:
                 self._check_absent(family)
             return live
 
-        live = self._journal.compete(attempt)
+        live = self.journal.compete(attempt)
         return made[0], live

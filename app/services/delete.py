@@ -27,25 +27,19 @@ class Target:
         return self.record.version == self.state.record.current
 
 
+@dataclass(frozen=True)
 class Deleter:
     """Deletes versions of families, and older containers whose family was erased."""
 
-    def __init__(
-        self,
-        records: Records,
-        journal: Journal,
-        versions: Versions,
-        engine: Engine,
-        layers: Layers,
-        retire: Retire,
-    ) -> None:
-        self._records = records
-        self._journal = journal
-        self._versions = versions
-        self._engine = engine
-        self._layers = layers
-        self._retire = retire
-        journal.register("delete", self._settle)
+    records: Records
+    journal: Journal
+    versions: Versions
+    engine: Engine
+    layers: Layers
+    retire: Retire
+
+    def __post_init__(self) -> None:
+        self.journal.register("delete", self._settle)
 
     def delete(self, name: Name, force: bool, erase: bool) -> None:
         """Delete a version, a running one only with `force`.
@@ -53,11 +47,11 @@ class Deleter:
         With `erase` the records go: the whole family's if it is the newest version, else this version's.
         Without, its record and its files stay, so that the family can go on.
         """
-        self._versions.ensure_idle(name.family)
-        if self._records.find(name.family) is None:
+        self.versions.ensure_idle(name.family)
+        if self.records.find(name.family) is None:
             return self._delete_unrecorded(name, force)
         live, target = self._begin(name, force, erase)
-        with self._journal.guard(live):
+        with self.journal.guard(live):
             try:
                 return self._carry_out(live, target)
             except OperationFailed as exc:
@@ -68,13 +62,13 @@ class Deleter:
         observed = self._unrecorded(name)
         if observed.running and not force:
             raise _running(observed.name)
-        inspected = self._engine.inspect(observed.id)
-        self._engine.stop(observed.id)
-        self._engine.remove(observed.id)
-        self._retire.erased([], list(inspected.anonymous.values()) if inspected else [])
+        inspected = self.engine.inspect(observed.id)
+        self.engine.stop(observed.id)
+        self.engine.remove(observed.id)
+        self.retire.erased([], list(inspected.anonymous.values()) if inspected else [])
 
     def _unrecorded(self, name: Name) -> Observed:
-        for observed in self._engine.list(family=name.family):
+        for observed in self.engine.list(family=name.family):
             if name.version is not None and observed.name == str(name):
                 return observed
         raise ContainerNotFound(f"there is no container {name}; GET /api/v1/containers lists them")
@@ -83,27 +77,27 @@ class Deleter:
         targets: list[Target] = []
 
         def attempt() -> Live | None:
-            self._versions.ensure_idle(name.family)
-            target = Target(self._records.require(name), self._records.version(name))
+            self.versions.ensure_idle(name.family)
+            target = Target(self.records.require(name), self.records.version(name))
             targets[:] = [target]
-            inspected = self._engine.inspect(target.record.container_id)
+            inspected = self.engine.inspect(target.record.container_id)
             running = inspected is not None and inspected.running
             if running and not force:
                 raise _running(target.record.name)
             parent = Parent(target.record.version, target.record.container_id, running)
-            operation = self._versions.operation("delete", name.family, target.record.version, parent)
-            return self._versions.begin(replace(operation, erase=erase), target.state.revision)
+            operation = self.versions.operation("delete", name.family, target.record.version, parent)
+            return self.versions.begin(replace(operation, erase=erase), target.state.revision)
 
-        return self._journal.compete(attempt), targets[0]
+        return self.journal.compete(attempt), targets[0]
 
     def _carry_out(self, live: Live, target: Target) -> None:
         container = target.record.container_id
-        inspected = self._engine.inspect(container)
+        inspected = self.engine.inspect(container)
         volumes = list(inspected.anonymous.values()) if inspected else []
         if inspected is not None:
-            self._engine.stop(container)
+            self.engine.stop(container)
             self._set_aside(live, target)
-            self._engine.remove(container)
+            self.engine.remove(container)
         if live.operation.erase:
             self._erase(live, target, volumes)
         else:
@@ -113,11 +107,11 @@ class Deleter:
         """Move the files out of Docker's reach. From its first step on the deletion is finished, never undone."""
         if live.operation.erase:
             return live.step("removing")
-        inspected = self._engine.inspect(target.record.container_id)
+        inspected = self.engine.inspect(target.record.container_id)
         if inspected is not None and live.operation.layer is None:
             layer, name = upper_dir(inspected), f"{target.record.name}-{inspected.id[:12]}"
             live.step("setting aside")
-            live.step("removing", self._layers.set_aside(layer, name))
+            live.step("removing", self.layers.set_aside(layer, name))
         return None
 
     def _keep_record(self, live: Live, target: Target) -> None:
@@ -134,27 +128,27 @@ class Deleter:
     def _erase(self, live: Live, target: Target, volumes: list[str]) -> None:
         family = target.state.record.family
         if target.newest:
-            gone = self._records.versions(family)
+            gone = self.records.versions(family)
             writes: list[Put | Delete] = [Delete(family_key(family)), Delete(versions_prefix(family), prefix=True)]
         else:
             gone = [target.record]
             state = replace(target.state.record, updated=now())
             writes = [Delete(version_key(family, target.record.version)), Put(family_key(family), state.to_json())]
         live.commit([*writes, *self._claims_of(target)])
-        self._retire.erased(gone, volumes)
+        self.retire.erased(gone, volumes)
 
     def _claims_of(self, target: Target) -> list[Delete]:
         if not target.newest:
             return []
-        claims = self._records.claims()
+        claims = self.records.claims()
         family = target.record.family
-        return self._records.release(claims.gpus_of(family), claims.ports_of(family))
+        return self.records.release(claims.gpus_of(family), claims.ports_of(family))
 
     def _settle(self, live: Live) -> None:
         """A deletion that broke: it is finished if it has begun to remove, and dropped otherwise."""
         begun = live.operation.step != "claimed"
         name = Name(live.operation.family, live.operation.version)
-        target = Target(self._records.require(name), self._records.version(name))
+        target = Target(self.records.require(name), self.records.version(name))
         if begun:
             self._carry_out(live, target)
         else:

@@ -1,5 +1,7 @@
 """Stop a container, which frees its GPUs, and start it again."""
 
+from dataclasses import dataclass
+
 from app.domain.containers import FamilyRecord
 from app.domain.naming import Name, versioned
 from app.domain.operations import Parent, now
@@ -11,32 +13,32 @@ from app.services.recreate import Recreator
 from app.services.versions import Made, Versions, vanished
 
 
+@dataclass(frozen=True)
 class Lifecycle:
     """Stops and restarts the newest version of a family."""
 
-    def __init__(
-        self, records: Records, journal: Journal, versions: Versions, engine: Engine, recreator: Recreator
-    ) -> None:
-        self._records = records
-        self._journal = journal
-        self._versions = versions
-        self._engine = engine
-        self._recreator = recreator
-        journal.register("stop", self._settle_stop)
-        journal.register("start", self._settle_start)
+    records: Records
+    journal: Journal
+    versions: Versions
+    engine: Engine
+    recreator: Recreator
+
+    def __post_init__(self) -> None:
+        self.journal.register("stop", self._settle_stop)
+        self.journal.register("start", self._settle_start)
 
     def stop(self, name: Name) -> Made:
         """Stop it and free its GPUs; its host ports stay its own. Stopping a stopped one changes nothing."""
-        self._versions.ensure_idle(name.family)
+        self.versions.ensure_idle(name.family)
         state = self._present(name)
         made = Made(state.current.container_id, state.current.name)
         if state.record.desired == "stopped" and not self._runs(state):
             return Made(made.id, made.name, changed=False)
         live = self._begin("stop", name)
-        with self._journal.guard(live):
+        with self.journal.guard(live):
             try:
                 if _parent(live).running:  # what is gone from Docker can still be stopped, to free its GPUs
-                    self._engine.stop(made.id)
+                    self.engine.stop(made.id)
             except OperationFailed as exc:
                 raise StopFailed(f"{made.name} could not be stopped: {exc.message}") from exc
             self._commit(live, "stopped")
@@ -44,22 +46,22 @@ class Lifecycle:
 
     def restart(self, name: Name) -> Made:
         """Restart it in place if it holds what it needs; otherwise as the next version with new GPUs."""
-        self._versions.ensure_idle(name.family)
-        state = self._records.newest(name)
+        self.versions.ensure_idle(name.family)
+        state = self.records.newest(name)
         gone = state.record.desired == "removed"
         if gone or (state.record.desired == "stopped" and state.current.spec.gpu_count):
-            return self._recreator.renew(name)
-        if self._engine.inspect(state.current.container_id) is None:
+            return self.recreator.renew(name)
+        if self.engine.inspect(state.current.container_id) is None:
             raise vanished(state.current.name)
         return self._restart_in_place(name)
 
     def _restart_in_place(self, name: Name) -> Made:
         live = self._begin("start", name)
         made = Made(_parent(live).container_id, versioned(live.operation.family, live.operation.version))
-        with self._journal.guard(live):
+        with self.journal.guard(live):
             try:
-                self._engine.stop(made.id)
-                self._engine.start(made.id)
+                self.engine.stop(made.id)
+                self.engine.start(made.id)
             except OperationFailed as exc:
                 raise RestartFailed(f"{made.name} could not be restarted: {exc.message}") from exc
             self._commit(live, "running")
@@ -67,26 +69,26 @@ class Lifecycle:
 
     def _begin(self, kind: str, name: Name) -> Live:
         def attempt() -> Live | None:
-            self._versions.ensure_idle(name.family)
+            self.versions.ensure_idle(name.family)
             state = self._present(name)
             parent = Parent(state.current.version, state.current.container_id, self._runs(state))
-            operation = self._versions.operation(kind, name.family, state.current.version, parent)
-            return self._versions.begin(operation, state.revision)
+            operation = self.versions.operation(kind, name.family, state.current.version, parent)
+            return self.versions.begin(operation, state.revision)
 
-        return self._journal.compete(attempt)
+        return self.journal.compete(attempt)
 
     def _present(self, name: Name) -> FamilyState:
-        state = self._records.newest(name)
+        state = self.records.newest(name)
         if state.record.desired == "removed":
             raise ContainerNotFound(f"{state.current.name} was deleted; restart brings it back as the next version")
         return state
 
     def _runs(self, state: FamilyState) -> bool:
-        inspected = self._engine.inspect(state.current.container_id)
+        inspected = self.engine.inspect(state.current.container_id)
         return inspected is not None and inspected.running
 
     def _commit(self, live: Live, desired: str) -> None:
-        state = self._records.find(live.operation.family)
+        state = self.records.find(live.operation.family)
         if state is None:
             raise OperationFailed("the container's record vanished from etcd during the operation")
         live.commit([_with_desired(state.record, desired), *self._freed(state, desired)])
@@ -94,12 +96,12 @@ class Lifecycle:
     def _freed(self, state: FamilyState, desired: str) -> list[Delete]:
         if desired == "running":
             return []
-        return self._records.release(self._records.claims().gpus_of(state.record.family), ())
+        return self.records.release(self.records.claims().gpus_of(state.record.family), ())
 
     def _settle_stop(self, live: Live) -> None:
         """A stop that broke: it counts if the container does not run."""
         live.step("settling")
-        inspected = self._engine.inspect(_parent(live).container_id)
+        inspected = self.engine.inspect(_parent(live).container_id)
         if inspected is None or not inspected.running:
             self._commit(live, "stopped")
         else:
@@ -109,10 +111,10 @@ class Lifecycle:
         """A restart that broke: what ran before shall run again, and what runs now was started."""
         live.step("settling")
         parent = _parent(live)
-        inspected = self._engine.inspect(parent.container_id)
+        inspected = self.engine.inspect(parent.container_id)
         if inspected is not None and not inspected.running and parent.running:
             self._start_again(parent.container_id)
-            inspected = self._engine.inspect(parent.container_id)
+            inspected = self.engine.inspect(parent.container_id)
         if inspected is not None and inspected.running:
             self._commit(live, "running")
         else:
@@ -120,7 +122,7 @@ class Lifecycle:
 
     def _start_again(self, container: str) -> None:
         try:
-            self._engine.start(container)
+            self.engine.start(container)
         except (OperationFailed, StartRefused):
             return  # the operation ends as undone and the container is shown as exited
 

@@ -37,33 +37,23 @@ class Source:
     parent: Parent | None
 
 
+@dataclass(frozen=True)
 class Recreator:
     """Makes the next version of a family from the newest one."""
 
-    def __init__(
-        self,
-        records: Records,
-        journal: Journal,
-        versions: Versions,
-        engine: Engine,
-        layers: Layers,
-        allocator: Allocator,
-        binds: Binds,
-        undo: Undo,
-        retire: Retire,
-    ) -> None:
-        self._records = records
-        self._journal = journal
-        self._versions = versions
-        self._engine = engine
-        self._layers = layers
-        self._allocator = allocator
-        self._binds = binds
-        self._undo = undo
-        self._retire = retire
-        journal.register("gpu", undo)
-        journal.register("volume", undo)
-        journal.register("restart", undo)
+    records: Records
+    journal: Journal
+    versions: Versions
+    engine: Engine
+    layers: Layers
+    allocator: Allocator
+    binds: Binds
+    undo: Undo
+    retire: Retire
+
+    def __post_init__(self) -> None:
+        for kind in ("gpu", "volume", "restart"):
+            self.journal.register(kind, self.undo)
 
     def change_gpus(self, name: Name, count: int) -> Made:
         """Give the newest version `count` GPUs: what it holds is kept as far as possible, the rest added or freed.
@@ -72,8 +62,8 @@ class Recreator:
         when a step fails for no fault of the caller; the old version is then as it was.
         """
         check_count(count)
-        self._versions.ensure_idle(name.family)
-        state = self._records.newest(name)
+        self.versions.ensure_idle(name.family)
+        state = self.records.newest(name)
         if count == state.current.spec.gpu_count and state.record.desired != "removed":
             return Made(state.current.container_id, state.current.name, changed=False)
         try:
@@ -89,8 +79,8 @@ class Recreator:
         step fails for no fault of the caller; the old version is then as it was.
         """
         (old,), (new,) = check_binds([old]), check_binds([new])
-        self._versions.ensure_idle(name.family)
-        state = self._records.newest(name)
+        self.versions.ensure_idle(name.family)
+        state = self.records.newest(name)
         spec = state.current.spec
         self._check_exchange(spec, old, new)
         if old == new and state.record.desired != "removed":
@@ -117,64 +107,62 @@ class Recreator:
 
     def _recreate(self, name: Name, kind: str, change: Change) -> Made:
         state, source, allocation, live = self._claim(name, kind, change)
-        with self._journal.guard(live):
-            plan = self._versions.plan(live.operation, allocation, state.current.image_id, state.current.anonymous)
-            self._engine.hold_image(plan.image_id)
-            container = self._engine.create(plan)
+        with self.journal.guard(live):
+            plan = self.versions.plan(live.operation, allocation, state.current.image_id, state.current.anonymous)
+            self.engine.hold_image(plan.image_id)
+            container = self.engine.create(plan)
             layer = upper_dir(self._inspect(container))
             self._carry(live, source, layer)
             live.step("starting")
-            self._engine.start(container)
-            self._layers.sync(
-                layer
-            )  # after the start, to keep the downtime short; before the commit, which promises it
+            self.engine.start(container)
+            self.layers.sync(layer)  # after the start, to keep the downtime short; before the commit, which promises it
             anonymous = self._inspect(container).anonymous
-            record = self._versions.record(plan, container, anonymous, kind, state.current.version)
-            self._versions.commit(live, record, state, allocation.freed)
-        self._retire.superseded(state.current)
+            record = self.versions.record(plan, container, anonymous, kind, state.current.version)
+            self.versions.commit(live, record, state, allocation.freed)
+        self.retire.superseded(state.current)
         return Made(container, plan.name)
 
     def _carry(self, live: Live, source: Source, layer: str) -> None:
-        transfer = self._layers.begin(source.layer, layer)
+        transfer = self.layers.begin(source.layer, layer)
         if source.parent and source.parent.running:
             transfer.copy_live()
             live.step("stopping")
-            self._engine.stop(source.parent.container_id)
+            self.engine.stop(source.parent.container_id)
         transfer.finish()
 
     def _claim(self, name: Name, kind: str, change: Change) -> tuple[FamilyState, Source, Allocation, Live]:
         made: list[tuple[FamilyState, Source, Allocation]] = []
 
         def attempt() -> Live | None:
-            self._versions.ensure_idle(name.family)
-            state = self._records.newest(name)
+            self.versions.ensure_idle(name.family)
+            state = self.records.newest(name)
             spec = change(state.current.spec)
-            spec = replace(spec, binds=self._binds.check(spec.binds))
+            spec = replace(spec, binds=self.binds.check(spec.binds))
             source = self._source(state)
-            allocation = self._allocator.allocate(name.family, spec)
+            allocation = self.allocator.allocate(name.family, spec)
             made[:] = [(state, source, allocation)]
             operation = replace(
-                self._versions.operation(kind, name.family, state.current.version + 1, source.parent),
+                self.versions.operation(kind, name.family, state.current.version + 1, source.parent),
                 gpus=allocation.taken,
                 ports=allocation.new_ports,
                 image_id=state.current.image_id,
             )
-            return self._versions.begin(operation, state.revision)
+            return self.versions.begin(operation, state.revision)
 
-        live = self._journal.compete(attempt)
+        live = self.journal.compete(attempt)
         return *made[0], live
 
     def _source(self, state: FamilyState) -> Source:
         current = state.current
         if current.layer is not None:
             return Source(current.layer, None)
-        inspected = self._engine.inspect(current.container_id)
+        inspected = self.engine.inspect(current.container_id)
         if inspected is None:
             raise vanished(current.name)
         return Source(upper_dir(inspected), Parent(current.version, inspected.id, inspected.running))
 
     def _inspect(self, container: str) -> Inspected:
-        inspected = self._engine.inspect(container)
+        inspected = self.engine.inspect(container)
         if inspected is None:
             raise OperationFailed("the new container vanished from Docker while it was being made")
         return inspected
