@@ -83,7 +83,7 @@ wait_until() {
     shift 2
     until "$@" >/dev/null 2>&1; do
         if ! alive "$name" || [ "$SECONDS" -ge "$deadline" ]; then
-            tail -n 15 "$run_dir/$name.log" >&2
+            tail -n 80 "$run_dir/$name.log" >&2
             stop "$name" 10 || true
             fail "$name did not come up; the end of $run_dir/$name.log is above"
         fi

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.support.server import TOKEN, Server
 
@@ -63,6 +64,7 @@ def log_in(window: Window, url: str) -> None:
     window.get(url)
     window.find_element(By.NAME, "token").send_keys(TOKEN)
     window.press("Log in")
+    WebDriverWait(window, 20).until_not(lambda browser: "/login" in browser.current_url)
 
 
 def test_an_operator_logs_in_stops_restarts_and_logs_out(api: Server, window: Window, tmp_path: Path) -> None:

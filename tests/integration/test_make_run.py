@@ -20,6 +20,9 @@ from tests.support.nvml import FakeNvml
 
 ROOT = Path(__file__).parents[2]
 
+# Under `make test` the inner make would speak as make[1] and say which directories it enters and leaves.
+_NOT_OURS = ("GPUDOCK_", "DOCKER_", "MAKE", "MFLAGS")
+
 
 class Place:
     """A run directory, a state directory and ports of its own, and `make` with the settings for them."""
@@ -27,7 +30,7 @@ class Place:
     def __init__(self, root: Path) -> None:
         self.run_dir = root / "run"
         self.bind = f"127.0.0.1:{free_port()}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GPUDOCK_", "DOCKER_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
         self.env = kept | {
             "GPUDOCK_RUN_DIR": str(self.run_dir),
             "GPUDOCK_STATE_DIR": str(root / "state"),

@@ -70,7 +70,10 @@ class Dockerd:
 
     def freeze(self) -> None:
         """Make it hang: connections are accepted by the kernel and never answered."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        while not _all_threads_stopped(process.pid):  # until then it may still answer
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """End a freeze."""
@@ -141,6 +144,11 @@ class Dockerd:
         for args in (["add", self.bridge, "type", "bridge"], ["set", self.bridge, "up"]):
             subprocess.run(["ip", "link", *args], check=True)
         subprocess.run(["ip", "addr", "add", f"10.213.{subnet}.1/24", "dev", self.bridge], check=True)
+
+
+def _all_threads_stopped(pid: int) -> bool:
+    stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def _unmount_below(root: Path) -> None:
