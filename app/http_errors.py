@@ -1,5 +1,6 @@
 """From errors to HTTP: one table of statuses, JSON for the API, HTML for the pages, one log line each."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -60,10 +61,20 @@ def init_app(app: Flask) -> None:
 
 def domain_error(error: errors.DomainError) -> tuple[WerkzeugResponse | str, int]:
     """Answer with a domain error's code, message and data."""
-    status = status_of(error)
-    if status >= 500:
-        log.error("request failed", request_id=g.request_id, error=repr(error), cause=repr(error.__cause__))
-    return answer(status, error.code, error.message, error.data, error), status
+    log_failure(error)
+    return answer(status_of(error), error.code, error.message, error.data, error), status_of(error)
+
+
+def log_failure(error: errors.DomainError) -> None:
+    """Log an error that is not the caller's, with everything that caused it: the caller is not told that."""
+    if status_of(error) >= 500:
+        log.error("request failed", request_id=g.request_id, causes=" <- ".join(map(repr, _causes(error))))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def http_error(error: HTTPException) -> tuple[WerkzeugResponse | str, int, dict[str, str]]:

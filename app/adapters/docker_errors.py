@@ -83,7 +83,7 @@ def start_error(exc: APIError) -> DomainError:
     if taken := _PORT.search(text):
         return PortTaken(f"port {taken[1]} of the host is in use; choose another one", hostPort=int(taken[1]))
     if any(sign in text for sign in _GPU_TROUBLE):
-        return StartFailed(f"the container could not be started: {reason(exc)}")
+        return StartFailed("Docker's GPU runtime could not start the container; `flask doctor` examines it")
     if exc.status_code == 400 or any(sign in text for sign in _SPEC_AT_FAULT):
         return StartRefused(f"the container cannot be started as described: {reason(exc)}")
     return _answered(exc, StartFailed, ContainerNotFound)
@@ -103,7 +103,10 @@ def plain(text: str) -> str:
 def _answered(exc: APIError, failure: type[DomainError], missing: type[NotFound]) -> DomainError:
     if "no space left on device" in _text(exc):
         return Unavailable("disk", "the disk of the Docker host is full")
-    return (missing if exc.status_code == 404 else failure)(f"Docker says: {reason(exc)}")
+    if exc.status_code == 404:
+        return missing(f"Docker says: {reason(exc)}")
+    # What Docker says of its own failures is for the log, which has the whole chain of causes.
+    return failure("Docker could not do it; its reason is in gpudock's log under the request's id")
 
 
 def _text(exc: APIError) -> str:

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable
 
-import structlog
-from flask import Blueprint, flash, g, redirect, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import auth
 from app.domain.naming import Name, parse
 from app.errors import DomainError
-from app.http_errors import status_of
+from app.http_errors import log_failure
 from app.pages.seen import Seen
 from app.services.inquiry import VersionView
 from app.services.versions import Made
 from app.web import services
 
-log = structlog.get_logger()
 LOG_LINES = 100
 
 
@@ -52,8 +50,7 @@ def _act(name: str, action: Callable[[Name], Made], outcome: str) -> ResponseRet
         made = action(parse(name))
         flash(f"{made.name} {outcome}", "success")
     except DomainError as exc:
-        if status_of(exc) >= 500:
-            log.error("request failed", request_id=g.request_id, error=repr(exc), cause=repr(exc.__cause__))
+        log_failure(exc)
         flash(exc.message, "error")
     return redirect(auth.local_path(request.form.get("next", "/")))
 

@@ -58,10 +58,12 @@ class Versions:
     def plan(
         self, operation: Operation, allocation: Allocation, image_id: str, anonymous: Mapping[str, str]
     ) -> ContainerPlan:
-        """The container that `operation` is to create."""
+        """The container that `operation` is to create; a bind takes the place of an anonymous volume."""
         labels = Labels(operation.node, operation.family, operation.version, operation.id)
         name = versioned(operation.family, operation.version)
-        return ContainerPlan(name, labels, image_id, allocation.spec, allocation.gpus, anonymous)
+        bound = {bind.dest for bind in allocation.spec.binds}
+        carried = {path: volume for path, volume in anonymous.items() if path not in bound}
+        return ContainerPlan(name, labels, image_id, allocation.spec, allocation.gpus, carried)
 
     def record(
         self, plan: ContainerPlan, container: str, anonymous: Mapping[str, str], why: str, parent: int | None

@@ -193,3 +193,12 @@ def test_a_container_of_another_node_is_refused(foo: World) -> None:
     with pytest.raises(errors.OnAnotherNode) as caught:
         foo.services.lifecycle.stop(Name("foo"))
     assert caught.value.data == {"node": "elsewhere"}
+
+
+def test_a_volume_takes_the_place_of_an_anonymous_one(world: World) -> None:
+    world.engine.images["busybox:test"] = Image("sha256:" + "c" * 64, volumes=("/data",))
+    world.engine.volumes |= {"a-0", "b-0"}
+    world.services.creator.create("foo", spec(binds=(Bind("a-0", "/a"),)))
+    world.services.recreator.change_volume(Name("foo"), Bind("a-0", "/a"), Bind("b-0", "/data"))
+    plan = world.engine.containers[world.services.records.version(Name("foo")).container_id].plan
+    assert plan is not None and plan.spec.binds == (Bind("b-0", "/data"),) and plan.anonymous == {}
