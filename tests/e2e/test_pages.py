@@ -246,7 +246,7 @@ def test_a_container_of_another_node_is_listed_but_not_touched(site: Site, brows
 def test_a_gpu_of_a_container_in_the_making_has_no_link(site: Site, browser: Browser) -> None:
     uuid = site.inventory.uuids()[3]
     operation = Operation(new_id(), "create", "foo", 0, "test-node", "this-process", now(), gpus=(uuid,))
-    assert site.services.creator._versions.begin(operation, 0)
+    assert site.services.creator.versions.begin(operation, 0)
     assert rows(browser.page("/"))["GPU 3"].startswith("in use foo-0 being made")
     assert "/containers/foo" not in browser.page("/")
 
