@@ -68,12 +68,12 @@ def domain_error(error: errors.DomainError) -> tuple[WerkzeugResponse | str, int
 def log_failure(error: errors.DomainError) -> None:
     """Log an error that is not the caller's, with everything that caused it: the caller is not told that."""
     if status_of(error) >= 500:
-        log.error("request failed", request_id=g.request_id, causes=" <- ".join(map(repr, _causes(error))))
+        log.error("request failed", request_id=g.request_id, causes=" <- ".join(_causes(error)))
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[str]:
     while error is not None:
-        yield error
+        yield f"{type(error).__name__}: {error}"
         error = error.__cause__
 
 

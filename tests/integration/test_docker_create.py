@@ -98,7 +98,7 @@ def test_a_docker_without_cdi_cannot_start_with_gpus_and_the_host_is_at_fault(
     assert requests[0]["DeviceIDs"] == [f"nvidia.com/gpu={gpu}" for gpu in GPUS]
     with pytest.raises(StartFailed, match="GPU runtime") as caught:
         engine.start(identity)
-    assert "could not select device driver" in repr(caught.value.__cause__)
+    assert "could not select device driver" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("family", ["under_score", "a" * 64, "dot.", "trailing_"])
@@ -185,7 +185,7 @@ def test_a_failing_hook_is_the_hosts_fault(engine: DockerEngine, broken_hook: No
     identity = engine.create(plan(engine, gpus=GPUS))
     with pytest.raises(StartFailed, match="GPU runtime") as caught:
         engine.start(identity)
-    assert "hook" in repr(caught.value.__cause__)
+    assert "hook" in str(caught.value.__cause__)
 
 
 def test_removing_a_paused_container_and_one_with_a_foreign_operation(engine: DockerEngine, dockerd: Dockerd) -> None:

@@ -1,6 +1,7 @@
 """gunicorn with two workers over the tests' own dockerd and etcd: gpudock as its callers meet it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,11 +70,13 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it and its workers."""
+        """End it and its workers, and delete its directories."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+        shutil.rmtree(self.log.parent)
+        shutil.rmtree(self.binds)
 
     def kill_workers(self) -> None:
         """Kill every worker the hard way; gunicorn's master starts others."""
