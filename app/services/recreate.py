@@ -126,6 +126,7 @@ class Recreator:
         transfer = self.layers.begin(source.layer, layer)
         if source.parent and source.parent.running:
             transfer.copy_live()
+            self.layers.sync(layer)  # or the start would wait for the disk, which is busy with what was copied
             live.step("stopping")
             self.engine.stop(source.parent.container_id)
         transfer.finish()
