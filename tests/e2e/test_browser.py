@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -32,8 +33,13 @@ class Window(Chrome):
         )
 
     def press(self, label: str) -> None:
-        """Press the button of that text or label."""
+        """Press the button of that text or label, and return once the page that it leads to has loaded."""
+        self.execute_script("window.before = true")
         self.find_element(By.XPATH, f'//button[@aria-label="{label}" or normalize-space()="{label}"]').click()
+        # A click does not wait for a form whose answer takes long. In between there may be no page to ask at all.
+        loaded = "return !window.before && document.readyState === 'complete'"
+        patience = WebDriverWait(self, 60, ignored_exceptions=[WebDriverException])
+        patience.until(lambda browser: browser.execute_script(loaded))
 
     def text(self, css: str) -> str:
         return self.find_element(By.CSS_SELECTOR, css).text
@@ -64,7 +70,6 @@ def log_in(window: Window, url: str) -> None:
     window.get(url)
     window.find_element(By.NAME, "token").send_keys(TOKEN)
     window.press("Log in")
-    WebDriverWait(window, 20).until_not(lambda browser: "/login" in browser.current_url)
 
 
 def test_an_operator_logs_in_stops_restarts_and_logs_out(api: Server, window: Window, tmp_path: Path) -> None:
