@@ -4,12 +4,17 @@ Adapters implement these; tests have working fakes of them. Every method may rai
 naming its part when that part does not answer in time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Observed
+from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.domain.gpus import Gpu
+from app.domain.volumes import Usage, VolumePlan
+
+# Told now and then, from the thread that copies, how many bytes are done and, once known, of how many. What it
+# raises ends the copy and goes through to the caller.
+Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class Engine(Protocol):
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
 
+    def mounts(self) -> dict[str, list[Mount]]:
+        """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
+
     def remove_volume(self, name: str) -> None:
         """Remove a volume unless a container still uses it; nothing happens if it is gone already."""
 
@@ -125,8 +133,11 @@ class Inventory(Protocol):
 class Layers(Protocol):
     """Carries writable layers (overlay2 upper directories of this host) from container to container."""
 
-    def begin(self, source: str, target: str) -> "Transfer":
+    def begin(self, source: str, target: str, progress: Progress) -> "Transfer":
         """Prepare to make `target` equal to `source`, whatever is in `target`; nothing is copied yet."""
+
+    def measure(self, path: str) -> tuple[int, int]:
+        """Bytes and number of files in a layer, by walking through it."""
 
     def sync(self, path: str) -> None:
         """Return once everything written to the filesystem of `path` is on disk."""
@@ -139,13 +150,79 @@ class Layers(Protocol):
 
 
 class Transfer(Protocol):
-    """One layer on its way. Raises LayerCopyFailed, or Unavailable("disk") when the disk is full."""
+    """One directory tree on its way. Raises LayerCopyFailed, or Unavailable("disk") when there is no room."""
 
     def copy_live(self) -> None:
-        """First pass, optional, while the container of `source` still runs and writes."""
+        """First pass, optional, while the source is still written to."""
+
+    def settle(self) -> None:
+        """Instead of `finish` where writers are not stopped: as `finish`, but what vanishes meanwhile is no failure."""
 
     def finish(self) -> None:
         """Make `target` exactly equal to `source`, which nobody writes to any more."""
+
+
+class Volumes(Protocol):
+    """Docker volumes of this host whose size is enforced in one of several ways (domain.volumes.WAYS).
+
+    A *place* is a string that says where a volume's data is: `place` gives that of a volume, `set_aside` that of
+    data that no Docker volume holds any more. Every method may be repeated when it is unknown how far it came.
+    """
+
+    def way(self) -> str:
+        """How new volumes are made; with the setting `auto` the first way that works here, found out by trying it."""
+
+    def create(self, plan: VolumePlan) -> None:
+        """Create it, empty, in the way of `way`, and make sure that its size is enforced.
+
+        Adopts what this operation created before. Raises VolumeExists for a name that Docker has already,
+        VolumeCreateFailed, or Unavailable("disk").
+        """
+
+    def usage(self, name: str) -> Usage | None:
+        """How full it is; None if Docker has no volume of that name."""
+
+    def free_bytes(self) -> int:
+        """How much room the filesystem has on which volumes are made."""
+
+    def ready(self, names: Sequence[str]) -> None:
+        """Make sure that containers can mount these: after a reboot, filesystems of their own must be mounted first.
+
+        Names of volumes that gpudock did not make are fine. Raises VolumeNotFound for one that is gone.
+        """
+
+    def place(self, name: str) -> str:
+        """Where its data is, for `begin`; VolumeNotFound if it is gone."""
+
+    def begin(self, source: str, target: str, progress: Progress) -> Transfer:
+        """Prepare to make the data at the place `target` equal to that at `source`; nothing is copied yet."""
+
+    def sync(self, place: str) -> None:
+        """Return once everything written there is on disk."""
+
+    def measure(self, place: str) -> tuple[int, int]:
+        """Bytes in use and number of files at a place: by its filesystem's report, else by walking through it."""
+
+    def last_change(self, place: str) -> int:
+        """The newest ctime (ns since 1970) of anything at a place: no program can set one back."""
+
+    def names(self, family: str) -> list[str]:
+        """The volumes of that family that gpudock made on this node, recorded or not."""
+
+    def set_aside(self, name: str) -> str:
+        """Remove the Docker volume but keep its data, and return the place. VolumeInUse if a container has it."""
+
+    def discard(self, name: str) -> None:
+        """Remove the volume and its data, once no container mounts it; nothing happens if it is gone already.
+
+        Docker keeps a volume that a stopped container names: of that only an empty one is left.
+        """
+
+    def discard_aside(self, place: str) -> None:
+        """Delete data that was set aside; nothing happens if it is gone already."""
+
+    def undo(self, operation: str) -> None:
+        """Remove whatever `create` made for that operation."""
 
 
 class Host(Protocol):

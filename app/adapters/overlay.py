@@ -7,14 +7,15 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from app.adapters.filesystem import NO_SPACE, sync_filesystem
+from app.adapters.filesystem import sync_filesystem
+from app.adapters.tree_errors import translated
 from app.adapters.tree_files import opened, remove
+from app.adapters.tree_measure import measure_tree
 from app.adapters.tree_mirror import Mirror
-from app.errors import LayerCopyFailed, Unavailable
+from app.ports import Progress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAYER = re.compile(r"(?P<root>(/[^/]+)+)/overlay2/[^/]+/diff")
@@ -24,18 +25,23 @@ _SET_ASIDE = re.compile(r"(/[^/]+)+/gpudock/layers/[^/]+")
 class OverlayLayers:
     """Implements `ports.Layers` where Docker's data root is a local directory."""
 
-    def begin(self, source: str, target: str) -> "LayerTransfer":
+    def begin(self, source: str, target: str, progress: Progress) -> "LayerTransfer":
         """Check both paths and touch nothing; LayerCopyFailed unless they are two layers that exist."""
-        with _translated(f"The files of {source} cannot be carried to {target}"):
+        with translated(f"The files of {source} cannot be carried to {target}"):
             old, new = _existing(source, _LAYER, _SET_ASIDE), _existing(target, _LAYER)
             if old.is_relative_to(new) or new.is_relative_to(old):
                 raise ValueError("one is the other, or inside it")
-        return LayerTransfer(source, target)
+        return LayerTransfer(source, target, progress)
+
+    def measure(self, path: str) -> tuple[int, int]:
+        """Bytes on disk and number of files of a layer, one set aside too; LayerCopyFailed for any other path."""
+        with translated(f"The size of {path} could not be found out"):
+            return measure_tree(_matching(path, _LAYER, _SET_ASIDE)[0])
 
     def sync(self, path: str) -> None:
         """Return once everything written to the filesystem of the directory `path` is on disk."""
         failure = f"The filesystem of {path} could not be written to disk"
-        with _translated(failure), opened(os.open(path, _DIRECTORY)) as fd:
+        with translated(failure), opened(os.open(path, _DIRECTORY)) as fd:
             sync_filesystem(fd)
 
     def set_aside(self, layer: str, name: str) -> str:
@@ -43,7 +49,7 @@ class OverlayLayers:
 
         `name` belongs to this layer alone. May be repeated when it is unknown how far it came.
         """
-        with _translated(f"The layer {layer} could not be set aside"):
+        with translated(f"The layer {layer} could not be set aside"):
             root = _matching(layer, _LAYER)["root"]
             old, aside = Path(layer), Path(_matching(f"{root}/gpudock/layers/{name}", _SET_ASIDE)[0])
             for made in (aside.parents[1], aside.parent):
@@ -58,40 +64,37 @@ class OverlayLayers:
 
     def discard(self, path: str) -> None:
         """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""
-        with _translated(f"The layer {path} could not be deleted"), suppress(FileNotFoundError):
+        with translated(f"The layer {path} could not be deleted"), suppress(FileNotFoundError):
             layer = Path(_matching(path, _SET_ASIDE)[0])
             with opened(os.open(layer.parent, _DIRECTORY)) as parent:
                 remove(parent, layer.name)
 
 
 class LayerTransfer:
-    """Implements `ports.Transfer`. `copy_live` may be repeated, to leave less and less for `finish`."""
+    """Implements `ports.Transfer` between any two directories, given as absolute paths.
 
-    def __init__(self, source: str, target: str) -> None:
-        self._mirror = Mirror(source, target)
+    `copy_live` may be repeated, to leave less and less for `settle` or `finish`. Each of the three counts its own
+    bytes from 0 for `progress`, and after whatever that raised the target is worth nothing.
+    """
+
+    def __init__(self, source: str, target: str, progress: Progress) -> None:
+        self._mirror = Mirror(source, target, progress)
         self._failure = f"The files of {source} could not be carried to {target}"
 
     def copy_live(self) -> None:
         """A pass while the source is written to; Unavailable("disk") if there is no room for it."""
-        with _translated(self._failure):
+        with translated(self._failure, self._mirror.meter):
             self._mirror.copy_live()
+
+    def settle(self) -> None:
+        """Make the target equal to the source as far as that is possible while the source is written to."""
+        with translated(self._failure, self._mirror.meter):
+            self._mirror.settle()
 
     def finish(self) -> None:
         """Make the target exactly equal to the source, which nobody writes to any more."""
-        with _translated(self._failure):
+        with translated(self._failure, self._mirror.meter):
             self._mirror.finish()
-
-
-@contextmanager
-def _translated(failure: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in NO_SPACE:
-            raise Unavailable("disk", f"{failure}: the disk is full.") from exc
-        raise LayerCopyFailed(f"{failure}: {exc.strerror or exc}.") from exc
-    except ValueError as exc:
-        raise LayerCopyFailed(f"{failure}: {exc}.") from exc
 
 
 def _matching(path: str, *patterns: re.Pattern[str]) -> re.Match[str]:

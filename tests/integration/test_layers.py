@@ -13,16 +13,11 @@ import pytest
 
 from app.adapters import tree_mirror
 from app.adapters.overlay import OverlayLayers
+from app.adapters.tree_delta import Comparison, Plan
 from app.errors import LayerCopyFailed, Unavailable
-from tests.support.trees import differences, make_everything, store_mapped
+from tests.support.trees import differences, make_everything, make_layer, store_mapped, untold
 
 LAYERS = OverlayLayers()
-
-
-def make_layer(root: Path, name: str) -> Path:
-    layer = root / "overlay2" / name / "diff"
-    layer.mkdir(parents=True)
-    return layer
 
 
 @pytest.fixture
@@ -47,13 +42,13 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_copy_after_the_stop_is_equal_in_everything(source: Path, target: Path) -> None:
     make_everything(source)
-    LAYERS.begin(str(source), str(target)).finish()
+    LAYERS.begin(str(source), str(target), untold).finish()
     assert differences(source, target) == []
 
 
 def test_a_live_pass_and_a_last_one_are_equal_in_everything(source: Path, target: Path) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     assert differences(source, target) == []
     transfer.finish()
@@ -62,7 +57,7 @@ def test_a_live_pass_and_a_last_one_are_equal_in_everything(source: Path, target
 
 def test_nothing_is_copied_again_that_did_not_change(source: Path, target: Path, settled: None) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     before = {path: (path.lstat().st_ino, path.lstat().st_ctime_ns) for path in target.rglob("*")}
     transfer.finish()
@@ -138,7 +133,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_last_pass_carries(change: str, source: Path, target: Path, settled: None) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     CHANGES[change](source)
     assert differences(source, target) != []
@@ -151,7 +146,7 @@ def test_a_change_within_the_same_tick_is_carried(source: Path, target: Path) ->
     for number in range(300):
         (source / f"f{number}").write_bytes(b"one")
         os.utime(source / f"f{number}", ns=(1, 1))
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     for number in range(300):
         (source / f"f{number}").write_bytes(b"two")
@@ -164,7 +159,7 @@ def test_nothing_is_believed_after_the_clock_was_set(
     source: Path, target: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     # What a clock set back can do, without setting this machine's: a change that shows in no status.
     victim = target / "large"
@@ -179,7 +174,7 @@ def test_nothing_is_believed_after_the_clock_was_set(
 
 def test_live_passes_may_be_repeated(source: Path, target: Path) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     (source / "links").rename(source / "renamed")
     transfer.copy_live()
@@ -196,24 +191,24 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
     (outside / "secret").write_text("of the host")
     (source / "d").mkdir()
     (source / "d/secret").write_text("mine")
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
-    real = tree_mirror.Comparison.plan
+    real = Comparison.plan
 
-    def swap_after_looking(comparison: tree_mirror.Comparison) -> tree_mirror.Plan:
+    def swap_after_looking(comparison: Comparison) -> Plan:
         plan = real(comparison)
         (source / "d").rename(source / "e")
         (source / "d").symlink_to(outside)
         return plan
 
-    monkeypatch.setattr(tree_mirror.Comparison, "plan", swap_after_looking)
+    monkeypatch.setattr(Comparison, "plan", swap_after_looking)
     transfer.copy_live()
     assert [path for path in target.rglob("secret") if path.read_text() != "mine"] == []
 
 
 def test_a_partial_copy_is_completed(source: Path, target: Path, settled: None) -> None:
     make_everything(source)
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
     shutil.rmtree(target / "links")
     (target / "large").write_bytes(b"half")
@@ -235,12 +230,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_a_full_disk_is_told_at_once(live: bool, source: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize("step", ["copy_live", "settle", "finish"])
+def test_a_full_disk_is_told_at_once(step: str, source: Path, small_disk: Path) -> None:
     (source / "big").write_bytes(os.urandom(20 << 20))
-    transfer = LAYERS.begin(str(source), str(make_layer(small_disk, "new")))
+    transfer = LAYERS.begin(str(source), str(make_layer(small_disk, "new")), untold)
     with pytest.raises(Unavailable) as failure:
-        transfer.copy_live() if live else transfer.finish()
+        getattr(transfer, step)()
     assert failure.value.part == "disk"
 
 
@@ -248,7 +243,7 @@ def test_a_full_disk_is_told_at_once(live: bool, source: Path, small_disk: Path)
 def test_another_filesystem_gets_everything_too(live: bool, source: Path, small_disk: Path) -> None:
     make_everything(source)
     target = make_layer(small_disk, "new")
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     if live:
         transfer.copy_live()
     transfer.finish()
@@ -264,7 +259,7 @@ def test_a_filesystem_without_xattrs_is_refused(source: Path, tmp_path: Path) ->
     try:
         target = make_layer(place, "new")
         with pytest.raises(LayerCopyFailed):
-            LAYERS.begin(str(source), str(target)).finish()
+            LAYERS.begin(str(source), str(target), untold).finish()
     finally:
         subprocess.run(["umount", place], check=True)
 
@@ -276,7 +271,7 @@ def test_on_a_filesystem_without_stamps_for_mapped_stores_the_last_pass_copies_a
     try:
         source, target = make_layer(place, "old"), make_layer(place, "new")
         (source / "file").write_bytes(bytes(8192))
-        transfer = LAYERS.begin(str(source), str(target))
+        transfer = LAYERS.begin(str(source), str(target), untold)
         transfer.copy_live()
         assert list(target.iterdir()) == []
         transfer.finish()
@@ -290,7 +285,7 @@ def test_paths_that_are_no_layers_are_refused(bad: str, source: Path, target: Pa
     path = bad.format(root=tmp_path)
     for arguments in ((path, str(target)), (str(source), path)):
         with pytest.raises(LayerCopyFailed):
-            LAYERS.begin(*arguments)
+            LAYERS.begin(*arguments, untold)
     assert (target / "mnt/made by docker").read_text() == "for a bind"
 
 
@@ -305,7 +300,7 @@ def test_one_layer_inside_the_other_or_itself_is_refused(source: Path, target: P
     wrong += [(source, tmp_path / f"overlay2/{name}/diff") for name in ("file", "link")]
     for old, new in wrong:
         with pytest.raises(LayerCopyFailed):
-            LAYERS.begin(str(old), str(new))
+            LAYERS.begin(str(old), str(new), untold)
 
 
 def test_a_layer_set_aside_can_be_carried_back(source: Path, target: Path, tmp_path: Path) -> None:
@@ -317,7 +312,7 @@ def test_a_layer_set_aside_can_be_carried_back(source: Path, target: Path, tmp_p
     assert aside == f"{tmp_path}/gpudock/layers/family-1"
     assert differences(twin, Path(aside)) == []
     assert list(source.iterdir()) == [] and source.stat().st_mode == mode
-    LAYERS.begin(aside, str(target)).finish()
+    LAYERS.begin(aside, str(target), untold).finish()
     assert differences(twin, target) == []
 
 
@@ -352,6 +347,24 @@ def test_discard_deletes_only_what_was_set_aside(source: Path, target: Path, tmp
     LAYERS.discard(aside)
 
 
+def test_a_layer_is_measured_as_its_disk_has_it(source: Path) -> None:
+    make_everything(source)
+    said = subprocess.run(["du", "-s", "--block-size=1", source], capture_output=True, check=True).stdout
+    found = {path.lstat().st_ino for path in source.rglob("*")}
+    assert LAYERS.measure(str(source)) == (int(said.split()[0]) - source.stat().st_blocks * 512, len(found))
+    measured = LAYERS.measure(str(source))
+    assert LAYERS.measure(LAYERS.set_aside(str(source), "family-1")) == measured
+    assert LAYERS.measure(str(source)) == (0, 0)
+
+
+@pytest.mark.parametrize("bad", ["", "/", "/etc", "{root}", "{root}/overlay2/none/diff", "{root}/overlay2/link/diff"])
+def test_only_layers_are_measured(bad: str, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "overlay2/link").mkdir()
+    (tmp_path / "overlay2/link/diff").symlink_to(source)
+    with pytest.raises(LayerCopyFailed):
+        LAYERS.measure(bad.format(root=tmp_path))
+
+
 def test_sync_needs_a_directory(source: Path, tmp_path: Path) -> None:
     LAYERS.sync(str(source))
     with pytest.raises(LayerCopyFailed):
@@ -362,7 +375,8 @@ def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path
     for number in range(20_000):
         (source / f"f{number}").touch()
     program = (
-        f"from app.adapters.overlay import OverlayLayers as L; L().begin({str(source)!r}, {str(target)!r}).finish()"
+        "from app.adapters.overlay import OverlayLayers as L; from tests.support.trees import untold; "
+        f"L().begin({str(source)!r}, {str(target)!r}, untold).finish()"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as copier:
         deadline = time.monotonic() + 20

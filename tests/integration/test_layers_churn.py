@@ -3,44 +3,21 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from app.adapters.overlay import OverlayLayers
-from tests.support.trees import differences
+from tests.support.churn import churning
+from tests.support.trees import differences, make_layer, untold
 
 LAYERS = OverlayLayers()
-
-
-def make_layer(root: Path, name: str) -> Path:
-    layer = root / "overlay2" / name / "diff"
-    layer.mkdir(parents=True)
-    return layer
-
-
-@contextmanager
-def churning(layer: Path, outside: Path, seed: int) -> Iterator[None]:
-    outside.mkdir()
-    for number in range(40):
-        (outside / f"f{number}").write_text("the host's")
-    command = [sys.executable, "-m", "tests.support.churn", str(layer), str(outside), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as churn:
-        assert churn.stdout is not None
-        assert churn.stdout.readline() == b"ready\n"
-        try:
-            yield
-            assert churn.poll() is None
-        finally:
-            churn.kill()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_layer_changed_during_live_passes_is_carried_exactly(seed: int, tmp_path: Path) -> None:
     source, target = make_layer(tmp_path, "old"), make_layer(tmp_path, "new")
-    transfer = LAYERS.begin(str(source), str(target))
+    transfer = LAYERS.begin(str(source), str(target), untold)
     with churning(source, tmp_path / "outside", seed):
         for _ in range(1 + seed):
             transfer.copy_live()
@@ -68,7 +45,7 @@ mapped[5000:5006] = b"second"
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"stored\n"
         time.sleep(2.5)  # older than the margin: only the write-protection after syncfs shows the next store
-        transfer = LAYERS.begin(str(source), str(target))
+        transfer = LAYERS.begin(str(source), str(target), untold)
         transfer.copy_live()
         writer.communicate(b"go\n")
     transfer.finish()

@@ -7,6 +7,7 @@ import pytest
 
 from app.adapters.overlay import OverlayLayers
 from tests.support.dockerd import Dockerd
+from tests.support.trees import untold
 
 LAYERS = OverlayLayers()
 
@@ -32,7 +33,7 @@ def test_a_carried_layer_looks_the_same_in_the_next_container(dockerd: Dockerd, 
     dockerd.docker("run", "-d", "--name", "old", image, "sleep", "600")
     dockerd.docker("exec", "old", "sh", "-c", CHANGE)
     dockerd.docker("create", "--name", "new", "-v", "/var/tmp:/mnt/deep:ro", image, "sleep", "600")
-    transfer = LAYERS.begin(upper(dockerd, "old"), upper(dockerd, "new"))
+    transfer = LAYERS.begin(upper(dockerd, "old"), upper(dockerd, "new"), untold)
     transfer.copy_live()
     dockerd.docker("exec", "old", "sh", "-c", "rm /tmp/linked; echo later >/srv/later")
     seen = dockerd.docker("exec", "old", "sh", "-c", LOOK)
@@ -55,7 +56,7 @@ def test_a_container_whose_layer_was_set_aside_can_be_removed_and_its_files_live
     dockerd.docker("rm", "old")
     assert not Path(layer).parent.exists()
     dockerd.docker("create", "--name", "again", image, "sh", "-c", "cat /kept; ls /data")
-    LAYERS.begin(aside, upper(dockerd, "again")).finish()
+    LAYERS.begin(aside, upper(dockerd, "again"), untold).finish()
     assert dockerd.docker("start", "-a", "again") == "kept"
     LAYERS.discard(aside)
     assert not Path(aside).exists()

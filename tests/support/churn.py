@@ -1,6 +1,6 @@
 """A program that changes a directory tree without rest, in every way that makes copying it hard.
 
-Run as `python -m tests.support.churn DIRECTORY OUTSIDE SEED`; it says "ready" and goes on until it is killed.
+`churning` runs it: `python -m tests.support.churn DIRECTORY OUTSIDE SEED` says "ready" and goes on until it is killed.
 It makes links to the directory OUTSIDE, and what it writes lands there when it does so at the wrong moment.
 """
 
@@ -9,9 +9,11 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,23 @@ from tests.support.trees import acl
 
 _MAPPED = 5000
 _LARGE = 70_000
+
+
+@contextmanager
+def churning(layer: Path, outside: Path, seed: int) -> Iterator[None]:
+    """A context during which `layer` is changed all the time; `outside` is made, and is where its links lead."""
+    outside.mkdir()
+    for number in range(40):
+        (outside / f"f{number}").write_text("the host's")
+    command = [sys.executable, "-m", "tests.support.churn", str(layer), str(outside), str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as churn:
+        assert churn.stdout is not None
+        assert churn.stdout.readline() == b"ready\n"
+        try:
+            yield
+            assert churn.poll() is None
+        finally:
+            churn.kill()
 
 
 class Churn:

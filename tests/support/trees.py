@@ -14,6 +14,17 @@ _BLOCK = 512
 _SLACK = 64 << 10  # bytes by which the room that two equal files take may differ
 
 
+def make_layer(root: Path, name: str) -> Path:
+    """An empty directory where Docker's overlay2 driver would have a layer."""
+    layer = root / "overlay2" / name / "diff"
+    layer.mkdir(parents=True)
+    return layer
+
+
+def untold(done: int, total: int | None) -> None:
+    """The progress of a copy that nobody asks about."""
+
+
 def make_everything(path: Path) -> None:
     """Fill a directory with every kind of file, attribute and name that a container can leave in its layer."""
     _make_names(path)

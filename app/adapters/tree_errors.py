@@ -1,0 +1,64 @@
+"""What fails while directory trees are copied: which of it a pass puts up with, and how a caller is told the rest."""
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from app.adapters.filesystem import NO_SPACE
+from app.adapters.tree_progress import Meter
+from app.errors import LayerCopyFailed, Unavailable
+
+# What it looks like when a name that was just listed is gone, or stands for something else by now.
+VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+
+
+def nothing(_: OSError) -> bool:
+    """For a source that nobody writes to: every failure counts."""
+    return False
+
+
+def vanishing(exc: OSError) -> bool:
+    """For a source that is written to: what goes away in the middle is no failure."""
+    return exc.errno in VANISHED
+
+
+def all_but_no_space(exc: OSError) -> bool:
+    """For a pass that another one follows: that one will meet whatever is wrong."""
+    return exc.errno not in NO_SPACE
+
+
+class Tolerance:
+    """A context that ends quietly at an OSError that `covers` covers, unless a progress callback raised it."""
+
+    def __init__(self, covers: Callable[[OSError], bool], meter: Meter) -> None:
+        self._covers, self._meter = covers, meter
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
+        return isinstance(exc, OSError) and not self._meter.refused and self._covers(exc)
+
+
+@contextmanager
+def translated(failure: str, meter: Meter | None = None) -> Iterator[None]:
+    """Raise what fails while files are copied or moved as a DomainError whose message begins with `failure`.
+
+    OSError and ValueError become LayerCopyFailed, or Unavailable("disk") for want of space. What a progress
+    callback raised, as `meter` knows, goes through unchanged.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as exc:
+        if meter is not None and meter.refused:
+            raise
+        raise _told(exc, failure) from exc
+
+
+def _told(exc: OSError | ValueError, failure: str) -> LayerCopyFailed | Unavailable:
+    if isinstance(exc, ValueError):
+        return LayerCopyFailed(f"{failure}: {exc}.")
+    if exc.errno in NO_SPACE:
+        return Unavailable("disk", f"{failure}: the disk is full.")
+    return LayerCopyFailed(f"{failure}: {exc.strerror or exc}.")
