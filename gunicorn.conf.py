@@ -31,5 +31,5 @@ control_socket_disable = True
 
 
 def post_worker_init(worker):
-    """What a killed worker left half done is settled by the one that takes its place."""
-    worker.wsgi.extensions["gpudock"].journal.settle_orphans_soon()
+    """After a reboot volumes are to be mounted; what a killed worker left half done is settled by its successor."""
+    worker.wsgi.extensions["gpudock"].startup.run_soon()

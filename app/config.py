@@ -15,7 +15,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked."""
+    """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked.
+
+    `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept.
+    """
 
     etcd: tuple[tuple[str, int], ...]
     prefix: str
@@ -30,6 +33,8 @@ class Config:
     stop_timeout: float
     exec_timeout: float
     foreign_memory: int
+    volumes: str
+    keep_versions: int | None
 
 
 def load() -> Config:
@@ -58,6 +63,8 @@ def _read(env: Env) -> Config:
         stop_timeout=env.float("STOP_TIMEOUT", 10.0, validate=_between(0, 600)),
         exec_timeout=env.float("EXEC_TIMEOUT", 60.0, validate=_between(0.1, 900)),
         foreign_memory=env.int("FOREIGN_MEMORY_MB", 64, validate=_between(0, 1_000_000)) << 20,
+        volumes=env.str("VOLUMES", "auto", validate=_one_of("auto", "quota", "loop", "none")),
+        keep_versions=_count(env.str("KEEP_VERSIONS", "all", validate=_versions)),
     )
 
 
@@ -69,6 +76,10 @@ def _endpoint(text: str) -> tuple[str, int]:
 def _range(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
     return int(low), int(high)
+
+
+def _count(text: str) -> int | None:
+    return None if text == "all" else int(text)
 
 
 def _endpoints(text: str) -> None:
@@ -88,6 +99,10 @@ def _node(text: str) -> None:
 
 def _gpus(text: str) -> None:
     _require(re.fullmatch(r"nvml|simulated:[0-9]{1,3}", text), "must be nvml, or simulated:N with N GPUs")
+
+
+def _versions(text: str) -> None:
+    _require(re.fullmatch(r"all|[1-9][0-9]{0,5}", text), "must be all, or how many versions to keep, at least 1")
 
 
 def _roots(text: str) -> None:

@@ -77,6 +77,36 @@ class EnvRefused(InvalidRequest):
     code, title = 2003, "environment variable refused"
 
 
+class SizeUnitUnsupported(InvalidRequest):
+    """A size whose unit is none of KB, MB, GB, TB."""
+
+    code, title = 1028, "size unit not supported"
+
+
+class VolumeNameMissing(InvalidRequest):
+    """A create without `name`."""
+
+    code, title = 1023, "volume name missing"
+
+
+class VolumeNameLacksVersion(InvalidRequest):
+    """What follows the dash of a volume's name is no version number."""
+
+    code, title = 1026, "volume name lacks its version"
+
+
+class VolumeNameHasDash(InvalidRequest):
+    """A family name with `-`, which separates family and version."""
+
+    code, title = 1030, "volume name contains -"
+
+
+class VolumeNameBeginsWithSlash(InvalidRequest):
+    """A volume is named, not addressed by a path."""
+
+    code, title = 1031, "volume name begins with /"
+
+
 class NotFound(DomainError):
     """What the caller named does not exist."""
 
@@ -102,9 +132,15 @@ class GpuNotFound(NotFound):
 
 
 class VolumeNotFound(NotFound):
-    """A bind names a Docker volume that does not exist."""
+    """No volume of that name."""
 
     code, title = 2014, "no such volume"
+
+
+class OperationNotFound(NotFound):
+    """No operation with that id, or it was long ago."""
+
+    code, title = 2016, "no such operation"
 
 
 class BindNotFound(NotFound):
@@ -147,6 +183,42 @@ class PortTaken(Conflict):
     """A host port is used by another container or by a foreign process; data: hostPort."""
 
     code, title = 2022, "host port taken"
+
+
+class VolumeExists(Conflict):
+    """The family exists, is being created, or its name is taken in Docker."""
+
+    code, title = 1025, "volume exists already"
+
+
+class VolumeTooSmall(Conflict):
+    """The data would not fit into the new size; data: used, size (bytes)."""
+
+    code, title = 1029, "volume holds more than the new size"
+
+
+class VolumeInUse(Conflict):
+    """A container uses the volume; data: containers."""
+
+    code, title = 2027, "volume is in use"
+
+
+class VolumeIncomplete(Conflict):
+    """A change that broke off left only a part of the data in it."""
+
+    code, title = 2028, "volume holds only a part of its data"
+
+
+class Cancelled(Conflict):
+    """The operation was cancelled by a caller and undone."""
+
+    code, title = 2029, "operation was cancelled"
+
+
+class NotCancellable(Conflict):
+    """The operation is past its commit point, or of a kind that is always finished."""
+
+    code, title = 2032, "operation cannot be cancelled any more"
 
 
 class ContainerRunning(Conflict):
@@ -215,8 +287,20 @@ class GpuChangeFailed(OperationFailed):
     code, title = 1013, "GPU change failed"
 
 
+class VolumeCreateFailed(OperationFailed):
+    """The volume could not be created."""
+
+    code, title = 1022, "volume could not be created"
+
+
+class VolumeDeleteFailed(OperationFailed):
+    """The volume could not be deleted."""
+
+    code, title = 1024, "volume could not be deleted"
+
+
 class VolumeChangeFailed(OperationFailed):
-    """The volume change failed; the old version is as it was."""
+    """The change of a volume, or of a container's volume, failed; the old version is as it was."""
 
     code, title = 1015, "volume change failed"
 
@@ -233,6 +317,12 @@ class RestartFailed(OperationFailed):
     code, title = 1017, "restart failed"
 
 
+class RollbackFailed(OperationFailed):
+    """Going back to an earlier version failed; the newest one is as it was."""
+
+    code, title = 2033, "rollback failed"
+
+
 class CommitFailed(OperationFailed):
     """The container could not be committed to an image."""
 
@@ -240,7 +330,7 @@ class CommitFailed(OperationFailed):
 
 
 class LayerCopyFailed(OperationFailed):
-    """A container's files could not be carried to its next version."""
+    """The files of a container or volume could not be carried to its next version."""
 
     code, title = 2031, "files could not be carried over"
 
@@ -263,6 +353,24 @@ class Fenced(Conflict):
     """This process lost its operation to another one and must not write any more."""
 
     code, title = 2026, "operation was taken over"
+
+
+class KeyReused(DomainError):
+    """An idempotency key came before with another request."""
+
+    code, title = 2070, "Idempotency-Key used for another request"
+
+
+class FirstStillRuns(Conflict):
+    """The first request with this idempotency key has not ended."""
+
+    code, title = 2071, "first request with this Idempotency-Key still runs"
+
+
+class AnswerNotKept(Conflict):
+    """The request was done before, but its answer was too large to be stored; data: status, location."""
+
+    code, title = 2072, "answer of the first request was too large to be kept"
 
 
 class Unauthenticated(DomainError):

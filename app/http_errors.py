@@ -22,6 +22,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.CommandRefused: 422,
     errors.CommandTimeout: 422,
     errors.StartRefused: 422,
+    errors.KeyReused: 422,
     errors.OperationFailed: 500,
     errors.Unavailable: 503,
     errors.DomainError: 500,

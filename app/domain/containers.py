@@ -116,6 +116,16 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A container, ours or anybody's, that has a volume at `dest`; `started` is False if it has never run."""
+
+    container: str
+    dest: str
+    running: bool
+    started: bool
+
+
+@dataclass(frozen=True)
 class Inspected(Observed):
     """A container seen closely.
 

@@ -1,4 +1,4 @@
-"""Names: a family `foo`, its versions `foo-0`, `foo-1`, …"""
+"""Names: a family `foo`, its versions `foo-0`, `foo-1`, …; containers and volumes are named alike."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,12 @@ from app.errors import (
     ContainerNameHasDash,
     ContainerNameLacksVersion,
     ContainerNameMissing,
+    InvalidRequest,
     NameIllegal,
+    VolumeNameBeginsWithSlash,
+    VolumeNameHasDash,
+    VolumeNameLacksVersion,
+    VolumeNameMissing,
 )
 
 # Docker's own pattern is [a-zA-Z0-9][a-zA-Z0-9_.-]+; the dash is ours.
@@ -27,17 +32,34 @@ class Name:
         return versioned(self.family, self.version) if self.version is not None else self.family
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What is refused in the names of one kind of thing, each with its own code; `field` is what callers send."""
+
+    field: str
+    missing: type[InvalidRequest]
+    has_dash: type[InvalidRequest]
+    lacks_version: type[InvalidRequest]
+    begins_with_slash: type[InvalidRequest]
+
+
+CONTAINER = Rules("containerName", ContainerNameMissing, ContainerNameHasDash, ContainerNameLacksVersion, NameIllegal)
+VOLUME = Rules("name", VolumeNameMissing, VolumeNameHasDash, VolumeNameLacksVersion, VolumeNameBeginsWithSlash)
+
+
 def versioned(family: str, version: int) -> str:
     """The name of one version: ("foo", 3) -> "foo-3"."""
     return f"{family}-{version}"
 
 
-def check_family(family: str) -> str:
-    """Return `family` if a container may be called so; ContainerNameMissing, …HasDash or NameIllegal otherwise."""
+def check_family(family: str, rules: Rules = CONTAINER) -> str:
+    """Return `family` if a container (or what `rules` are for) may be called so; one of the rules' errors otherwise."""
     if not family:
-        raise ContainerNameMissing("containerName is missing; give the container a name")
+        raise rules.missing(f"{rules.field} is missing; give it a name")
+    if family.startswith("/"):
+        raise rules.begins_with_slash("the name begins with '/'; give a plain name, not a path")
     if "-" in family:
-        raise ContainerNameHasDash("the name contains '-', which separates name and version; use '_' or '.' instead")
+        raise rules.has_dash("the name contains '-', which separates name and version; use '_' or '.' instead")
     if not _FAMILY.fullmatch(family) or len(family) > MAX_FAMILY:
         raise NameIllegal(
             f"the name must be 1 to {MAX_FAMILY} ASCII letters, digits, '_' or '.', and begin with a letter or digit"
@@ -45,11 +67,11 @@ def check_family(family: str) -> str:
     return family
 
 
-def parse(name: str) -> Name:
-    """Read `foo-3` or `foo`; ContainerNameLacksVersion if a dash is not followed by a version number."""
+def parse(name: str, rules: Rules = CONTAINER) -> Name:
+    """Read `foo-3` or `foo`; the rules' `lacks_version` if a dash is not followed by a version number."""
     family, dash, version = name.rpartition("-")
     if not dash:
-        return Name(check_family(name))
+        return Name(check_family(name, rules))
     if not _VERSION.fullmatch(version):
-        raise ContainerNameLacksVersion("the name must end in its version, like foo-0, or be the bare family name")
-    return Name(check_family(family), int(version))
+        raise rules.lacks_version("the name must end in its version, like foo-0, or be the bare family name")
+    return Name(check_family(family, rules), int(version))

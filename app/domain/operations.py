@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from app.domain.naming import versioned
+
 
 def now() -> str:
     """The time as ISO 8601 in UTC, to the millisecond."""
@@ -28,12 +30,21 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """What was written to the volume `source` after it was resized, on its way into `target`, its successor."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """What is being done to a family, by which process, how far it is, and what it claimed.
 
-    `version` is the version that it makes or acts on. `gpus` and `ports` are the UUIDs and host ports newly
-    claimed for it. `erase` tells for a deletion whether the family's record goes too. `owner` is a process
-    token as `Host.own_token` makes them.
+    `resource` is "containers" or "volumes". `version` is the version that it makes or acts on. `gpus` and `ports`
+    are the UUIDs and host ports newly claimed for it, `volumes` the names of those that its container mounts.
+    `erase` tells for a deletion whether the family's record goes too. `owner` is a process token as
+    `Host.own_token` makes them. `done` and `total` count the bytes of a long copy, None where there is none.
     """
 
     id: str
@@ -50,10 +61,24 @@ class Operation:
     image_id: str | None = None
     erase: bool = False
     layer: str | None = None
+    resource: str = "containers"
+    volumes: tuple[str, ...] = ()
+    merge: Merge | None = None
+    done: int | None = None
+    total: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The versioned name of what it makes or acts on."""
+        return versioned(self.family, self.version)
 
     def at(self, step: str, layer: str | None = None) -> Self:
         """The same, one step further; with the place where a deletion set the layer aside, once it is known."""
         return replace(self, step=step, layer=layer or self.layer)
+
+    def copied(self, done: int, total: int | None) -> Self:
+        """The same with the progress of its copy, in bytes."""
+        return replace(self, done=done, total=total)
 
     def owned_by(self, owner: str) -> Self:
         """The same in the hands of another process."""
@@ -63,8 +88,10 @@ class Operation:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
         fields = {key: value for key, value in raw.items() if key != "schema"}
+        lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
         parent = Parent(**raw["parent"]) if raw["parent"] else None
-        return cls(**{**fields, "parent": parent, "gpus": tuple(raw["gpus"]), "ports": tuple(raw["ports"])})
+        merge = Merge(**raw["merge"]) if raw.get("merge") else None
+        return cls(**{**fields, **lists, "parent": parent, "merge": merge})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields, with the schema number."""

@@ -1,14 +1,17 @@
 """Which GPUs and host ports an operation takes: read what is claimed, choose among the rest."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.containers import PortMapping, Spec
 from app.domain.gpus import Gpu, Holder, choose, foreign, split_kept
+from app.domain.operations import Operation
 from app.errors import NotEnoughGpus, PortTaken
 from app.ports import Host, Inventory
 from app.services.journal import Journal
 from app.services.records import Claims, Records
+from app.services.watching import Measure, Plan
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class Allocation:
     taken: tuple[str, ...]
     freed: tuple[str, ...]
     new_ports: tuple[int, ...]
+
+    def plan(self, operation: Operation, copies: Sequence[Measure] = ()) -> Plan:
+        """What `operation` will hold and copy, for whoever asks before it begins."""
+        return Plan(operation, self.gpus, [port.host for port in self.spec.ports], copies)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,23 @@
-"""Binds checked against the host and Docker: allowed roots, real paths, existing volumes."""
+"""Binds of host directories checked against the host: allowed roots, real paths."""
 
 from app.domain.containers import Bind
-from app.errors import BindRefused, VolumeNotFound
-from app.ports import Engine, Host
+from app.errors import BindRefused
+from app.ports import Host
 
 
 class Binds:
     """Knows the host directories that binds may come from."""
 
-    def __init__(self, engine: Engine, host: Host, roots: tuple[str, ...]) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, roots: tuple[str, ...]) -> None:
         self._host = host
         self._roots = roots
 
     def check(self, binds: tuple[Bind, ...]) -> tuple[Bind, ...]:
-        """The binds with symlinks in host paths resolved; BindRefused or VolumeNotFound if one cannot be mounted.
+        """The binds with symlinks in host paths resolved; BindRefused if one cannot be mounted.
 
         The path that was checked is the one that is mounted: a symlink put there later has no effect.
         """
-        return tuple(self._volume(bind) if bind.is_volume else self._directory(bind) for bind in binds)
-
-    def _volume(self, bind: Bind) -> Bind:
-        if not self._engine.volume_exists(bind.src):
-            raise VolumeNotFound(f"there is no volume {bind.src!r}; create it first")
-        return bind
+        return tuple(bind if bind.is_volume else self._directory(bind) for bind in binds)
 
     def _directory(self, bind: Bind) -> Bind:
         real = self._host.real_directory(bind.src)

@@ -9,10 +9,12 @@ from app.errors import ContainerExists
 from app.ports import Engine
 from app.services.allocation import Allocation, Allocator
 from app.services.binds import Binds
-from app.services.journal import Journal, Live
+from app.services.journal import Journal, busy
+from app.services.live import Live
 from app.services.records import Records
 from app.services.undo import Undo
-from app.services.versions import Made, Versions, busy
+from app.services.versions import Made, Versions
+from app.services.volumes.claims import VolumeClaims
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Creator:
     engine: Engine
     allocator: Allocator
     binds: Binds
+    volumes: VolumeClaims
     undo: Undo
 
     def __post_init__(self) -> None:
@@ -43,6 +46,7 @@ class Creator:
             self.engine.hold_image(image.id)
             container = self.engine.create(plan)
             live.step("starting")
+            self.volumes.ready(plan.spec)
             self.engine.start(container)
             inspected = self.engine.inspect(container)
             anonymous = inspected.anonymous if inspected else {}
@@ -67,14 +71,16 @@ class Creator:
         made: list[Allocation] = []
 
         def attempt() -> Live | None:
-            made[:] = [self.allocator.allocate(family, spec)]
+            allocation, volumes = self.allocator.allocate(family, spec), self.volumes.claim(spec)
+            made[:] = [allocation]
             operation = replace(
                 self.versions.operation("create", family, 0),
-                gpus=made[0].taken,
-                ports=made[0].new_ports,
+                gpus=allocation.taken,
+                ports=allocation.new_ports,
                 image_id=image.id,
+                volumes=volumes.names,
             )
-            live = self.versions.begin(operation, 0)
+            live = self.versions.begin(operation, 0, allocation.plan(operation), volumes)
             if live is None:
                 self._check_absent(family)
             return live

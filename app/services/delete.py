@@ -7,11 +7,14 @@ from app.domain.naming import Name
 from app.domain.operations import Parent, now
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
 from app.ports import Delete, Engine, Layers, Put
-from app.services.journal import Journal, Live
-from app.services.records import FamilyState, Records, family_key, version_key, versions_prefix
-from app.services.recreate import upper_dir
+from app.services.carry import upper_dir
+from app.services.journal import Journal
+from app.services.keys import CONTAINERS, family_key, version_key, versions_prefix
+from app.services.live import Live
+from app.services.records import FamilyState, Records
 from app.services.retire import Retire
 from app.services.versions import Versions
+from app.services.volumes.delete import VolumeDeleter
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Deleter:
     engine: Engine
     layers: Layers
     retire: Retire
+    volumes: VolumeDeleter
 
     def __post_init__(self) -> None:
         self.journal.register("delete", self._settle)
@@ -53,9 +57,10 @@ class Deleter:
         live, target = self._begin(name, force, erase)
         with self.journal.guard(live):
             try:
-                return self._carry_out(live, target)
+                self._carry_out(live, target)
             except OperationFailed as exc:
                 raise DeleteFailed(f"{target.record.name} could not be deleted: {exc.message}") from exc
+        return self.volumes.tidy([bind.src for bind in target.record.spec.binds])
 
     def _delete_unrecorded(self, name: Name, force: bool) -> None:
         """An older container of an erased family: only Docker's labels know it."""
@@ -120,8 +125,8 @@ class Deleter:
         if target.newest:
             family = replace(family, desired="removed", updated=now())
         writes = [
-            Put(version_key(record.family, record.version), record.to_json()),
-            Put(family_key(record.family), family.to_json()),
+            Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
+            Put(family_key(CONTAINERS, record.family), family.to_json()),
         ]
         live.commit([*writes, *self._claims_of(target)])
 
@@ -129,11 +134,17 @@ class Deleter:
         family = target.state.record.family
         if target.newest:
             gone = self.records.versions(family)
-            writes: list[Put | Delete] = [Delete(family_key(family)), Delete(versions_prefix(family), prefix=True)]
+            writes: list[Put | Delete] = [
+                Delete(family_key(CONTAINERS, family)),
+                Delete(versions_prefix(CONTAINERS, family), prefix=True),
+            ]
         else:
             gone = [target.record]
             state = replace(target.state.record, updated=now())
-            writes = [Delete(version_key(family, target.record.version)), Put(family_key(family), state.to_json())]
+            writes = [
+                Delete(version_key(CONTAINERS, family, target.record.version)),
+                Put(family_key(CONTAINERS, family), state.to_json()),
+            ]
         live.commit([*writes, *self._claims_of(target)])
         self.retire.erased(gone, volumes)
 

@@ -1,8 +1,7 @@
 """The operations' journal: intent first, one commit transaction, and what to do when something breaks between.
 
-An operation's record is the mutex of its family, and every write of the operation compares the record's
-revision: a process whose operation was taken over fails its next write (Fenced) and must not touch anything.
-What is not committed is settled from the record alone, by this process or by any other that meets it.
+An operation's record is the mutex of its family, and fences every write of the operation (`live`). What is not
+committed is settled from the record alone, by this process or by any other that meets it.
 """
 
 import random
@@ -14,11 +13,13 @@ from contextlib import contextmanager
 import structlog
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
-from app.domain.operations import Operation, now
+from app.domain.operations import Operation
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
+from app.services import watching
+from app.services.keys import CONTAINERS, HISTORY, OPERATIONS, operation_key
 from app.services.layout import Layout
-from app.services.records import HISTORY, OPERATIONS, operation_key
+from app.services.live import Live
 
 log = structlog.get_logger()
 HISTORY_LENGTH = 1000
@@ -29,57 +30,7 @@ _retrying = Retrying(
     stop=stop_after_delay(10),
 )
 
-Recovery = Callable[["Live"], None]
-
-
-class Live:
-    """An operation in this process's hands: its record and the revision that fences its writes."""
-
-    def __init__(self, store: Store, operation: Operation, revision: int, reason: str | None = None) -> None:
-        self._store = store
-        self.operation = operation
-        self.revision = revision
-        self.reason = reason
-
-    def step(self, name: str, layer: str | None = None) -> None:
-        """Record that the operation reached a step; Fenced if it is not ours any more."""
-        operation = self.operation.at(name, layer)
-        key = operation_key(operation.family)
-        revision = self._write([Put(key, operation.to_json())])
-        self.operation, self.revision = operation, revision
-
-    def commit(self, writes: Sequence[Put | Delete]) -> None:
-        """The commit point: `writes` and the operation's end in one transaction; Fenced if it is not ours."""
-        self._end(writes, "done", None)
-
-    def abandon(self, writes: Sequence[Put | Delete]) -> None:
-        """End an operation that was undone, giving up what `writes` release."""
-        self._end(writes, "undone", self.reason)
-
-    def _end(self, writes: Sequence[Put | Delete], outcome: str, error: str | None) -> None:
-        operation = self.operation
-        history = {**operation.to_json(), "ended": now(), "outcome": outcome, "error": error}
-        self._write([*writes, Delete(operation_key(operation.family)), Put(HISTORY + operation.id, history)])
-
-    def _write(self, writes: Sequence[Put | Delete]) -> int:
-        key = operation_key(self.operation.family)
-        try:
-            revision = self._store.transact({key: self.revision}, writes)
-        except OutcomeUnknown:
-            revision = self._reread(key)
-        if revision is None:
-            raise Fenced("the operation was taken over by another process", operation=self.operation.id)
-        return revision
-
-    def _reread(self, key: str) -> int | None:
-        """After an unknown outcome: the new revision if the write happened; OutcomeUnknown goes on if it did not."""
-        entry = self._store.get(key)
-        if entry is not None and entry.revision == self.revision:
-            raise Unavailable("etcd", "etcd was cut off during a write; nothing was changed, try again")
-        if entry is not None and (entry.value["id"], entry.value["owner"]) == (self.operation.id, self.operation.owner):
-            return entry.revision
-        ended = self._store.get(HISTORY + self.operation.id)
-        return ended.revision if ended is not None else None
+Recovery = Callable[[Live], None]
 
 
 class Journal:
@@ -94,23 +45,23 @@ class Journal:
         self._host = host
         self._node = node
         self._layout = Layout(store)
-        self._recoveries: dict[str, Recovery] = {}
+        self._recoveries: dict[tuple[str, str], Recovery] = {}
 
-    def register(self, kind: str, recovery: Recovery) -> None:
-        """Tell how an unfinished operation of `kind` is brought to its end, undone or finished.
+    def register(self, kind: str, recovery: Recovery, resource: str = CONTAINERS) -> None:
+        """Tell how an unfinished operation of `kind` on a `resource` is brought to its end, undone or finished.
 
         A recovery needs the record only, may be repeated, and ends the operation in the journal.
         """
-        self._recoveries[kind] = recovery
+        self._recoveries[resource, kind] = recovery
 
     @property
     def owner(self) -> str:
         """The token of this process, for new operations."""
         return self._host.own_token()
 
-    def running(self, family: str) -> Operation | None:
+    def running(self, family: str, resource: str = CONTAINERS) -> Operation | None:
         """The family's running operation, or None; one whose process died is settled first."""
-        entry = self._store.get(operation_key(family))
+        entry = self._store.get(operation_key(resource, family))
         if entry is None:
             return None
         operation = Operation.from_json(entry.value)
@@ -118,6 +69,10 @@ class Journal:
             return operation
         self._take_over(operation, entry.revision)
         return None
+
+    def all_running(self) -> list[Operation]:
+        """Every running operation of every node."""
+        return [Operation.from_json(entry.value) for entry in self._store.list(OPERATIONS)]
 
     def settle_orphans(self) -> int:
         """Settle every operation of this node whose process died; how many there were."""
@@ -127,19 +82,6 @@ class Journal:
             self._take_over(operation, revision)
         return len(orphans)
 
-    def settle_orphans_soon(self) -> None:
-        """Settle, in the background and as soon as the parts answer, what dead processes of this node left."""
-        threading.Thread(target=self._settle_orphans_patiently, daemon=True).start()
-
-    def _settle_orphans_patiently(self) -> None:
-        while True:
-            try:
-                self.settle_orphans()
-            except Unavailable:
-                time.sleep(_RETRY)
-            else:
-                return
-
     def begin(
         self, operation: Operation, expected: Mapping[str, int], writes: Sequence[Put | Delete] = ()
     ) -> Live | None:
@@ -148,14 +90,17 @@ class Journal:
         None if something changed meanwhile: the caller plans again.
         """
         self._layout.ensure()
-        key = operation_key(operation.family)
+        key = operation_key(operation.resource, operation.family)
         put = Put(key, operation.to_json())
         try:
             revision = self._store.transact({**expected, key: 0}, [put, *writes])
         except OutcomeUnknown as exc:
             self._settle_in_background(operation, str(exc))
             raise
-        return Live(self._store, operation, revision) if revision is not None else None
+        if revision is None:
+            return None
+        watching.begun(operation)
+        return Live(self._store, operation, revision)
 
     def compete(self, attempt: Callable[[], Live | None]) -> Live:
         """Repeat `attempt` (plan, then begin) until it begins, backing off with full jitter.
@@ -205,7 +150,7 @@ class Journal:
                 pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, 30)
 
     def _settle_once(self, operation: Operation, reason: str) -> None:
-        entry = self._store.get(operation_key(operation.family))
+        entry = self._store.get(operation_key(operation.resource, operation.family))
         if entry is None or entry.value["id"] != operation.id or entry.value["owner"] != operation.owner:
             return
         self._recover(Live(self._store, Operation.from_json(entry.value), entry.revision, reason))
@@ -213,14 +158,14 @@ class Journal:
     def _take_over(self, operation: Operation, revision: int) -> None:
         """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
         ours = operation.owned_by(self.owner)
-        key = operation_key(ours.family)
+        key = operation_key(ours.resource, ours.family)
         if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
             self.settle(ours, "its process died")
 
     def _recover(self, live: Live) -> None:
         log.warning("settling operation", operation=live.operation.id, kind=live.operation.kind, reason=live.reason)
         try:
-            self._recoveries[live.operation.kind](live)
+            self._recoveries[live.operation.resource, live.operation.kind](live)
         except Fenced:
             log.warning("operation was taken over", operation=live.operation.id)
 
@@ -232,3 +177,12 @@ class Journal:
         if random.random() < 0.02:
             for entry in self._store.list(HISTORY)[:-HISTORY_LENGTH]:
                 self._store.transact({}, [Delete(entry.key)])
+
+
+def busy(operation: Operation) -> OperationRunning:
+    """The refusal of a request that met another operation on the same family."""
+    return OperationRunning(
+        f"another operation ({operation.kind}) on {operation.family} is running; try again when it has ended",
+        kind=operation.kind,
+        operation=operation.id,
+    )

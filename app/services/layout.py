@@ -3,7 +3,7 @@
 from app.errors import Unavailable
 from app.ports import Put, Store
 
-VERSION = 1
+VERSION = 2
 KEY = "/meta/schema"
 
 
@@ -15,11 +15,17 @@ class Layout:
         self._known = False
 
     def ensure(self) -> None:
-        """Mark an empty prefix with VERSION; Unavailable if another version of gpudock wrote there."""
+        """Mark an empty prefix, or one of layout 1, with VERSION; Unavailable if another version wrote there.
+
+        Layout 2 adds keys and fields to layout 1 and changes none, so the mark is the whole upgrade: it keeps an
+        older gpudock from undoing what it does not understand.
+        """
         if self._known:
             return
-        self._store.transact({KEY: 0}, [Put(KEY, {"schema": VERSION})])
         entry = self._store.get(KEY)
+        if entry is None or entry.value["schema"] == 1:
+            self._store.transact({KEY: entry.revision if entry else 0}, [Put(KEY, {"schema": VERSION})])
+            entry = self._store.get(KEY)
         found = entry.value["schema"] if entry else None
         if found != VERSION:
             raise Unavailable(

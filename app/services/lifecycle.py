@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from app.domain.containers import FamilyRecord
 from app.domain.naming import Name, versioned
 from app.domain.operations import Parent, now
-from app.errors import ContainerNotFound, OperationFailed, RestartFailed, StartRefused, StopFailed
+from app.errors import ContainerNotFound, OperationFailed, RestartFailed, StartRefused, StopFailed, VolumeNotFound
 from app.ports import Delete, Engine, Put
-from app.services.journal import Journal, Live
-from app.services.records import FamilyState, Records, family_key
-from app.services.recreate import Recreator
+from app.services.changes import Changer
+from app.services.journal import Journal
+from app.services.keys import CONTAINERS, family_key
+from app.services.live import Live
+from app.services.records import FamilyState, Records
 from app.services.versions import Made, Versions, vanished
+from app.services.volumes.claims import VolumeClaims
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Lifecycle:
     journal: Journal
     versions: Versions
     engine: Engine
-    recreator: Recreator
+    changer: Changer
+    volumes: VolumeClaims
 
     def __post_init__(self) -> None:
         self.journal.register("stop", self._settle_stop)
@@ -50,7 +54,7 @@ class Lifecycle:
         state = self.records.newest(name)
         gone = state.record.desired == "removed"
         if gone or (state.record.desired == "stopped" and state.current.spec.gpu_count):
-            return self.recreator.renew(name)
+            return self.changer.renew(name)
         if self.engine.inspect(state.current.container_id) is None:
             raise vanished(state.current.name)
         return self._restart_in_place(name)
@@ -61,11 +65,15 @@ class Lifecycle:
         with self.journal.guard(live):
             try:
                 self.engine.stop(made.id)
-                self.engine.start(made.id)
+                self._start(name.family, made.id)
             except OperationFailed as exc:
                 raise RestartFailed(f"{made.name} could not be restarted: {exc.message}") from exc
             self._commit(live, "running")
         return made
+
+    def _start(self, family: str, container: str) -> None:
+        self.volumes.ready(self.records.require(Name(family)).current.spec)
+        self.engine.start(container)
 
     def _begin(self, kind: str, name: Name) -> Live:
         def attempt() -> Live | None:
@@ -113,17 +121,17 @@ class Lifecycle:
         parent = _parent(live)
         inspected = self.engine.inspect(parent.container_id)
         if inspected is not None and not inspected.running and parent.running:
-            self._start_again(parent.container_id)
+            self._start_again(live.operation.family, parent)
             inspected = self.engine.inspect(parent.container_id)
         if inspected is not None and inspected.running:
             self._commit(live, "running")
         else:
             live.abandon([])
 
-    def _start_again(self, container: str) -> None:
+    def _start_again(self, family: str, parent: Parent) -> None:
         try:
-            self.engine.start(container)
-        except (OperationFailed, StartRefused):
+            self._start(family, parent.container_id)
+        except (OperationFailed, StartRefused, VolumeNotFound):
             return  # the operation ends as undone and the container is shown as exited
 
 
@@ -135,4 +143,4 @@ def _parent(live: Live) -> Parent:
 
 def _with_desired(record: FamilyRecord, desired: str) -> Put:
     changed = FamilyRecord(record.family, record.node, record.current, desired, record.created, now())
-    return Put(family_key(record.family), changed.to_json())
+    return Put(family_key(CONTAINERS, record.family), changed.to_json())

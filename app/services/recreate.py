@@ -1,176 +1,142 @@
-"""Give a container other GPUs or another volume: it comes back as the next version with everything in it."""
+"""Make the next version of a container from an earlier one: plan, claim, create, copy, stop, start, commit, retire."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Bind, Inspected, Spec
-from app.domain.gpus import check_count
+from app.domain.containers import Bind, Inspected, Spec, VersionRecord
 from app.domain.naming import Name
 from app.domain.operations import Parent
-from app.domain.rules import check_binds
-from app.errors import (
-    BindNotFound,
-    BindRefused,
-    GpuChangeFailed,
-    LayerCopyFailed,
-    OperationFailed,
-    RestartFailed,
-    VolumeChangeFailed,
-)
+from app.errors import ContainerNotFound, OperationFailed
 from app.ports import Engine, Layers
 from app.services.allocation import Allocation, Allocator
 from app.services.binds import Binds
-from app.services.journal import Journal, Live
+from app.services.carry import Carrier, Source, upper_dir
+from app.services.journal import Journal
+from app.services.live import Live
+from app.services.prune import Pruner
 from app.services.records import FamilyState, Records
 from app.services.retire import Retire
 from app.services.undo import Undo
 from app.services.versions import Made, Versions, vanished
-
-Change = Callable[[Spec], Spec]
+from app.services.volumes.claims import VolumeClaim, VolumeClaims
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the old version's files are: in its container, or set aside by a deletion (then `parent` is None)."""
+class Change:
+    """What makes the next version differ from the one it begins with.
 
-    layer: str
-    parent: Parent | None
+    `spec` gives the new spec from that one's. `exchange` names the bind that is replaced and its replacement.
+    `version` is the version to begin with, None for the newest.
+    """
+
+    kind: str
+    spec: Callable[[Spec], Spec]
+    exchange: tuple[Bind, Bind] | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A change that is claimed: the family before it, the version it begins with, its files, and what it may use."""
+
+    state: FamilyState
+    origin: VersionRecord
+    source: Source
+    allocation: Allocation
+    volumes: VolumeClaim
 
 
 @dataclass(frozen=True)
 class Recreator:
-    """Makes the next version of a family from the newest one."""
+    """Makes next versions. A failure before the commit is undone, and the old version runs again."""
 
     records: Records
     journal: Journal
     versions: Versions
     engine: Engine
     layers: Layers
+    carrier: Carrier
     allocator: Allocator
     binds: Binds
+    volumes: VolumeClaims
     undo: Undo
     retire: Retire
+    pruner: Pruner
 
-    def __post_init__(self) -> None:
-        for kind in ("gpu", "volume", "restart"):
-            self.journal.register(kind, self.undo)
-
-    def change_gpus(self, name: Name, count: int) -> Made:
-        """Give the newest version `count` GPUs: what it holds is kept as far as possible, the rest added or freed.
-
-        The same count changes nothing. A stopped container is started by the change. Raises GpuChangeFailed
-        when a step fails for no fault of the caller; the old version is then as it was.
-        """
-        check_count(count)
-        self.versions.ensure_idle(name.family)
-        state = self.records.newest(name)
-        if count == state.current.spec.gpu_count and state.record.desired != "removed":
-            return Made(state.current.container_id, state.current.name, changed=False)
-        try:
-            return self._recreate(name, "gpu", lambda spec: spec.with_gpus(count))
-        except OperationFailed as exc:
-            raise GpuChangeFailed(f"the GPU change failed and was undone: {exc.message}") from exc
-
-    def change_volume(self, name: Name, old: Bind, new: Bind) -> Made:
-        """Mount the volume of `new` in the place of the bind `old`; every other bind stays.
-
-        Equal binds change nothing. A stopped container is started by the change, with as many GPUs as before.
-        Raises BindRefused for host directories, BindNotFound, VolumeNotFound, and VolumeChangeFailed when a
-        step fails for no fault of the caller; the old version is then as it was.
-        """
-        (old,), (new,) = check_binds([old]), check_binds([new])
-        self.versions.ensure_idle(name.family)
-        state = self.records.newest(name)
-        spec = state.current.spec
-        self._check_exchange(spec, old, new)
-        if old == new and state.record.desired != "removed":
-            return Made(state.current.container_id, state.current.name, changed=False)
-        check_binds(spec.with_bind(old, new).binds)
-        try:
-            return self._recreate(name, "volume", lambda spec: spec.with_bind(old, new))
-        except OperationFailed as exc:
-            raise VolumeChangeFailed(f"the volume change failed and was undone: {exc.message}") from exc
-
-    def _check_exchange(self, spec: Spec, old: Bind, new: Bind) -> None:
-        if not (old.is_volume and new.is_volume):
-            raise BindRefused("only binds of volumes can be changed, not host directories; name a volume")
-        if old not in spec.binds:
-            binds = [f"{bind.src}:{bind.dest}" for bind in spec.binds]
-            raise BindNotFound(f"the container has no bind {old.src}:{old.dest}; it has {binds}", binds=binds)
-
-    def renew(self, name: Name) -> Made:
-        """Bring a stopped or deleted container back as the next version with newly allocated GPUs."""
-        try:
-            return self._recreate(name, "restart", lambda spec: spec)
-        except OperationFailed as exc:
-            raise RestartFailed(f"the restart failed and was undone: {exc.message}") from exc
-
-    def _recreate(self, name: Name, kind: str, change: Change) -> Made:
-        state, source, allocation, live = self._claim(name, kind, change)
+    def recreate(self, name: Name, change: Change) -> Made:
+        """Carry `change` out on the newest version, which is stopped by it; the next one runs in the end."""
+        job, live = self._claim(name, change)
         with self.journal.guard(live):
-            plan = self.versions.plan(live.operation, allocation, state.current.image_id, state.current.anonymous)
-            self.engine.hold_image(plan.image_id)
-            container = self.engine.create(plan)
-            layer = upper_dir(self._inspect(container))
-            self._carry(live, source, layer)
-            live.step("starting")
-            self.engine.start(container)
-            self.layers.sync(layer)  # after the start, to keep the downtime short; before the commit, which promises it
-            anonymous = self._inspect(container).anonymous
-            record = self.versions.record(plan, container, anonymous, kind, state.current.version)
-            self.versions.commit(live, record, state, allocation.freed)
-        self.retire.superseded(state.current)
-        return Made(container, plan.name)
+            made = self._make(job, live, change.kind)
+        self.retire.superseded(job.state.current if job.origin is job.state.current else None)
+        self.pruner.containers(name.family)
+        return made
 
-    def _carry(self, live: Live, source: Source, layer: str) -> None:
-        transfer = self.layers.begin(source.layer, layer)
-        if source.parent and source.parent.running:
-            transfer.copy_live()
-            self.layers.sync(layer)  # or the start would wait for the disk, which is busy with what was copied
-            live.step("stopping")
-            self.engine.stop(source.parent.container_id)
-        transfer.finish()
+    def _make(self, job: Job, live: Live, kind: str) -> Made:
+        plan = self.versions.plan(live.operation, job.allocation, job.origin.image_id, job.origin.anonymous)
+        self.engine.hold_image(plan.image_id)
+        container = self.engine.create(plan)
+        layer = upper_dir(self._inspect(container))
+        write_out = self.carrier.carry(live, job.source, layer)
+        live.step("starting")
+        self.volumes.ready(plan.spec)
+        self.engine.start(container)
+        write_out()  # after the start, to keep the downtime short; before the commit, which promises it
+        record = self.versions.record(plan, container, self._inspect(container).anonymous, kind, job.origin.version)
+        self.versions.commit(live, record, job.state, job.allocation.freed)
+        return Made(container, plan.name, merged=job.volumes.merged)
 
-    def _claim(self, name: Name, kind: str, change: Change) -> tuple[FamilyState, Source, Allocation, Live]:
-        made: list[tuple[FamilyState, Source, Allocation]] = []
+    def _claim(self, name: Name, change: Change) -> tuple[Job, Live]:
+        jobs: list[Job] = []
 
         def attempt() -> Live | None:
             self.versions.ensure_idle(name.family)
-            state = self.records.newest(name)
-            spec = change(state.current.spec)
-            spec = replace(spec, binds=self.binds.check(spec.binds))
-            source = self._source(state)
-            allocation = self.allocator.allocate(name.family, spec)
-            made[:] = [(state, source, allocation)]
+            job = self._plan(name, change)
+            jobs[:] = [job]
             operation = replace(
-                self.versions.operation(kind, name.family, state.current.version + 1, source.parent),
-                gpus=allocation.taken,
-                ports=allocation.new_ports,
-                image_id=state.current.image_id,
+                self.versions.operation(change.kind, name.family, job.state.current.version + 1, job.source.parent),
+                gpus=job.allocation.taken,
+                ports=job.allocation.new_ports,
+                image_id=job.origin.image_id,
+                volumes=job.volumes.names,
+                merge=job.volumes.merge,
             )
-            return self.versions.begin(operation, state.revision)
+            plan = job.allocation.plan(operation, self._copies(job))
+            return self.versions.begin(operation, job.state.revision, plan, job.volumes)
 
         live = self.journal.compete(attempt)
-        return *made[0], live
+        return jobs[0], live
 
-    def _source(self, state: FamilyState) -> Source:
-        current = state.current
-        if current.layer is not None:
-            return Source(current.layer, None)
-        inspected = self.engine.inspect(current.container_id)
+    def _plan(self, name: Name, change: Change) -> Job:
+        state = self.records.newest(name)
+        origin = state.current
+        if change.version not in (None, origin.version):
+            origin = self.records.version(Name(name.family, change.version))
+        spec = change.spec(origin.spec)
+        spec = replace(spec, binds=self.binds.check(spec.binds))
+        source = self._source(state.current, origin)
+        volumes = self.volumes.claim(spec, change.exchange)
+        return Job(state, origin, source, self.allocator.allocate(name.family, spec), volumes)
+
+    def _source(self, current: VersionRecord, origin: VersionRecord) -> Source:
+        running = self.engine.inspect(current.container_id)
+        parent = Parent(current.version, running.id, running.running) if running else None
+        if origin.removed and origin is not current:
+            raise ContainerNotFound(f"{origin.name} was deleted and its files with it; choose another version")
+        if origin.layer is not None:
+            return Source(origin.layer, parent, moving=False)
+        inspected = running if origin is current else self.engine.inspect(origin.container_id)
         if inspected is None:
-            raise vanished(current.name)
-        return Source(upper_dir(inspected), Parent(current.version, inspected.id, inspected.running))
+            raise vanished(origin.name)
+        return Source(upper_dir(inspected), parent, moving=origin is current)
+
+    def _copies(self, job: Job) -> list[Callable[[], tuple[int, int]]]:
+        merge = job.volumes.merge
+        merged = [lambda: self.volumes.measure(merge.source)] if merge else []
+        return [lambda: self.layers.measure(job.source.layer), *merged]
 
     def _inspect(self, container: str) -> Inspected:
         inspected = self.engine.inspect(container)
         if inspected is None:
             raise OperationFailed("the new container vanished from Docker while it was being made")
         return inspected
-
-
-def upper_dir(inspected: Inspected) -> str:
-    """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
-    if inspected.upper_dir is None:
-        raise LayerCopyFailed("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
-    return inspected.upper_dir

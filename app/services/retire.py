@@ -23,10 +23,10 @@ class Retire:
         self._layers = layers
         self._undo = undo
 
-    def superseded(self, record: VersionRecord) -> None:
-        """The next version took over from `record`."""
+    def superseded(self, record: VersionRecord | None) -> None:
+        """The next version has everything that `record` had; None if it began with another one's files."""
         with self._logged():
-            if record.layer is not None:
+            if record is not None and record.layer is not None:
                 self._layers.discard(record.layer)
             self._journal.trim_history()
 

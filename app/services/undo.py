@@ -3,11 +3,14 @@
 import structlog
 
 from app.domain.containers import Observed
+from app.domain.naming import Name
 from app.domain.operations import Operation
-from app.errors import OperationFailed, StartRefused
+from app.errors import OperationFailed, StartRefused, VolumeNotFound
 from app.ports import Engine, Store
-from app.services.journal import Live
-from app.services.records import HISTORY, Records
+from app.services.keys import HISTORY
+from app.services.live import Live
+from app.services.records import Records
+from app.services.volumes.claims import VolumeClaims
 
 log = structlog.get_logger()
 
@@ -15,19 +18,21 @@ log = structlog.get_logger()
 class Undo:
     """Removes the new container, lets the old one run again, gives the claims back."""
 
-    def __init__(self, store: Store, records: Records, engine: Engine) -> None:
+    def __init__(self, store: Store, records: Records, engine: Engine, volumes: VolumeClaims) -> None:
         self._store = store
         self._records = records
         self._engine = engine
+        self._volumes = volumes
 
     def __call__(self, live: Live) -> None:
         """Undo the operation and end it in the journal; may be repeated."""
+        forgotten = self._volumes.forget(live.operation)
         live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
         operation = live.operation
         for observed in self._engine.list(operation=operation.id):
             self._remove(operation.family, observed.id)
         self._start_parent(operation)
-        live.abandon(self._records.release(operation.gpus, operation.ports))
+        live.abandon([*self._records.release(operation.gpus, operation.ports), *forgotten])
         self.release_image(operation.image_id)
 
     def sweep(self, family: str) -> list[Observed]:
@@ -56,7 +61,9 @@ class Undo:
     def _start_parent(self, operation: Operation) -> None:
         if operation.parent is None or not operation.parent.running:
             return
+        record = self._records.version(Name(operation.family, operation.parent.version))
         try:
+            self._volumes.ready(record.spec)
             self._engine.start(operation.parent.container_id)
-        except (OperationFailed, StartRefused) as exc:
+        except (OperationFailed, StartRefused, VolumeNotFound) as exc:
             log.error("the old version does not start again", operation=operation.id, reason=exc.message)

@@ -7,28 +7,38 @@ from app.domain.containers import ContainerPlan, FamilyRecord, Labels, VersionRe
 from app.domain.gpus import Holder
 from app.domain.naming import versioned
 from app.domain.operations import Operation, Parent, new_id, now
-from app.errors import ContainerNotFound, OperationRunning
+from app.errors import ContainerNotFound
 from app.ports import Put
+from app.services import watching
 from app.services.allocation import Allocation
-from app.services.journal import Journal, Live
-from app.services.records import FamilyState, Records, family_key, version_key
+from app.services.journal import Journal, busy
+from app.services.keys import CONTAINERS, family_key, version_key
+from app.services.live import Live
+from app.services.records import FamilyState, Records
+from app.services.volumes.claims import VolumeClaim, VolumeClaims
+from app.services.watching import Plan
 
 
 @dataclass(frozen=True)
 class Made:
-    """A container's id and versioned name, and whether anything had to be changed to get there."""
+    """A container's id and versioned name, and whether anything had to be changed to get there.
+
+    `merged` tells, after a move to the direct successor of a volume, whether what was written meanwhile went along.
+    """
 
     id: str
     name: str
     changed: bool = True
+    merged: bool | None = None
 
 
 class Versions:
     """Builds operations, plans and records for one node."""
 
-    def __init__(self, records: Records, journal: Journal) -> None:
+    def __init__(self, records: Records, journal: Journal, volumes: VolumeClaims) -> None:
         self._records = records
         self._journal = journal
+        self._volumes = volumes
 
     def ensure_idle(self, family: str) -> None:
         """OperationRunning if another operation on the family has not ended."""
@@ -48,12 +58,17 @@ class Versions:
             parent=parent,
         )
 
-    def begin(self, operation: Operation, revision: int) -> Live | None:
-        """Write the intent and claim its GPUs and ports, if the family's record has `revision` (0: none)."""
+    def begin(
+        self, operation: Operation, revision: int, plan: Plan | None = None, volumes: VolumeClaim | None = None
+    ) -> Live | None:
+        """Write the intent and claim its GPUs, ports and volumes, if the family's record has `revision` (0: none)."""
+        watching.planned(plan or Plan(operation))
+        volumes = volumes or VolumeClaim()
         free = dict.fromkeys(self._records.claim_keys(operation.gpus, operation.ports), 0)
+        expected = {family_key(CONTAINERS, operation.family): revision, **free, **volumes.expected()}
         holder = Holder(operation.family, operation.version, operation.id)
         claims = self._records.put_claims(holder, operation.gpus, operation.ports)
-        return self._journal.begin(operation, {family_key(operation.family): revision, **free}, claims)
+        return self._journal.begin(operation, expected, [*claims, *self._volumes.writes(volumes, operation)])
 
     def plan(
         self, operation: Operation, allocation: Allocation, image_id: str, anonymous: Mapping[str, str]
@@ -97,21 +112,14 @@ class Versions:
         ports = [port.host for port in record.spec.ports]
         live.commit(
             [
-                Put(family_key(record.family), family.to_json()),
-                Put(version_key(record.family, record.version), record.to_json()),
+                Put(family_key(CONTAINERS, record.family), family.to_json()),
+                Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
                 *self._records.put_claims(holder, record.gpus, ports),
                 *self._records.release(freed, ()),
-            ]
+                *self._volumes.complete(live.operation.merge),
+            ],
+            cancellable=True,
         )
-
-
-def busy(operation: Operation) -> OperationRunning:
-    """The refusal of a request that met another operation on the same family."""
-    return OperationRunning(
-        f"another operation ({operation.kind}) on {operation.family} is running; try again when it has ended",
-        kind=operation.kind,
-        operation=operation.id,
-    )
 
 
 def vanished(name: str) -> ContainerNotFound:

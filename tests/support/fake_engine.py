@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Labels, Observed, PortMapping
+from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Labels, Mount, Observed, PortMapping
 from app.errors import (
     CommandRefused,
     ContainerExists,
@@ -20,6 +20,8 @@ from app.errors import (
     LayerCopyFailed,
     PortTaken,
 )
+
+from app.ports import Progress
 
 _REFERENCE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]*)?", re.ASCII)
 Command = Callable[["FakeContainer", Sequence[str]], ExecResult]
@@ -46,6 +48,11 @@ class FakeContainer:
     @property
     def running(self) -> bool:
         return self.state in ("running", "paused")
+
+    @property
+    def mounted(self) -> dict[str, str]:
+        binds = self.plan.spec.binds if self.plan else ()
+        return {**{bind.dest: bind.src for bind in binds if bind.is_volume}, **self.anonymous}
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:
@@ -109,9 +116,19 @@ class FakeEngine:
         with self._call("volume_exists"):
             return name in self.volumes
 
+    def mounts(self) -> dict[str, list[Mount]]:
+        with self._call("mounts"):
+            found: dict[str, list[Mount]] = {}
+            for container in self.containers.values():
+                for dest, volume in container.mounted.items():
+                    found.setdefault(volume, []).append(
+                        Mount(container.name, dest, container.running, container.started)
+                    )
+            return found
+
     def remove_volume(self, name: str) -> None:
         with self._call("remove_volume", name):
-            if not any(name in _volumes(container) for container in self.containers.values()):
+            if not any(name in container.mounted.values() for container in self.containers.values()):
                 self.volumes.discard(name)
 
     def create(self, plan: ContainerPlan) -> str:
@@ -227,8 +244,12 @@ class FakeLayers:
         self.synced: list[str] = []
         self.fail_next: dict[str, DomainError] = {}
 
-    def begin(self, source: str, target: str) -> "FakeTransfer":
-        return FakeTransfer(self, source, target)
+    def begin(self, source: str, target: str, progress: Progress) -> "FakeTransfer":
+        return FakeTransfer(self, source, target, progress)
+
+    def measure(self, path: str) -> tuple[int, int]:
+        files = self._files(path)
+        return sum(map(len, files.values())), len(files)
 
     def sync(self, path: str) -> None:
         self._files(path)
@@ -256,15 +277,20 @@ class FakeLayers:
 class FakeTransfer:
     """One layer on its way: after `copy_live` the target may hold files that the source has lost since."""
 
-    def __init__(self, home: FakeLayers, source: str, target: str) -> None:
-        self._home, self._source, self._target = home, source, target
+    def __init__(self, home: FakeLayers, source: str, target: str, progress: Progress) -> None:
+        self._home, self._source, self._target, self._progress = home, source, target, progress
 
     def copy_live(self) -> None:
         self._home._fault("copy_live")
         self._home._files(self._target).update(self._home._files(self._source))
 
+    def settle(self) -> None:
+        self.finish()
+
     def finish(self) -> None:
         self._home._fault("finish")
+        size = self._home.measure(self._source)[0]
+        self._progress(size, size)
         self._home._files(self._target)
         self._home.layers[self._target] = dict(self._home._files(self._source))
 
@@ -295,8 +321,3 @@ class FakeHost:
 
 def _echo(_: FakeContainer, cmd: Sequence[str]) -> ExecResult:
     return ExecResult(" ".join(cmd[1:]) + "\n", "", 0, False)
-
-
-def _volumes(container: FakeContainer) -> set[str]:
-    binds = container.plan.spec.binds if container.plan else ()
-    return {bind.src for bind in binds} | set(container.anonymous.values())

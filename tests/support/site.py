@@ -15,6 +15,7 @@ from app.config import Config
 from app.domain.gpus import Gpu
 from app.errors import Unavailable
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
 from tests.support.world import CONFIG
 
@@ -66,7 +67,9 @@ class Site:
         self.store, self.engine = DeadStore(), DeadEngine(config.node)
         self.inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
         layers = FakeLayers(self.engine.layers)
-        self.app = create_app(config, Backends(self.store, self.engine, self.inventory, layers, FakeHost()))
+        self.volumes = FakeVolumes(self.engine)
+        parts = Backends(self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes)
+        self.app = create_app(config, parts)
         self.services: Services = self.app.extensions["gpudock"]
 
     def browser(self) -> "Browser":

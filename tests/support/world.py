@@ -7,6 +7,7 @@ from app.backends import Backends, Services, build_services
 from app.config import Config
 from app.domain.containers import Spec
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
 
 CONFIG = Config(
@@ -23,6 +24,8 @@ CONFIG = Config(
     stop_timeout=1.0,
     exec_timeout=2.0,
     foreign_memory=64 << 20,
+    volumes="none",
+    keep_versions=None,
 )
 SPEC = Spec(image="busybox:test", cmd=("sh",))
 
@@ -35,6 +38,7 @@ class World:
     engine: FakeEngine
     layers: FakeLayers
     host: FakeHost
+    volumes: FakeVolumes
     services: Services
 
     def files(self, name: str) -> dict[str, str]:
@@ -49,9 +53,8 @@ class World:
 
     def stored(self, *prefixes: str) -> list[str]:
         """The keys under these prefixes, history left out."""
-        return [
-            entry.key for entry in self.store.list(*prefixes or ("/containers/", "/operations/", "/gpus/", "/ports/"))
-        ]
+        known = ("/containers/", "/volumes/", "/operations/", "/cancellations/", "/gpus/", "/ports/")
+        return [entry.key for entry in self.store.list(*prefixes or known)]
 
     def containers(self) -> dict[str, str]:
         """Docker's containers: name to state."""
@@ -63,8 +66,9 @@ def make_world(config: Config = CONFIG) -> World:
     store, engine, host = MemoryStore(), FakeEngine(config.node), FakeHost()
     layers = FakeLayers(engine.layers)
     inventory = SimulatedInventory(config.simulated_gpus or 0, config.node)
-    services = build_services(config, Backends(store, engine, inventory, layers, host))
-    return World(store, engine, layers, host, services)
+    volumes = FakeVolumes(engine)
+    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes))
+    return World(store, engine, layers, host, volumes, services)
 
 
 def spec(**changes: object) -> Spec:

@@ -30,6 +30,8 @@ def test_without_any_variable_the_defaults_fit_a_single_gpu_server():
         stop_timeout=10.0,
         exec_timeout=60.0,
         foreign_memory=64 << 20,
+        volumes="auto",
+        keep_versions=None,
     )
 
 

@@ -19,7 +19,7 @@ def foo(world: World) -> World:
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 8])
 def test_a_gpu_change_makes_the_next_version_with_everything_in_it(foo: World, count: int) -> None:
     before = foo.in_use()
-    made = foo.services.recreator.change_gpus(Name("foo", 0), count)
+    made = foo.services.changer.gpus(Name("foo", 0), count)
     assert made.name == "foo-1" and foo.containers() == {"foo-0": "exited", "foo-1": "running"}
     assert foo.files("foo-1") == {"vim": "installed"} and foo.files("foo-0") == {"vim": "installed"}
     now = foo.in_use()
@@ -31,15 +31,15 @@ def test_a_gpu_change_makes_the_next_version_with_everything_in_it(foo: World, c
 
 
 def test_the_same_count_changes_nothing(foo: World) -> None:
-    made = foo.services.recreator.change_gpus(Name("foo", 0), 3)
+    made = foo.services.changer.gpus(Name("foo", 0), 3)
     assert (made.name, made.changed) == ("foo-0", False)
     assert foo.containers() == {"foo-0": "running"}
 
 
 def test_an_older_version_is_refused(foo: World) -> None:
-    foo.services.recreator.change_gpus(Name("foo"), 1)
+    foo.services.changer.gpus(Name("foo"), 1)
     for call in (
-        lambda: foo.services.recreator.change_gpus(Name("foo", 0), 2),
+        lambda: foo.services.changer.gpus(Name("foo", 0), 2),
         lambda: foo.services.lifecycle.stop(Name("foo", 0)),
         lambda: foo.services.lifecycle.restart(Name("foo", 0)),
     ):
@@ -54,15 +54,15 @@ def test_a_failed_change_lets_the_old_version_run_on(foo: World, step: str) -> N
     faults = foo.layers.fail_next if step in ("copy_live", "finish") else foo.engine.fail_next
     faults[step] = errors.OperationFailed("broken on purpose")
     with pytest.raises(errors.GpuChangeFailed):
-        foo.services.recreator.change_gpus(Name("foo", 0), 5)
+        foo.services.changer.gpus(Name("foo", 0), 5)
     assert foo.containers() == {"foo-0": "running"} and foo.in_use() == before
     assert foo.files("foo-0") == {"vim": "installed"} and foo.stored("/operations/") == []
-    assert foo.services.recreator.change_gpus(Name("foo", 0), 5).name == "foo-1"
+    assert foo.services.changer.gpus(Name("foo", 0), 5).name == "foo-1"
 
 
 def test_too_few_gpus_for_a_change_change_nothing(foo: World) -> None:
     with pytest.raises(errors.NotEnoughGpus):
-        foo.services.recreator.change_gpus(Name("foo", 0), 9)
+        foo.services.changer.gpus(Name("foo", 0), 9)
     assert foo.containers() == {"foo-0": "running"} and len(foo.in_use()) == 3
 
 
@@ -109,7 +109,7 @@ def test_a_running_container_is_deleted_only_with_force(foo: World) -> None:
 
 
 def test_an_erased_family_is_as_if_it_had_never_been(foo: World) -> None:
-    foo.services.recreator.change_gpus(Name("foo"), 1)
+    foo.services.changer.gpus(Name("foo"), 1)
     foo.services.deleter.delete(Name("foo", 1), force=True, erase=True)
     assert foo.stored() == [] and foo.containers() == {"foo-0": "exited"}
     with pytest.raises(errors.ContainerExists, match="foo-0"):
@@ -125,7 +125,7 @@ def test_a_kept_record_goes_on_with_everything_it_had(foo: World) -> None:
     assert foo.services.inquiry.container(Name("foo")).state == "removed"
     with pytest.raises(errors.ContainerNotFound):
         foo.services.lifecycle.stop(Name("foo", 0))
-    made = foo.services.recreator.change_gpus(Name("foo", 0), 2)
+    made = foo.services.changer.gpus(Name("foo", 0), 2)
     assert made.name == "foo-1" and foo.files("foo-1") == {"vim": "installed"} and len(foo.in_use()) == 2
     assert foo.stored("/ports/") == ["/ports/test-node/2333"]
     assert not [path for path in foo.engine.layers if path.startswith("/aside/")]
@@ -138,7 +138,7 @@ def test_a_kept_record_restarts_with_the_same_count(foo: World) -> None:
 
 
 def test_deleting_an_old_version_leaves_the_newest_alone(foo: World) -> None:
-    foo.services.recreator.change_gpus(Name("foo"), 2)
+    foo.services.changer.gpus(Name("foo"), 2)
     foo.services.deleter.delete(Name("foo", 0), force=False, erase=True)
     assert foo.containers() == {"foo-1": "running"} and len(foo.in_use()) == 2
     assert [v.record.name for v in foo.services.inquiry.container(Name("foo")).versions] == ["foo-1"]
@@ -148,7 +148,7 @@ def test_anonymous_volumes_go_along_and_end_with_the_last_container(world: World
     world.engine.images["busybox:test"] = Image("sha256:" + "c" * 64, volumes=("/data",))
     world.services.creator.create("foo", spec())
     (volume,) = world.engine.volumes
-    world.services.recreator.change_gpus(Name("foo"), 1)
+    world.services.changer.gpus(Name("foo"), 1)
     assert [c.anonymous for c in world.engine.containers.values()] == [{"/data": volume}] * 2
     world.services.deleter.delete(Name("foo", 1), force=True, erase=True)
     assert world.engine.volumes == {volume}
@@ -172,7 +172,7 @@ def test_a_container_removed_by_hand_is_shown_and_can_be_deleted(foo: World) -> 
     foo.engine.remove("foo-0")
     assert foo.services.inquiry.container(Name("foo")).state == "missing"
     for change in (
-        lambda: foo.services.recreator.change_gpus(Name("foo"), 1),
+        lambda: foo.services.changer.gpus(Name("foo"), 1),
         lambda: foo.services.lifecycle.restart(Name("foo")),
     ):
         with pytest.raises(errors.ContainerNotFound, match="behind gpudock's back"):
@@ -199,6 +199,6 @@ def test_a_volume_takes_the_place_of_an_anonymous_one(world: World) -> None:
     world.engine.images["busybox:test"] = Image("sha256:" + "c" * 64, volumes=("/data",))
     world.engine.volumes |= {"a-0", "b-0"}
     world.services.creator.create("foo", spec(binds=(Bind("a-0", "/a"),)))
-    world.services.recreator.change_volume(Name("foo"), Bind("a-0", "/a"), Bind("b-0", "/data"))
+    world.services.changer.volume(Name("foo"), Bind("a-0", "/a"), Bind("b-0", "/data"))
     plan = world.engine.containers[world.services.records.version(Name("foo")).container_id].plan
     assert plan is not None and plan.spec.binds == (Bind("b-0", "/data"),) and plan.anonymous == {}

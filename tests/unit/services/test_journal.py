@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def test_keys_of_another_layout_are_left_alone(world: World) -> None:
-    world.store.transact({}, [Put("/meta/schema", {"schema": 2})])
+    world.store.transact({}, [Put("/meta/schema", {"schema": 3})])
     with pytest.raises(errors.Unavailable, match="migrations_notes"):
         world.services.creator.create("foo", spec())
     assert world.stored() == [] and world.containers() == {}
@@ -52,7 +52,7 @@ def test_docker_going_down_during_a_change_is_undone_when_it_is_back(world: Worl
     world.services.creator.create("foo", spec(gpu_count=2))
     world.engine.lose_answer[step] = errors.Unavailable("docker", "Docker does not answer")
     with pytest.raises(errors.Unavailable):
-        world.services.recreator.change_gpus(Name("foo"), 4)
+        world.services.changer.gpus(Name("foo"), 4)
     wait_until(lambda: world.stored("/operations/") == [])
     assert world.containers() == {"foo-0": "running"} and len(world.in_use()) == 2
 
@@ -71,7 +71,7 @@ def leave_behind(world: World, kind: str, step: str) -> None:
     with pytest.raises(Killed):
         {
             "create": lambda: world.services.creator.create("bar", spec(gpu_count=4)),
-            "gpu": lambda: world.services.recreator.change_gpus(Name("foo"), 6),
+            "gpu": lambda: world.services.changer.gpus(Name("foo"), 6),
             "stop": lambda: world.services.lifecycle.stop(Name("foo")),
             "start": lambda: world.services.lifecycle.restart(Name("foo")),
             "delete": lambda: world.services.deleter.delete(Name("foo"), force=True, erase=False),
@@ -136,7 +136,7 @@ def test_a_process_that_lost_its_operation_touches_nothing_more(world: World) ->
 
     world.engine.stop = taken_over_meanwhile  # type: ignore[method-assign]
     with pytest.raises(errors.Fenced):
-        world.services.recreator.change_gpus(Name("foo"), 2)
+        world.services.changer.gpus(Name("foo"), 2)
     assert world.containers() == {"foo-0": "exited", "foo-1": "created"}
     assert world.stored("/operations/") == ["/operations/containers/foo"]
 
@@ -149,7 +149,7 @@ def test_a_running_operation_keeps_others_off(world: World) -> None:
     def meanwhile(plan):  # type: ignore[no-untyped-def]
         for call in (
             lambda: world.services.lifecycle.stop(Name("foo")),
-            lambda: world.services.recreator.change_gpus(Name("foo"), 0),
+            lambda: world.services.changer.gpus(Name("foo"), 0),
             lambda: world.services.deleter.delete(Name("foo"), True, True),
         ):
             with pytest.raises(errors.OperationRunning) as caught:
@@ -158,5 +158,5 @@ def test_a_running_operation_keeps_others_off(world: World) -> None:
         return create(plan)
 
     world.engine.create = meanwhile
-    world.services.recreator.change_gpus(Name("foo"), 2)
+    world.services.changer.gpus(Name("foo"), 2)
     assert refused == ["gpu"] * 3

@@ -1,0 +1,104 @@
+"""Volumes: what is recorded of a version, how one is to be made, and how full it is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from app.domain.containers import Labels
+from app.domain.naming import versioned
+from app.domain.sizes import Size
+
+# The ways in which a size can be enforced: by Docker through project quotas, by a filesystem of its own, not at all.
+QUOTA, LOOP, NONE = "quota", "loop", "none"
+WAYS = (QUOTA, LOOP, NONE)
+
+
+@dataclass(frozen=True)
+class VolumePlan:
+    """A volume to be created, empty."""
+
+    labels: Labels
+    size: Size
+
+    @property
+    def name(self) -> str:
+        """The versioned name, which is also the volume's name in Docker."""
+        return versioned(self.labels.family, self.labels.version)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How full a volume is, in bytes, and its number of files; `capacity` is what it can hold in all.
+
+    As its filesystem reports it; where no size is enforced there is no such report, and everything is None.
+    """
+
+    capacity: int | None = None
+    used: int | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True)
+class VolumeRecord:
+    """What etcd holds of one version.
+
+    `parent` is the version whose data it began with, `way` how its size is enforced, `mounted` the time when a
+    container last claimed it (None as long as none did). `merging` names the operation that is carrying its parent's
+    data into it once more; after one that broke off, the volume holds only a part of them. `seal` is the time of the
+    newest change to anything in it when it was made (ctime, ns since 1970). `aside` is the place where its data was
+    set aside when it was deleted with the record kept.
+    """
+
+    family: str
+    version: int
+    node: str
+    size: str
+    bytes: int
+    way: str
+    parent: int | None
+    why: str
+    created: str
+    mounted: str | None = None
+    merging: str | None = None
+    seal: int | None = None
+    aside: str | None = None
+    removed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The versioned name, which is also the volume's name in Docker."""
+        return versioned(self.family, self.version)
+
+    @property
+    def enforced(self) -> bool:
+        """Whether its filesystem keeps it from growing beyond its size."""
+        return self.way != NONE
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{key: value for key, value in raw.items() if key != "schema"})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with the schema number."""
+        return {"schema": 1, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class VolumeFamily:
+    """What etcd holds of a family of volumes: its newest version."""
+
+    family: str
+    node: str
+    current: int
+    created: str
+    updated: str
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{key: value for key, value in raw.items() if key != "schema"})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with the schema number."""
+        return {"schema": 1, **asdict(self)}

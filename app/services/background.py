@@ -1,0 +1,52 @@
+"""Changes that go on after their caller has got an answer."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import structlog
+
+from app.domain.operations import Operation
+from app.errors import DomainError
+from app.services import watching
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """Runs one use case in a thread of its own."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._told: SimpleQueue[Operation | BaseException | _Result[T]] = SimpleQueue()
+
+    def start(self) -> Operation | T:
+        """Begin; the operation as soon as its intent is written, or the result of a use case that needs none.
+
+        What the use case refuses before it begins an operation is raised here.
+        """
+        # No daemon: a worker that is asked to end waits for it.
+        threading.Thread(target=self._run).start()
+        told = self._told.get()
+        if isinstance(told, BaseException):
+            raise told
+        return told if isinstance(told, Operation) else told.value
+
+    def _run(self) -> None:
+        try:
+            with watching.observed(self._told.put):
+                self._told.put(_Result(self._work()))
+        except DomainError as exc:
+            log.warning("a change in the background ended with an error", reason=exc.message)
+            self._told.put(exc)
+        except BaseException as exc:
+            log.exception("defect", exc_info=exc)
+            self._told.put(exc)
+
+
+@dataclass(frozen=True)
+class _Result(Generic[T]):
+    value: T

@@ -1,0 +1,102 @@
+"""Carries the files of a container, and what was written to its volume, to where the next version finds them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.domain.containers import Inspected
+from app.domain.operations import Merge, Parent
+from app.errors import LayerCopyFailed
+from app.ports import Engine, Layers, Transfer, Volumes
+from app.services.live import Live
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of the version to begin with are.
+
+    `parent` is the container that must stop before the next version starts, None if there is none any more. With
+    `moving` it is also the one that still writes to `layer`.
+    """
+
+    layer: str
+    parent: Parent | None
+    moving: bool
+
+    @property
+    def running(self) -> bool:
+        """Whether there is something to stop."""
+        return self.parent is not None and self.parent.running
+
+
+@dataclass(frozen=True)
+class _Load:
+    """One tree on its way; `moving` if the parent writes to it. `write_out` returns once it is on disk."""
+
+    transfer: Transfer
+    moving: bool
+    write_out: Callable[[], None]
+    finish: Callable[[], None]
+
+    def before_the_stop(self) -> None:
+        """Copy what can be copied while the parent still runs: all of what it does not write to."""
+        if self.moving:
+            self.transfer.copy_live()
+        else:
+            self.finish()
+        self.write_out()  # or the start would wait for the disk, which is busy with what was copied
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Copies most while the old container still runs and the rest after it has stopped, so that it is down shortly."""
+
+    engine: Engine
+    layers: Layers
+    volumes: Volumes
+
+    def carry(self, live: Live, source: Source, layer: str) -> Callable[[], None]:
+        """Make the new layer equal to the source's, and carry out the operation's merge; the parent is stopped then.
+
+        What is returned has to be called before the commit: it waits until everything is on disk.
+        """
+        loads = [self._layer(live, source, layer)]
+        if live.operation.merge:
+            loads.append(self._volume(live, live.operation.merge, source.running))
+        live.step("copying")
+        if source.parent and source.running:
+            for load in loads:
+                load.before_the_stop()
+            live.check()
+            live.step("stopping")
+            self.engine.stop(source.parent.container_id)
+        for load in loads:
+            if load.moving or not source.running:
+                load.finish()
+
+        def write_out() -> None:
+            for load in loads:
+                load.write_out()
+
+        return write_out
+
+    def _layer(self, live: Live, source: Source, layer: str) -> _Load:
+        transfer = self.layers.begin(source.layer, layer, live.progress)
+        return _Load(transfer, source.running and source.moving, lambda: self.layers.sync(layer), transfer.finish)
+
+    def _volume(self, live: Live, merge: Merge, running: bool) -> _Load:
+        source, target = self.volumes.place(merge.source), self.volumes.place(merge.target)
+        transfer = self.volumes.begin(source, target, live.progress)
+
+        def finish() -> None:
+            # Other containers may go on writing to the old volume.
+            shared = any(mount.running for mount in self.engine.mounts().get(merge.source, ()))
+            (transfer.settle if shared else transfer.finish)()
+
+        return _Load(transfer, running, lambda: self.volumes.sync(target), finish)
+
+
+def upper_dir(inspected: Inspected) -> str:
+    """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
+    if inspected.upper_dir is None:
+        raise LayerCopyFailed("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
+    return inspected.upper_dir

@@ -1,0 +1,116 @@
+"""Families and their versions as recorded in etcd, for containers and volumes alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from app.domain.naming import Name
+from app.errors import NotFound, NotNewestVersion, OnAnotherNode
+from app.ports import Store
+from app.services import keys
+
+
+class _Family(Protocol):
+    @property
+    def family(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def current(self) -> int: ...
+
+
+class _Version(Protocol):
+    @property
+    def version(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+
+
+F = TypeVar("F", bound=_Family)
+V = TypeVar("V", bound=_Version)
+
+
+@dataclass(frozen=True)
+class State(Generic[F, V]):
+    """A family's record, its revision for compare-and-set, and the record of its newest version."""
+
+    record: F
+    revision: int
+    current: V
+
+
+@dataclass(frozen=True)
+class Shape(Generic[F, V]):
+    """What tells one kind of family from another: where it is kept, how it is read, what is said if it is absent."""
+
+    resource: str
+    noun: str
+    family: Callable[[Mapping[str, Any]], F]
+    version: Callable[[Mapping[str, Any]], V]
+    absent: type[NotFound]
+
+
+class Families(Generic[F, V]):
+    """Reads the families of one shape; those of other nodes are refused where a single one is asked for."""
+
+    def __init__(self, store: Store, node: str, shape: Shape[F, V]) -> None:
+        self._store = store
+        self._shape = shape
+        self.node = node
+
+    def find(self, family: str) -> State[F, V] | None:
+        """The family as recorded, or None."""
+        entry = self._store.get(keys.family_key(self._shape.resource, family))
+        if entry is None:
+            return None
+        record = self._shape.family(entry.value)
+        current = self._store.get(keys.version_key(self._shape.resource, family, record.current))
+        if current is None:  # erased between the two reads
+            return None
+        return State(record, entry.revision, self._shape.version(current.value))
+
+    def require(self, name: Name) -> State[F, V]:
+        """The family of `name`, if it lives here; the shape's `absent` or OnAnotherNode otherwise."""
+        state = self.find(name.family)
+        if state is None or (name.version is not None and name.version > state.record.current):
+            raise self._shape.absent(
+                f"there is no {self._shape.noun} {name}; GET /api/v1/{self._shape.resource} lists them"
+            )
+        if state.record.node != self.node:
+            raise OnAnotherNode(f"{name} is on node {state.record.node}; ask there", node=state.record.node)
+        return state
+
+    def newest(self, name: Name) -> State[F, V]:
+        """As `require`, and NotNewestVersion if `name` is an older version."""
+        state = self.require(name)
+        if name.version not in (None, state.record.current):
+            raise NotNewestVersion(
+                f"{name} is not the newest version; use {state.current.name}", newest=state.current.name
+            )
+        return state
+
+    def version(self, name: Name) -> V:
+        """The record of that very version (the newest for a bare family); `absent` if it has none."""
+        state = self.require(name)
+        if name.version in (None, state.record.current):
+            return state.current
+        entry = self._store.get(keys.version_key(self._shape.resource, name.family, name.version or 0))
+        if entry is None:
+            raise self._shape.absent(f"version {name} was deleted; the newest is {state.current.name}")
+        return self._shape.version(entry.value)
+
+    def versions(self, family: str) -> list[V]:
+        """Every recorded version of a family, oldest first."""
+        entries = self._store.list(keys.versions_prefix(self._shape.resource, family))
+        return sorted((self._shape.version(e.value) for e in entries), key=lambda record: record.version)
+
+    def everything(self) -> tuple[list[F], dict[str, V]]:
+        """All families of all nodes by name, and all versions by versioned name, as of one revision."""
+        families, versions = [], {}
+        for entry in self._store.list(keys.families_prefix(self._shape.resource)):
+            if "/versions/" in entry.key:
+                version = self._shape.version(entry.value)
+                versions[version.name] = version
+            else:
+                families.append(self._shape.family(entry.value))
+        return sorted(families, key=lambda family: family.family), versions

@@ -1,0 +1,166 @@
+"""Keys that callers give to requests, so that a repetition is answered from the store instead of done again.
+
+A key is claimed in etcd before the work begins and holds the answer afterwards, for LIFETIME. Every write compares
+the revision of the claim. When etcd goes away in between, the write is repeated in the background until it is back;
+repetitions are refused (FirstStillRuns) only as long as that. If the process dies first, its claim is void.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from app.domain.operations import new_id, now
+from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OutcomeUnknown, Unavailable
+from app.ports import Delete, Entry, Host, Put, Store
+from app.services.layout import Layout
+
+log = structlog.get_logger()
+KEYS = "/idempotency/"
+LIFETIME = timedelta(hours=24)
+MAX_STORED = 512 << 10
+_AT_ONCE = 128
+_RETRY = 0.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller was told: a status number, a text, and the address of what the request started, if any."""
+
+    status: int
+    body: str
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A key in the hands of the one request that runs; it ends with `keep` or `release`."""
+
+    path: str
+    record: Mapping[str, Any]
+    revision: int
+
+
+def fingerprint(method: str, path: str, query: str, body: bytes) -> str:
+    """A hash that two requests share only if they are the same, byte for byte."""
+    return hashlib.sha256(json.dumps([method, path, query]).encode() + body).hexdigest()
+
+
+class Idempotency:
+    """Claims keys, keeps answers, and forgets both after LIFETIME."""
+
+    def __init__(self, store: Store, host: Host, node: str) -> None:
+        self._store = store
+        self._host = host
+        self._node = node
+        self._layout = Layout(store)
+
+    def begin(self, key: str, request: str) -> Claim | Answer:
+        """Claim `key` for the request with this fingerprint, or return the answer that it got before.
+
+        Raises KeyReused, FirstStillRuns or AnswerNotKept; Unavailable if etcd is down, and then nothing stays claimed.
+        """
+        path = KEYS + hashlib.sha256(key.encode()).hexdigest()
+        self._layout.ensure()
+        self._trim(path)
+        while (found := self._attempt(path, request)) is None:
+            pass  # another request was faster, so there is something else to find now
+        return found
+
+    def keep(self, claim: Claim, answer: Answer) -> None:
+        """Store the answer. One that needs more than MAX_STORED bytes is left out, which `begin` then tells."""
+        stored = asdict(answer)
+        if len(json.dumps(answer.body)) > MAX_STORED:
+            stored["body"] = None
+        self._end(claim, Put(claim.path, {**claim.record, "state": "done", **stored}))
+
+    def release(self, claim: Claim) -> None:
+        """Give the key back without an answer: the next request with it runs."""
+        self._end(claim, Delete(claim.path))
+
+    def _attempt(self, path: str, request: str) -> Claim | Answer | None:
+        entry = self._store.get(path)
+        if entry is None or _expired(entry):
+            return self._claim(path, request, entry)
+        record = entry.value
+        if record["fingerprint"] != request:
+            raise KeyReused("this Idempotency-Key came with another request before; use a new key for a new request")
+        if record["state"] == "done":
+            return _answer(record)
+        # How far a dead process came is unknown, but its operation was or will be undone or finished by the
+        # journal, so the request runs anew and meets whatever came of it.
+        if self._dead(record):
+            return self._claim(path, request, entry)
+        raise FirstStillRuns("the first request with this Idempotency-Key still runs; repeat it in a moment")
+
+    def _claim(self, path: str, request: str, before: Entry | None) -> Claim | None:
+        owner = {"node": self._node, "owner": self._host.own_token(), "claim": new_id()}
+        record = {"schema": 1, "fingerprint": request, **owner, "created": now(), "state": "running"}
+        try:
+            revision = self._store.transact({path: before.revision if before else 0}, [Put(path, record)])
+        except OutcomeUnknown as exc:
+            _in_background(lambda: self._withdraw(path, record), exc)
+            raise
+        return Claim(path, record, revision) if revision is not None else None
+
+    def _withdraw(self, path: str, record: Mapping[str, Any]) -> None:
+        """Undo a claim of which it is unknown whether it was made."""
+        entry = self._store.get(path)
+        if entry is not None and entry.value == record:
+            self._store.transact({path: entry.revision}, [Delete(path)])
+
+    def _end(self, claim: Claim, write: Put | Delete) -> None:
+        """Write the end of a claim. The caller's work is done, so etcd being away is not the caller's trouble."""
+
+        def attempt() -> None:
+            # None is fine: an earlier attempt came through after all, or the claim expired.
+            self._store.transact({claim.path: claim.revision}, [write])
+
+        try:
+            attempt()
+        except Unavailable as exc:
+            _in_background(attempt, exc)
+
+    def _dead(self, record: Mapping[str, Any]) -> bool:
+        """Whether the process at work died; of another node's that cannot be told."""
+        return record["node"] == self._node and not self._host.process_alive(record["owner"])
+
+    def _trim(self, path: str) -> None:
+        """Forget expired records in one of 256 parts of all, that of `path`: each gets its turn now and then."""
+        part = self._store.list(path[: len(KEYS) + 2])
+        old = [entry for entry in part if _expired(entry)][:_AT_ONCE]
+        if old:
+            self._store.transact({entry.key: entry.revision for entry in old}, [Delete(entry.key) for entry in old])
+
+
+def _expired(entry: Entry) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(entry.value["created"]) > LIFETIME
+
+
+def _answer(record: Mapping[str, Any]) -> Answer:
+    status, body, location = record["status"], record["body"], record["location"]
+    if body is None:
+        message = f"the request was done before, with status {status}, but its answer was too large to be kept"
+        raise AnswerNotKept(message, status=status, location=location)
+    return Answer(status, body, location)
+
+
+def _in_background(action: Callable[[], None], reason: Unavailable) -> None:
+    """Repeat `action` until etcd answers."""
+    log.warning("the end of an idempotency key waits for etcd", reason=reason.message)
+    threading.Thread(target=_patiently, args=(action,), daemon=True).start()
+
+
+def _patiently(action: Callable[[], None]) -> None:
+    while True:
+        time.sleep(_RETRY)
+        try:
+            return action()
+        except Unavailable:
+            continue

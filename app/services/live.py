@@ -1,0 +1,110 @@
+"""An operation in this process's hands: every write of it is fenced by the revision of its record.
+
+A process whose operation was taken over fails its next write (Fenced) and must not touch anything any more.
+"""
+
+import time
+from collections.abc import Sequence
+
+from app.domain.operations import Operation, now
+from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
+from app.ports import Delete, Put, Store
+from app.services.keys import HISTORY, cancellation_key, operation_key
+
+_REPORT_EVERY = 1.0
+
+
+class Live:
+    """An operation of this process: its record and the revision that fences its writes."""
+
+    def __init__(self, store: Store, operation: Operation, revision: int, reason: str | None = None) -> None:
+        self._store = store
+        self.operation = operation
+        self.revision = revision
+        self.reason = reason
+        self._report_at = time.monotonic() + _REPORT_EVERY
+        self._uncertain = False
+
+    def step(self, name: str, layer: str | None = None) -> None:
+        """Record that the operation reached a step; Fenced if it is not ours any more."""
+        self._update(self.operation.at(name, layer))
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Record, once a second at most, how far a copy is; Cancelled or Fenced if it shall not go on.
+
+        An etcd that is away for a while does not end a copy of hours.
+        """
+        if time.monotonic() < self._report_at:
+            return
+        self._report_at = time.monotonic() + _REPORT_EVERY
+        try:
+            self.check()
+            self._update(self.operation.copied(done, total))
+        except Unavailable:
+            self._uncertain = True
+
+    def check(self) -> None:
+        """Cancelled if somebody asked for that."""
+        if self._store.get(cancellation_key(self.operation.id)) is not None:
+            raise Cancelled("the operation was cancelled and undone", operation=self.operation.id)
+
+    def commit(self, writes: Sequence[Put | Delete], cancellable: bool = False) -> None:
+        """The commit point: `writes` and the operation's end in one transaction; Fenced if it is not ours.
+
+        With `cancellable`, Cancelled and nothing written if that was asked for before.
+        """
+        self._end(writes, "done", None, {cancellation_key(self.operation.id): 0} if cancellable else {})
+
+    def abandon(self, writes: Sequence[Put | Delete]) -> None:
+        """End an operation that was undone, giving up what `writes` release."""
+        self._end(writes, "undone", self.reason, {})
+
+    def _update(self, operation: Operation) -> None:
+        key = operation_key(operation.resource, operation.family)
+        self.revision = self._write([Put(key, operation.to_json())], {})
+        self.operation = operation
+
+    def _end(self, writes: Sequence[Put | Delete], outcome: str, error: str | None, also: dict[str, int]) -> None:
+        operation = self.operation
+        history = {**operation.to_json(), "ended": now(), "outcome": outcome, "error": error}
+        ended = [Delete(operation_key(operation.resource, operation.family)), Delete(cancellation_key(operation.id))]
+        self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also)
+
+    def _write(self, writes: Sequence[Put | Delete], also: dict[str, int]) -> int:
+        key = operation_key(self.operation.resource, self.operation.family)
+        if self._uncertain:
+            self._find_revision(key)
+        try:
+            revision = self._store.transact({key: self.revision, **also}, writes)
+        except OutcomeUnknown:
+            revision = self._reread(key)
+        if revision is None:
+            raise self._lost(key)
+        return revision
+
+    def _find_revision(self, key: str) -> None:
+        """After a report whose outcome is unknown: the record may be one revision further, and still be ours."""
+        entry = self._store.get(key)
+        if entry is not None and self._is_ours(entry.value):
+            self.revision = entry.revision
+        self._uncertain = False
+
+    def _reread(self, key: str) -> int | None:
+        """After an unknown outcome: the new revision if the write happened; OutcomeUnknown goes on if it did not."""
+        entry = self._store.get(key)
+        if entry is not None and entry.revision == self.revision:
+            raise Unavailable("etcd", "etcd was cut off during a write; nothing was changed, try again")
+        if entry is not None and self._is_ours(entry.value):
+            return entry.revision
+        ended = self._store.get(HISTORY + self.operation.id)
+        return ended.revision if ended is not None else None
+
+    def _lost(self, key: str) -> DomainError:
+        """Why a write was refused: somebody cancelled the operation while it was still ours, or took it over."""
+        entry = self._store.get(key)
+        if entry is not None and entry.revision == self.revision:
+            return Cancelled("the operation was cancelled and undone", operation=self.operation.id)
+        return Fenced("the operation was taken over by another process", operation=self.operation.id)
+
+    def _is_ours(self, raw: dict[str, object]) -> bool:
+        return (raw["id"], raw["owner"]) == (self.operation.id, self.operation.owner)

@@ -1,0 +1,53 @@
+"""What a change would do: the use case itself, up to the point where it would write its intent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.domain.operations import Operation
+from app.errors import DomainError, Unavailable
+from app.services import watching
+from app.services.watching import Plan, Rehearsed
+
+# Measured (bench/README.md): seconds from the old container's end to the new one's start, and for each file that
+# has to be compared after the stop.
+_RESTART, _PER_FILE = 0.45, 0.000_01
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would happen: the name of what would be made or acted on, what it would hold, how much would be copied.
+
+    `gpus` and `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that
+    would be stopped. `operation` is None if nothing would be changed, or `blocker` says why nothing can be.
+    """
+
+    operation: Operation | None = None
+    gpus: Sequence[str] = ()
+    ports: Sequence[int] = ()
+    bytes: int = 0
+    files: int = 0
+    downtime: float = 0.0
+    blocker: DomainError | None = None
+
+
+def preview(work: Callable[[], object]) -> Preview:
+    """Rehearse a use case; Unavailable if a part that it asks is down (a full disk is a blocker)."""
+    try:
+        with watching.rehearsing():
+            work()
+    except Rehearsed as exc:
+        return _described(exc.plan)
+    except DomainError as exc:
+        if isinstance(exc, Unavailable) and exc.part != "disk":
+            raise
+        return Preview(blocker=exc)
+    return Preview()
+
+
+def _described(plan: Plan) -> Preview:
+    sizes = [measure() for measure in plan.copies]
+    count, files = sum(size for size, _ in sizes), sum(number for _, number in sizes)
+    parent = plan.operation.parent
+    stops = parent is not None and parent.running and plan.operation.kind not in ("stop", "delete")
+    downtime = _RESTART + _PER_FILE * files if stops else 0.0
+    return Preview(plan.operation, plan.gpus, plan.ports, count, files, downtime)

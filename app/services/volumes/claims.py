@@ -1,0 +1,144 @@
+"""What a container's operation and its volumes have to do with each other.
+
+Both sides compare and rewrite the record of the volume's version when they begin. So of two that begin at the same
+moment one plans again, and then meets the other's operation in the journal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.containers import Bind, Spec
+from app.domain.operations import Merge, Operation, now
+from app.domain.sizes import human
+from app.domain.volumes import VolumeRecord
+from app.errors import VolumeIncomplete, VolumeNotFound, VolumeTooSmall
+from app.ports import Engine, Put, Volumes
+from app.services.journal import Journal, busy
+from app.services.keys import VOLUMES, version_key
+from app.services.volumes.records import VolumeRecords
+
+
+@dataclass(frozen=True)
+class VolumeClaim:
+    """The recorded volumes that a container is going to mount, each with its revision; and what goes into one of them.
+
+    `merged` answers the caller: None if the container does not move to its volume's direct successor.
+    """
+
+    entries: Sequence[tuple[VolumeRecord, int]] = ()
+    merge: Merge | None = None
+    merged: bool | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the volumes."""
+        return tuple(record.name for record, _ in self.entries)
+
+    def expected(self) -> dict[str, int]:
+        """The revisions that the records must still have."""
+        return {version_key(VOLUMES, record.family, record.version): revision for record, revision in self.entries}
+
+
+@dataclass(frozen=True)
+class VolumeClaims:
+    """Claims volumes for containers of one node."""
+
+    records: VolumeRecords
+    journal: Journal
+    engine: Engine
+    volumes: Volumes
+
+    def claim(self, spec: Spec, exchange: tuple[Bind, Bind] | None = None) -> VolumeClaim:
+        """The claim of a container with `spec`, which with `exchange` moves from one volume to another.
+
+        Raises VolumeNotFound for a volume that is not there, VolumeIncomplete for one that holds only a part of its
+        data, OperationRunning for one that is being deleted, or copied while something is to be merged into it, and
+        VolumeTooSmall if by now the old volume holds more than its successor can.
+        """
+        merged = self._follows(*exchange) if exchange else None
+        merge = Merge(exchange[0].src, exchange[1].src) if exchange and merged else None
+        if merge:
+            self._check_room(merge)
+        names = dict.fromkeys(bind.src for bind in spec.binds if bind.is_volume)
+        entries = [entry for name in names if (entry := self.records.entry(name))]
+        for record, _ in entries:
+            self._check(record, merge)
+        for name in names:
+            if not self.engine.volume_exists(name):
+                raise VolumeNotFound(f"there is no volume {name!r}; create it first")
+        return VolumeClaim(entries, merge, merged)
+
+    def writes(self, claim: VolumeClaim, operation: Operation) -> list[Put]:
+        """What the operation's beginning writes to the volumes' records."""
+        target = claim.merge.target if claim.merge else None
+        return [
+            self.records.put(
+                replace(record, mounted=now(), merging=operation.id if record.name == target else record.merging)
+            )
+            for record, _ in claim.entries
+        ]
+
+    def complete(self, merge: Merge | None) -> list[Put]:
+        """What the commit writes once everything was merged."""
+        entry = self.records.entry(merge.target) if merge else None
+        return [self.records.put(replace(entry[0], merging=None))] if entry else []
+
+    def forget(self, operation: Operation) -> list[Put]:
+        """What undoing writes, for an operation that did not begin to merge: its target is what it was."""
+        if operation.step != "claimed":
+            return []
+        return self.complete(operation.merge)
+
+    def measure(self, volume: str) -> tuple[int, int]:
+        """Bytes in use and number of files in a volume."""
+        return self.volumes.measure(self.volumes.place(volume))
+
+    def ready(self, spec: Spec) -> None:
+        """Make the volumes of `spec` mountable, also after a reboot."""
+        self.volumes.ready([bind.src for bind in spec.binds if bind.is_volume])
+
+    def _check(self, record: VolumeRecord, merge: Merge | None) -> None:
+        is_target = merge is not None and record.name == merge.target
+        operation = self.journal.running(record.family, VOLUMES)
+        if operation and (
+            (operation.kind == "delete" and operation.name == record.name)
+            or (is_target and record.name in operation.volumes)
+        ):
+            raise busy(operation)
+        if record.removed:
+            raise VolumeNotFound(f"{record.name} was deleted; a change of its size brings its data back")
+        if record.merging and not is_target:
+            raise VolumeIncomplete(
+                f"{record.name} gets, or got only a part of, what was written to {record.family}-{record.parent}; "
+                f"move the container from {record.family}-{record.parent} to it (again), or roll the volume back"
+            )
+
+    def _check_room(self, merge: Merge) -> None:
+        used, _ = self.measure(merge.source)
+        usage = self.volumes.usage(merge.target)
+        if usage and usage.capacity is not None and used > usage.capacity:
+            raise VolumeTooSmall(
+                f"{merge.source} holds {human(used)} by now, more than the {human(usage.capacity)} of {merge.target}; "
+                "resize the volume to more",
+                used=used,
+                size=usage.capacity,
+            )
+
+    def _follows(self, old: Bind, new: Bind) -> bool | None:
+        """Whether what was written to the old volume belongs into the new one, its direct successor by a resize.
+
+        None if it is no such successor, False if somebody has had the successor mounted and so may have changed it.
+        """
+        before, after = self.records.entry(old.src), self.records.entry(new.src)
+        if before is None or after is None or before[0].family != after[0].family:
+            return None
+        if after[0].why != "resize" or after[0].parent != before[0].version or before[0].removed or after[0].removed:
+            return None
+        return self._untouched(after[0])
+
+    def _untouched(self, record: VolumeRecord) -> bool:
+        if any(mount.started for mount in self.engine.mounts().get(record.name, ())):
+            return False
+        if record.merging:  # nobody could mount it since
+            return True
+        return record.mounted is None and record.seal == self.volumes.last_change(self.volumes.place(record.name))

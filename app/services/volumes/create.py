@@ -1,0 +1,43 @@
+"""Create a sized volume."""
+
+from dataclasses import dataclass
+
+from app.domain.naming import VOLUME, check_family
+from app.domain.sizes import parse_size
+from app.errors import VolumeExists
+from app.services.journal import busy
+from app.services.keys import VOLUMES
+from app.services.live import Live
+from app.services.volumes.making import MadeVolume, VolumeMaker
+from app.services.watching import Plan
+
+
+@dataclass(frozen=True)
+class VolumeCreator:
+    """Creates the first version of a family of volumes."""
+
+    maker: VolumeMaker
+
+    def create(self, family: str, size: str) -> MadeVolume:
+        """Create `family`-0, empty, of that size (like 20GB); any failure leaves nothing behind."""
+        check_family(family, VOLUME)
+        wanted = parse_size(size)
+        live = self.maker.journal.compete(lambda: self._begin(family))
+        with self.maker.journal.guard(live):
+            self.maker.make(live, wanted)
+            return self.maker.commit(live, wanted, None, None)
+
+    def _begin(self, family: str) -> Live | None:
+        self._check_absent(family)
+        return self.maker.begin(Plan(self.maker.operation("create", family, 0)), 0, {})
+
+    def _check_absent(self, family: str) -> None:
+        operation = self.maker.journal.running(family, VOLUMES)
+        if operation is not None and operation.kind != "create":
+            raise busy(operation)
+        if operation is not None:
+            raise VolumeExists(f"volume {family} is being created by another request; choose another name")
+        if self.maker.records.find(family) is not None:
+            raise VolumeExists(f"volume {family} exists already; choose another name or delete it first")
+        if left := self.maker.volumes.names(family):
+            raise VolumeExists(f"older volumes of an erased {family} still exist: {', '.join(left)}; delete them first")

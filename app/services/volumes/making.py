@@ -1,0 +1,96 @@
+"""What creating, resizing and rolling back a volume share: the intent, the records, and the undoing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.containers import Labels
+from app.domain.operations import Operation, new_id, now
+from app.domain.sizes import Size
+from app.domain.volumes import VolumeFamily, VolumePlan, VolumeRecord
+from app.ports import Put, Volumes
+from app.services import watching
+from app.services.journal import Journal, busy
+from app.services.keys import VOLUMES, family_key
+from app.services.live import Live
+from app.services.volumes.records import VolumeRecords, VolumeState
+from app.services.watching import Plan
+
+
+@dataclass(frozen=True)
+class MadeVolume:
+    """A volume's record, and whether anything had to be changed to get there."""
+
+    record: VolumeRecord
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class VolumeMaker:
+    """Begins operations on volumes, makes what they plan, and commits or undoes it."""
+
+    records: VolumeRecords
+    journal: Journal
+    volumes: Volumes
+
+    def __post_init__(self) -> None:
+        for kind in ("create", "resize", "rollback"):
+            self.journal.register(kind, self.undo, VOLUMES)
+
+    def ensure_idle(self, family: str) -> None:
+        """OperationRunning if another operation on the family has not ended."""
+        if operation := self.journal.running(family, VOLUMES):
+            raise busy(operation)
+
+    def operation(self, kind: str, family: str, version: int, source: VolumeRecord | None = None) -> Operation:
+        """A new operation of this process, which will read `source`."""
+        return Operation(
+            id=new_id(),
+            kind=kind,
+            family=family,
+            version=version,
+            node=self.records.node,
+            owner=self.journal.owner,
+            started=now(),
+            resource=VOLUMES,
+            volumes=(source.name,) if source else (),
+        )
+
+    def begin(self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()) -> Live | None:
+        """Write the intent, if the family's record has `revision` (0: none) and `also` holds."""
+        watching.planned(plan)
+        expected = {family_key(VOLUMES, plan.operation.family): revision, **also}
+        return self.journal.begin(plan.operation, expected, writes)
+
+    def make(self, live: Live, size: Size) -> str:
+        """Create the operation's volume, empty; its name."""
+        operation = live.operation
+        labels = Labels(operation.node, operation.family, operation.version, operation.id)
+        live.step("creating")
+        self.volumes.create(VolumePlan(labels, size))
+        return operation.name
+
+    def commit(self, live: Live, size: Size, state: VolumeState | None, parent: int | None) -> MadeVolume:
+        """The commit point: the operation's volume becomes the family's newest version."""
+        operation, created = live.operation, now()
+        record = VolumeRecord(
+            family=operation.family,
+            version=operation.version,
+            node=operation.node,
+            size=size.text,
+            bytes=size.bytes,
+            way=self.volumes.way(),
+            parent=parent,
+            why=operation.kind,
+            created=created,
+            seal=self.volumes.last_change(self.volumes.place(operation.name)),
+        )
+        begun = state.record.created if state else created
+        family = VolumeFamily(record.family, record.node, record.version, begun, created)
+        live.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
+        return MadeVolume(record)
+
+    def undo(self, live: Live) -> None:
+        """Remove what the operation made and end it in the journal; may be repeated."""
+        live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
+        self.volumes.undo(live.operation.id)
+        live.abandon([])

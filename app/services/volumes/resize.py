@@ -1,0 +1,160 @@
+"""Give a volume another size, or back what an earlier version held: both make the next version with its data."""
+
+from dataclasses import dataclass
+
+from app.domain.naming import Name
+from app.domain.sizes import Size, human, parse_size
+from app.domain.volumes import VolumeRecord
+from app.errors import (
+    InvalidRequest,
+    OperationFailed,
+    Unavailable,
+    VolumeChangeFailed,
+    VolumeIncomplete,
+    VolumeNotFound,
+    VolumeTooSmall,
+)
+from app.ports import Engine
+from app.services.journal import busy
+from app.services.keys import VOLUMES, version_key
+from app.services.live import Live
+from app.services.prune import Pruner
+from app.services.volumes.making import MadeVolume, VolumeMaker
+from app.services.volumes.records import VolumeState
+from app.services.watching import Plan
+
+# Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
+_MARGIN = 16 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """A copy that is claimed: the family before it, the version it begins with, and where that one's data is."""
+
+    state: VolumeState
+    origin: VolumeRecord
+    place: str
+    used: int
+
+
+@dataclass(frozen=True)
+class VolumeResizer:
+    """Makes next versions of volumes. The old version stays as it is, and keeps the data if anything fails."""
+
+    maker: VolumeMaker
+    engine: Engine
+    pruner: Pruner
+
+    def resize(self, name: Name, text: str) -> MadeVolume:
+        """Make the next version with size `text` (like 50GB) and everything that the newest holds.
+
+        The same number of bytes changes nothing. Raises VolumeTooSmall if more is in use than the new size holds.
+        """
+        size = parse_size(text)
+        self.maker.ensure_idle(name.family)
+        current = self.maker.records.newest(name).current
+        if size.bytes == current.bytes and not current.removed:
+            return MadeVolume(current, changed=False)
+        return self._remake("resize", name, None, size)
+
+    def rollback(self, name: Name, version: int) -> MadeVolume:
+        """Make the next version with the data and size of an earlier one; back to the newest changes nothing."""
+        self.maker.ensure_idle(name.family)
+        current = self.maker.records.newest(name).current
+        if not 0 <= version <= current.version:
+            raise InvalidRequest(f"version must be from 0 to {current.version}, the newest")
+        if version == current.version and not current.removed:
+            return MadeVolume(current, changed=False)
+        return self._remake("rollback", name, version, None)
+
+    def _remake(self, kind: str, name: Name, version: int | None, size: Size | None) -> MadeVolume:
+        try:
+            made = self._carry_out(kind, name, version, size)
+        except OperationFailed as exc:
+            raise VolumeChangeFailed(f"the volume's {kind} failed and was undone: {exc.message}") from exc
+        self.pruner.volumes(name.family)
+        return made
+
+    def _carry_out(self, kind: str, name: Name, version: int | None, size: Size | None) -> MadeVolume:
+        jobs: list[tuple[Job, Size]] = []
+
+        def attempt() -> Live | None:
+            self.maker.ensure_idle(name.family)
+            job = self._plan(name, version)
+            wanted = size or Size(job.origin.size, job.origin.bytes)
+            self._check_room(job, wanted)
+            jobs[:] = [(job, wanted)]
+            return self._begin(kind, job)
+
+        live = self.maker.journal.compete(attempt)
+        job, wanted = jobs[0]
+        with self.maker.journal.guard(live):
+            self._copy(live, job, self.maker.make(live, wanted), wanted)
+            made = self.maker.commit(live, wanted, job.state, job.origin.version)
+        if job.origin.aside:
+            self.maker.volumes.discard_aside(job.origin.aside)
+        return made
+
+    def _plan(self, name: Name, version: int | None) -> Job:
+        state = self.maker.records.newest(name)
+        origin = state.current
+        if version not in (None, origin.version):
+            origin = self.maker.records.version(Name(name.family, version))
+        self._check_complete(origin)
+        if origin.removed and (origin is not state.current or not origin.aside):
+            raise VolumeNotFound(f"{origin.name} was deleted and its data with it")
+        place = origin.aside or self.maker.volumes.place(origin.name)
+        used, _ = self.maker.volumes.measure(place)
+        return Job(state, origin, place, used)
+
+    def _check_room(self, job: Job, size: Size) -> None:
+        if job.used > size.bytes:
+            raise VolumeTooSmall(
+                f"{job.origin.name} holds {human(job.used)}, more than {size.text}; delete files or give a larger size",
+                used=job.used,
+                size=size.bytes,
+            )
+        free = self.maker.volumes.free_bytes()
+        if free < job.used + _MARGIN:
+            raise Unavailable("disk", f"copying needs {human(job.used)} but only {human(free)} are free; make room")
+
+    def _begin(self, kind: str, job: Job) -> Live | None:
+        family, origin = job.state.record.family, job.origin
+        entry = self.maker.records.at(Name(family, origin.version))
+        if entry is None or entry[0] != origin:
+            return None
+        operation = self.maker.operation(kind, family, job.state.current.version + 1, origin)
+        plan = Plan(operation, copies=[lambda: self.maker.volumes.measure(job.place)])
+        also = {version_key(VOLUMES, family, origin.version): entry[1]}
+        return self.maker.begin(plan, job.state.revision, also, [self.maker.records.put(origin)])
+
+    def _check_complete(self, origin: VolumeRecord) -> None:
+        if origin.merging is None:
+            return
+        for operation in self.maker.journal.all_running():
+            if operation.id == origin.merging:
+                raise busy(operation)
+        raise VolumeIncomplete(
+            f"{origin.name} holds only a part of its data since a change broke off; "
+            f"roll the volume back to version {origin.parent}, or move the container to it again"
+        )
+
+    def _copy(self, live: Live, job: Job, name: str, size: Size) -> None:
+        volumes = self.maker.volumes
+        target = volumes.place(name)
+        usage = volumes.usage(name)
+        if usage and usage.capacity is not None and job.used > usage.capacity:
+            raise VolumeTooSmall(
+                f"{job.origin.name} holds {human(job.used)}, but of {size.text} the filesystem leaves "
+                f"{human(usage.capacity)}; give a larger size",
+                used=job.used,
+                size=usage.capacity,
+            )
+        live.step("copying")
+        transfer = volumes.begin(job.place, target, live.progress)
+        if any(mount.running for mount in self.engine.mounts().get(job.origin.name, ())):
+            transfer.copy_live()
+            transfer.settle()
+        else:
+            transfer.finish()
+        volumes.sync(target)

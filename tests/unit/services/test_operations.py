@@ -1,0 +1,206 @@
+"""Operations as others see them: listed, watched, cancelled, previewed, in the background."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app import errors
+from app.domain.naming import Name
+from app.domain.operations import Operation
+from app.services import live
+from app.services.background import Background
+from app.services.preview import preview
+from tests.support.world import World, spec
+
+
+@pytest.fixture
+def foo(world: World) -> World:
+    world.services.creator.create("foo", spec(gpu_count=2))
+    return world
+
+
+def during(world: World, method: str, action: Callable[[Operation], object]) -> None:
+    """Do something in the middle of the next operation, when the engine's `method` is called."""
+    original = getattr(world.engine, method)
+
+    def meanwhile(*args: Any) -> Any:
+        setattr(world.engine, method, original)
+        (running,) = world.services.operations.all(state="running").operations
+        action(running.operation)
+        return original(*args)
+
+    setattr(world.engine, method, meanwhile)
+
+
+def test_operations_are_listed_the_newest_first(foo: World) -> None:
+    foo.services.changer.gpus(Name("foo"), 3)
+    with pytest.raises(errors.StartFailed):
+        foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
+        foo.services.creator.create("bar", spec())
+    seen = [(v.operation.kind, v.operation.name, v.state) for v in foo.services.operations.all().operations]
+    assert seen == [("create", "bar-0", "undone"), ("gpu", "foo-1", "done"), ("create", "foo-0", "done")]
+    failed = foo.services.operations.all(state="undone").operations[0]
+    assert failed.error == "broken on purpose" and foo.services.operations.one(failed.operation.id) == failed
+    first = foo.services.operations.all(limit=2)
+    rest = foo.services.operations.all(limit=2, after=first.after)
+    assert [v.operation.name for v in rest.operations] == ["foo-0"] and rest.after is None
+
+
+@pytest.mark.parametrize("method", ["create", "stop", "start"])
+def test_a_cancelled_change_is_undone(foo: World, method: str) -> None:
+    asked: list[threading.Thread] = []
+
+    def cancel(operation: Operation) -> None:
+        assert foo.services.operations._ask(operation)
+        asked.append(threading.current_thread())
+
+    during(foo, method, cancel)
+    with pytest.raises(errors.Cancelled):
+        foo.services.changer.gpus(Name("foo"), 4)
+    assert asked and foo.containers() == {"foo-0": "running"} and len(foo.in_use()) == 2
+    assert foo.stored("/operations/", "/cancellations/") == []
+    assert foo.services.operations.all().operations[0].state == "undone"
+    assert foo.services.changer.gpus(Name("foo"), 4).name == "foo-1"
+
+
+def test_a_cancellation_waits_for_the_end(foo: World) -> None:
+    told: list[str] = []
+
+    def cancel(operation: Operation) -> None:
+        view = foo.services.operations.cancel(operation.id)
+        told.append(view.state)
+
+    threads: list[threading.Thread] = []
+    during(foo, "create", lambda operation: threads.append(_start(lambda: cancel(operation))))
+    during_copy = foo.layers.begin
+
+    def slow(*args: Any) -> Any:
+        while not foo.stored("/cancellations/"):
+            pass
+        return during_copy(*args)
+
+    foo.layers.begin = slow  # type: ignore[method-assign]
+    with pytest.raises(errors.Cancelled):
+        foo.services.changer.gpus(Name("foo"), 4)
+    threads[0].join(10)
+    assert told == ["undone"]
+
+
+def _start(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_what_is_over_or_always_finished_cannot_be_cancelled(foo: World) -> None:
+    (view,) = foo.services.operations.all().operations
+    with pytest.raises(errors.NotCancellable):
+        foo.services.operations.cancel(view.operation.id)
+    with pytest.raises(errors.OperationNotFound):
+        foo.services.operations.cancel("nothing")
+    refused: list[str] = []
+
+    def try_to_cancel(operation: Operation) -> None:
+        with pytest.raises(errors.NotCancellable):
+            foo.services.operations.cancel(operation.id)
+        refused.append(operation.kind)
+
+    during(foo, "stop", try_to_cancel)
+    foo.services.lifecycle.stop(Name("foo"))
+    during(foo, "remove", try_to_cancel)
+    foo.services.deleter.delete(Name("foo"), force=True, erase=True)
+    assert refused == ["stop", "delete"]
+
+
+def test_the_operation_of_a_dead_process_is_cancelled_too(foo: World) -> None:
+    foo.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
+    foo.engine.fail_next["start"] = errors.OperationFailed("killed")
+    with pytest.raises(errors.GpuChangeFailed):
+        foo.services.changer.gpus(Name("foo"), 4)
+    del foo.services.journal.settle  # type: ignore[method-assign]
+    (left,) = foo.services.operations.all(state="running").operations
+    foo.host.alive = {"next-process"}
+    foo.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
+    assert foo.services.operations.cancel(left.operation.id).state == "undone"
+    assert foo.containers() == {"foo-0": "running"} and len(foo.in_use()) == 2
+
+
+def test_a_long_copy_tells_how_far_it_is(foo: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_REPORT_EVERY", 0)
+    foo.files("foo-0")["big"] = "x" * 1000
+    seen: list[tuple[int | None, int | None]] = []
+
+    def look(operation: Operation) -> None:
+        seen.append((operation.done, operation.total))
+
+    during(foo, "start", look)
+    foo.services.changer.gpus(Name("foo"), 4)
+    assert seen == [(1000, 1000)]
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "unknown-applied", "unknown-lost"])
+def test_an_etcd_that_is_away_for_a_while_does_not_end_a_copy(
+    foo: World, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    monkeypatch.setattr(live, "_REPORT_EVERY", 0)
+    begin = foo.layers.begin
+
+    def with_fault(*args: Any) -> Any:
+        transfer = begin(*args)
+        finish = transfer.finish
+
+        def faulty() -> None:
+            foo.store.fail_next(fault)
+            finish()
+
+        transfer.finish = faulty  # type: ignore[method-assign]
+        return transfer
+
+    foo.layers.begin = with_fault  # type: ignore[method-assign]
+    assert foo.services.changer.gpus(Name("foo"), 4).name == "foo-1"
+    assert foo.stored("/operations/") == []
+
+
+def test_a_preview_is_the_use_case_up_to_its_intent(foo: World) -> None:
+    before = {entry.key: entry.value for entry in foo.store.list("/")}
+    calls = list(foo.engine.calls)
+    foo.files("foo-0")["big"] = "x" * 1000
+    told = preview(lambda: foo.services.changer.gpus(Name("foo"), 5))
+    assert told.operation and (told.operation.name, told.bytes, told.files) == ("foo-1", 1000, 1)
+    assert len(told.gpus) == 5 and told.downtime > 0 and told.blocker is None
+    assert preview(lambda: foo.services.changer.gpus(Name("foo"), 2)).operation is None
+    blocked = preview(lambda: foo.services.changer.gpus(Name("foo"), 9))
+    assert isinstance(blocked.blocker, errors.NotEnoughGpus) and blocked.operation is None
+    for work in (
+        lambda: foo.services.creator.create("bar", spec()),
+        lambda: foo.services.lifecycle.stop(Name("foo")),
+        lambda: foo.services.lifecycle.restart(Name("foo")),
+        lambda: foo.services.deleter.delete(Name("foo"), force=True, erase=True),
+        lambda: foo.services.volumes.creator.create("vol", "1MB"),
+    ):
+        assert preview(work).operation is not None
+    assert {entry.key: entry.value for entry in foo.store.list("/")} == before and foo.engine.calls == calls
+    foo.store.fail_next("unavailable")
+    with pytest.raises(errors.Unavailable):
+        preview(lambda: foo.services.changer.gpus(Name("foo"), 5))
+
+
+def test_in_the_background_the_operation_is_told_when_it_begins(foo: World) -> None:
+    gate, running = threading.Event(), []
+    during(foo, "create", lambda operation: (running.append(operation), gate.wait(10)))
+    begun = Background(lambda: foo.services.changer.gpus(Name("foo"), 4)).start()
+    assert isinstance(begun, Operation) and foo.services.operations.one(begun.id).state == "running"
+    gate.set()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(10)
+    assert foo.services.operations.one(begun.id).state == "done" and running[0].id == begun.id
+
+
+def test_in_the_background_a_refusal_is_raised_at_once(foo: World) -> None:
+    with pytest.raises(errors.NotEnoughGpus):
+        Background(lambda: foo.services.changer.gpus(Name("foo"), 9)).start()
+    same = Background(lambda: foo.services.changer.gpus(Name("foo"), 2)).start()
+    assert not isinstance(same, Operation) and not same.changed
