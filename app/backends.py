@@ -8,23 +8,37 @@ from app.adapters.host import LocalHost
 from app.adapters.nvml import NvmlInventory
 from app.adapters.overlay import OverlayLayers
 from app.adapters.simulated import SimulatedInventory
+from app.adapters.volumes import DockerVolumes
 from app.config import Config
-from app.ports import Engine, Host, Inventory, Layers, Store
+from app.ports import Engine, Host, Inventory, Layers, Store, Volumes
 from app.services.allocation import Allocator
 from app.services.binds import Binds
+from app.services.carry import Carrier
+from app.services.changes import Changer
 from app.services.create import Creator
 from app.services.delete import Deleter
 from app.services.gpus import Gpus
 from app.services.health import Health
+from app.services.idempotency import Idempotency
 from app.services.inquiry import Inquiry
 from app.services.inside import Inside
 from app.services.journal import Journal
 from app.services.lifecycle import Lifecycle
+from app.services.operations import Operations
+from app.services.prune import Pruner
 from app.services.records import Records
 from app.services.recreate import Recreator
 from app.services.retire import Retire
+from app.services.startup import Startup
 from app.services.undo import Undo
 from app.services.versions import Versions
+from app.services.volumes.claims import VolumeClaims
+from app.services.volumes.create import VolumeCreator
+from app.services.volumes.delete import VolumeDeleter
+from app.services.volumes.inquiry import VolumeInquiry
+from app.services.volumes.making import VolumeMaker
+from app.services.volumes.records import VolumeRecords
+from app.services.volumes.resize import VolumeResizer
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,18 @@ class Backends:
     inventory: Inventory
     layers: Layers
     host: Host
+    volumes: Volumes
+
+
+@dataclass(frozen=True)
+class VolumeServices:
+    """The use cases of volumes."""
+
+    records: VolumeRecords
+    creator: VolumeCreator
+    resizer: VolumeResizer
+    deleter: VolumeDeleter
+    inquiry: VolumeInquiry
 
 
 @dataclass(frozen=True)
@@ -46,13 +72,17 @@ class Services:
     records: Records
     journal: Journal
     creator: Creator
-    recreator: Recreator
+    changer: Changer
     lifecycle: Lifecycle
     deleter: Deleter
     inside: Inside
     inquiry: Inquiry
+    operations: Operations
+    volumes: VolumeServices
     gpus: Gpus
     health: Health
+    idempotency: Idempotency
+    startup: Startup
 
 
 def build_backends(config: Config) -> Backends:
@@ -64,31 +94,51 @@ def build_backends(config: Config) -> Backends:
         inventory=NvmlInventory() if simulated is None else SimulatedInventory(simulated, config.node),
         layers=OverlayLayers(),
         host=LocalHost(),
+        volumes=DockerVolumes(config.docker_host, config.node, config.volumes),
     )
 
 
 def build_services(config: Config, backends: Backends) -> Services:
     """The services over these backends."""
-    store, engine, layers, host = backends.store, backends.engine, backends.layers, backends.host
-    records = Records(store, config.node)
-    journal = Journal(store, host, config.node)
-    versions = Versions(records, journal)
+    store, engine, layers, volumes = backends.store, backends.engine, backends.layers, backends.volumes
+    records, volume_records = Records(store, config.node), VolumeRecords(store, config.node)
+    journal = Journal(store, backends.host, config.node)
+    claims = VolumeClaims(volume_records, journal, engine, volumes)
+    versions = Versions(records, journal, claims)
     inventory, foreign = backends.inventory, config.foreign_memory
-    allocator = Allocator(records, journal, inventory, host, config.port_range, foreign)
-    binds = Binds(engine, host, config.bind_roots)
-    undo = Undo(store, records, engine)
+    allocator = Allocator(records, journal, inventory, backends.host, config.port_range, foreign)
+    binds = Binds(backends.host, config.bind_roots)
+    undo = Undo(store, records, engine, claims)
     retire = Retire(journal, engine, layers, undo)
-    recreator = Recreator(records, journal, versions, engine, layers, allocator, binds, undo, retire)
+    maker = VolumeMaker(volume_records, journal, volumes)
+    volume_deleter = VolumeDeleter(volume_records, records, journal, maker, engine, volumes)
+    deleter = Deleter(records, journal, versions, engine, layers, retire, volume_deleter)
+    pruner = Pruner(records, volume_records, deleter, volume_deleter, config.keep_versions)
+    carrier = Carrier(engine, layers, volumes)
+    recreator = Recreator(
+        records, journal, versions, engine, layers, carrier, allocator, binds, claims, undo, retire, pruner
+    )
+    changer = Changer(records, versions, recreator)
     return Services(
         config=config,
         records=records,
         journal=journal,
-        creator=Creator(records, journal, versions, engine, allocator, binds, undo),
-        recreator=recreator,
-        lifecycle=Lifecycle(records, journal, versions, engine, recreator),
-        deleter=Deleter(records, journal, versions, engine, layers, retire),
+        creator=Creator(records, journal, versions, engine, allocator, binds, claims, undo),
+        changer=changer,
+        lifecycle=Lifecycle(records, journal, versions, engine, changer, claims),
+        deleter=deleter,
         inside=Inside(records, engine, config.exec_timeout),
         inquiry=Inquiry(records, engine),
+        operations=Operations(store, journal),
+        volumes=VolumeServices(
+            records=volume_records,
+            creator=VolumeCreator(maker),
+            resizer=VolumeResizer(maker, engine, pruner),
+            deleter=volume_deleter,
+            inquiry=VolumeInquiry(volume_records, engine, volumes),
+        ),
         gpus=Gpus(records, inventory, foreign),
         health=Health(store, engine, inventory),
+        idempotency=Idempotency(store, backends.host, config.node),
+        startup=Startup(journal, volume_records, volumes),
     )

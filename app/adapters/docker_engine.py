@@ -11,7 +11,7 @@ from docker.utils import parse_repository_tag
 from app.adapters import docker_exec, docker_labels, docker_plan, docker_seen, stopping
 from app.adapters.docker_client import QUICK, Clients
 from app.adapters.docker_errors import answered, create_error, reason, start_error, translated
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Observed
+from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.errors import CommitFailed, DeleteFailed, ImageNotFound, InvalidRequest, StartFailed, StopFailed, Unavailable
 
 # How long, in seconds, Docker may take for what it does not do at once: a create copies what the image has
@@ -79,6 +79,11 @@ class DockerEngine:
             except NotFound:
                 return False
         return True
+
+    def mounts(self) -> dict[str, list[Mount]]:
+        """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
+        with translated():
+            return docker_seen.mounts(self._clients.quick().containers(all=True))
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume unless a container still uses it; nothing happens if it is gone already."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.adapters import docker_labels
-from app.domain.containers import Inspected, Observed
+from app.domain.containers import Inspected, Mount, Observed
 
 _NEVER = "0001-01-01"
 
@@ -28,6 +28,18 @@ def inspected(raw: dict[str, Any]) -> Inspected:
         anonymous=_anonymous(raw),
         started=not raw["State"]["StartedAt"].startswith(_NEVER),
     )
+
+
+def mounts(raw: list[dict[str, Any]]) -> dict[str, list[Mount]]:
+    """Who mounts which volume, from Docker's list of containers."""
+    found: dict[str, list[Mount]] = {}
+    for container in raw:
+        seen = listed(container)
+        for mount in container["Mounts"]:
+            if mount["Type"] == "volume":
+                entry = Mount(seen.name, mount["Destination"], seen.running, started=seen.state != "created")
+                found.setdefault(mount["Name"], []).append(entry)
+    return found
 
 
 def _anonymous(raw: dict[str, Any]) -> dict[str, str]:

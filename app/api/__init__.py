@@ -6,13 +6,13 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from app.api import containers, gpus, health, inside
-from app.api.schemas import ErrorEnvelope
+from app.api import changes, containers, gpus, health, idempotency, inside, operations, volumes
+from app.api.schemas import ErrorEnvelope, PreviewSchema, envelope
 from app.http_errors import code_table, http_error
 
 _DESCRIPTION = """\
-Containers with whole GPUs on one host, versioned: every change makes the next version with everything
-that was in the one before.
+Containers with whole GPUs, and volumes of a size that is enforced, versioned: every change makes the next version
+with everything that was in the one before.
 
 Every answer is an envelope: `code`, `msg`, `data`; an error also has `requestId`. The codes:
 
@@ -42,11 +42,17 @@ def init_app(app: Flask) -> None:
         OPENAPI_SWAGGER_UI_PATH="/docs",
         OPENAPI_SWAGGER_UI_URL="/static/vendor/swagger-ui/",
     )
-    api = EnvelopeApi(app, spec_kwargs={"info": {"description": _DESCRIPTION + _codes()}})
+    spec = {
+        "info": {"description": _DESCRIPTION + _codes()},
+        "extra_plugins": [changes.Previewed(), idempotency.Documented()],
+    }
+    api = EnvelopeApi(app, spec_kwargs=spec)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    api.spec.components.schema(changes.PREVIEW, schema=envelope(PreviewSchema))
     api.spec.options["security"] = [{"token": []}]
-    for blueprint in (containers.blueprint, inside.blueprint, gpus.blueprint, health.blueprint):
-        api.register_blueprint(blueprint)
+    for resource in (containers, inside, volumes, gpus, operations, health):
+        api.register_blueprint(resource.blueprint)
+    idempotency.init_app(app)
 
 
 def _codes() -> str:

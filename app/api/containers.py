@@ -1,13 +1,13 @@
 """Containers: create, list, show, change GPUs and volumes, stop, restart, delete."""
 
-import base64
-import binascii
 from typing import Any
 
 from flask.views import MethodView
 
 from app import errors
 from app.api import present
+from app.api.changes import carry_out, changing
+from app.api.cursor import read_cursor, write_cursor
 from app.api.envelope import Resource, ok
 from app.api.schemas import (
     ContainerDetailSchema,
@@ -17,11 +17,13 @@ from app.api.schemas import (
     GpuChangeSchema,
     ListQuery,
     MadeSchema,
+    RollbackSchema,
     VolumeChangeSchema,
     envelope,
 )
 from app.domain.containers import Bind, PortMapping, Spec
 from app.domain.naming import parse
+from app.services.versions import Made
 from app.web import services
 
 blueprint = Resource("containers", __name__, url_prefix="/api/v1/containers", description="Containers and versions")
@@ -42,6 +44,7 @@ class Containers(MethodView):
         page = services().inquiry.containers(after=after, **query)
         return ok({"containers": [present.container(v) for v in page.containers], "next": write_cursor(page.after)})
 
+    @changing(blueprint)
     @blueprint.arguments(CreateSchema)
     @blueprint.response(200, envelope(MadeSchema))
     @blueprint.fails(
@@ -54,6 +57,8 @@ class Containers(MethodView):
         errors.EnvRefused,
         errors.ImageNotFound,
         errors.VolumeNotFound,
+        errors.VolumeIncomplete,
+        errors.Cancelled,
         errors.ContainerExists,
         errors.NotEnoughGpus,
         errors.PortTaken,
@@ -61,9 +66,10 @@ class Containers(MethodView):
         errors.StartRefused,
         errors.StartFailed,
     )
-    def post(self, body: Json) -> Json:
+    def post(self, body: Json) -> Any:
         """Create and start a container with whole GPUs of its own."""
-        return ok(present.made(services().creator.create(body["containerName"], spec_of(body))))
+        creator, spec = services().creator, spec_of(body)
+        return carry_out(lambda: creator.create(body["containerName"], spec), _made)
 
 
 @blueprint.route("/<name>")
@@ -76,6 +82,7 @@ class Container(MethodView):
         """Show a container with its versions."""
         return ok(present.detail(services().inquiry.container(parse(name))))
 
+    @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
     @blueprint.response(200, envelope(None))
     @blueprint.fails(
@@ -86,14 +93,15 @@ class Container(MethodView):
         errors.OnAnotherNode,
         errors.DeleteFailed,
     )
-    def delete(self, body: Json, name: str) -> Json:
+    def delete(self, body: Json, name: str) -> Any:
         """Delete a container and free its GPUs.
 
         `force` deletes a running one. With `delEtcdInfoAndVersionRecord` the family's record goes too (of an
         older version: that version's); without, record and files stay, and a change makes the next version.
         """
-        services().deleter.delete(parse(name), bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"]))
-        return ok()
+        deleter, target = services().deleter, parse(name)
+        force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
+        return carry_out(lambda: deleter.delete(target, force, erase), ok)
 
 
 CHANGES = (
@@ -111,6 +119,9 @@ RECREATIONS = (
     errors.NotEnoughGpus,
     errors.PortTaken,
     errors.ContainerExists,
+    errors.VolumeIncomplete,
+    errors.VolumeTooSmall,
+    errors.Cancelled,
     errors.StartRefused,
 )
 
@@ -119,50 +130,77 @@ RECREATIONS = (
 class ContainerGpus(MethodView):
     """The GPUs of a container."""
 
+    @changing(blueprint)
     @blueprint.arguments(GpuChangeSchema)
     @blueprint.response(200, envelope(MadeSchema))
     @blueprint.fails(*RECREATIONS, errors.GpuCountNegative, errors.GpuChangeFailed)
-    def patch(self, body: Json, name: str) -> Json:
+    def patch(self, body: Json, name: str) -> Any:
         """Change the number of GPUs: makes the next version, running, with everything that was in this one."""
-        made = services().recreator.change_gpus(parse(name), body["gpuCount"])
-        return ok(present.made(made), made.changed)
+        changer, target = services().changer, parse(name)
+        return carry_out(lambda: changer.gpus(target, body["gpuCount"]), _made)
 
 
 @blueprint.route("/<name>/volume")
 class ContainerVolume(MethodView):
     """The volumes of a container."""
 
+    @changing(blueprint)
     @blueprint.arguments(VolumeChangeSchema)
     @blueprint.response(200, envelope(MadeSchema))
     @blueprint.fails(*RECREATIONS, errors.BindNotFound, errors.VolumeChangeFailed)
-    def patch(self, body: Json, name: str) -> Json:
-        """Mount another volume: makes the next version, running, with everything that was in this one."""
+    def patch(self, body: Json, name: str) -> Any:
+        """Mount another volume: makes the next version, running, with everything that was in this one.
+
+        On the way from a volume to its direct successor (made by a resize) what was written meanwhile goes along:
+        `merged` is true. If somebody has had the successor mounted it is left as it is: `merged` is false.
+        """
+        changer, target = services().changer, parse(name)
         old, new = bind_of(body["oldBind"]), bind_of(body["newBind"])
-        made = services().recreator.change_volume(parse(name), old, new)
-        return ok(present.made(made), made.changed)
+        return carry_out(lambda: changer.volume(target, old, new), _made)
+
+
+@blueprint.route("/<name>/rollback")
+class ContainerRollback(MethodView):
+    """Going back."""
+
+    @changing(blueprint)
+    @blueprint.arguments(RollbackSchema)
+    @blueprint.response(200, envelope(MadeSchema))
+    @blueprint.fails(*RECREATIONS, errors.RollbackFailed)
+    def patch(self, body: Json, name: str) -> Any:
+        """Make the next version, running, from the files and settings of an earlier one; volumes stay as they are."""
+        changer, target = services().changer, parse(name)
+        return carry_out(lambda: changer.rollback(target, body["version"]), _made)
 
 
 @blueprint.route("/<name>/stop")
 class ContainerStop(MethodView):
     """Stopping."""
 
+    @changing(blueprint)
     @blueprint.response(200, envelope(None))
     @blueprint.fails(*CHANGES, errors.StopFailed)
-    def patch(self, name: str) -> Json:
+    def patch(self, name: str) -> Any:
         """Stop a container and free its GPUs."""
-        made = services().lifecycle.stop(parse(name))
-        return ok(None, made.changed)
+        lifecycle, target = services().lifecycle, parse(name)
+        return carry_out(lambda: lifecycle.stop(target), lambda made: ok(None, made.changed))
 
 
 @blueprint.route("/<name>/restart")
 class ContainerRestart(MethodView):
     """Restarting."""
 
+    @changing(blueprint)
     @blueprint.response(200, envelope(MadeSchema))
     @blueprint.fails(*RECREATIONS, errors.RestartFailed)
-    def patch(self, name: str) -> Json:
+    def patch(self, name: str) -> Any:
         """Restart a container: in place, or with new GPUs as the next version if it was stopped and had some."""
-        return ok(present.made(services().lifecycle.restart(parse(name))))
+        lifecycle, target = services().lifecycle, parse(name)
+        return carry_out(lambda: lifecycle.restart(target), _made)
+
+
+def _made(made: Made) -> Json:
+    return ok(present.made(made), made.changed)
 
 
 def bind_of(body: Json) -> Bind:
@@ -183,16 +221,3 @@ def spec_of(body: Json) -> Spec:
         cmd=tuple(body["cmd"] or ()),
         ports=tuple(PortMapping(port["hostPort"] or 0, port["containerPort"]) for port in ports),
     )
-
-
-def write_cursor(family: str | None) -> str | None:
-    """An opaque cursor for the page after `family`."""
-    return base64.urlsafe_b64encode(family.encode()).decode() if family else None
-
-
-def read_cursor(cursor: str | None) -> str | None:
-    """The family that `write_cursor` was given; InvalidRequest for anything else."""
-    try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else None
-    except (binascii.Error, ValueError) as exc:
-        raise errors.InvalidRequest("cursor must be the `next` of an earlier answer") from exc

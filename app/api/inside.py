@@ -6,6 +6,7 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
+from app.api.changes import refuse_preview
 from app.api.envelope import Resource, ok
 from app.api.schemas import (
     CommitSchema,
@@ -34,6 +35,7 @@ class Execute(MethodView):
     @blueprint.fails(*MISSES, errors.ContainerNotRunning, errors.CommandRefused, errors.CommandTimeout)
     def post(self, body: Json, name: str) -> Json:
         """Execute a command in a running container and answer what it printed."""
+        refuse_preview()
         result = asdict(services().inside.execute(parse(name), body["cmd"], body["workDir"]))
         return ok({**result, "exitCode": result["exit_code"]})
 
@@ -59,5 +61,6 @@ class Commit(MethodView):
     @blueprint.fails(*MISSES, errors.ImageNameTaken, errors.CommitFailed)
     def post(self, body: Json, name: str) -> Json:
         """Commit a container to an image on this host."""
+        refuse_preview()
         container, image = services().inside.commit(parse(name), body["newImageName"])
         return ok({"container": container, "imageName": image})

@@ -6,12 +6,17 @@ from typing import Any
 from app.domain.containers import VersionRecord
 from app.services.gpus import GpuView
 from app.services.inquiry import ContainerView, VersionView
+from app.services.operations import OperationView
+from app.services.preview import Preview
 from app.services.versions import Made
+from app.services.volumes.inquiry import VolumeVersionView, VolumeView
+from app.services.volumes.making import MadeVolume
 
 
 def made(container: Made) -> dict[str, Any]:
     """The id and name that a creating or changing call answers."""
-    return {"id": container.id, "name": container.name}
+    merged = {} if container.merged is None else {"merged": container.merged}
+    return {"id": container.id, "name": container.name, **merged}
 
 
 def container(view: ContainerView) -> dict[str, Any]:
@@ -56,6 +61,82 @@ def version(view: VersionView) -> dict[str, Any]:
         "gpuCount": record.spec.gpu_count,
         "gpus": list(record.gpus),
         "image": record.spec.image,
+    }
+
+
+def made_volume(volume: MadeVolume) -> dict[str, Any]:
+    """The name and size that a creating or changing call answers; and, where it is so, that no size is enforced."""
+    record = volume.record
+    return {"name": record.name, "size": record.size, **({} if record.enforced else {"enforced": False})}
+
+
+def volume(view: VolumeView) -> dict[str, Any]:
+    """One line of the list."""
+    return {**volume_version(view.newest), "versionCount": view.count, "updated": view.family.updated}
+
+
+def volume_detail(view: VolumeView) -> dict[str, Any]:
+    """A volume with its versions."""
+    return {**volume(view), "versions": [volume_version(v) for v in view.versions]}
+
+
+def volume_version(view: VolumeVersionView) -> dict[str, Any]:
+    """One version of a volume."""
+    record, usage = view.record, view.usage
+    return {
+        "name": record.name,
+        "version": record.version,
+        "state": view.state,
+        "size": record.size,
+        "bytes": record.bytes,
+        "used": usage.used,
+        "capacity": usage.capacity,
+        "files": usage.files,
+        "enforced": record.enforced,
+        "way": record.way,
+        "complete": record.merging is None,
+        "mountedBy": [{"container": m.container, "dest": m.dest, "running": m.running} for m in view.mounts],
+        "why": record.why,
+        "parent": record.parent,
+        "created": record.created,
+        "removed": record.removed,
+        "node": record.node,
+    }
+
+
+def operation(view: OperationView) -> dict[str, Any]:
+    """An operation and what became of it."""
+    record = view.operation
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "resource": record.resource,
+        "target": record.name,
+        "node": record.node,
+        "state": view.state,
+        "step": record.step,
+        "bytesDone": record.done,
+        "bytesTotal": record.total,
+        "started": record.started,
+        "ended": view.ended,
+        "error": view.error,
+    }
+
+
+def preview(found: Preview) -> dict[str, Any]:
+    """What a change would do."""
+    blocker = found.blocker
+    return {
+        "dryRun": True,
+        "changes": found.operation is not None,
+        "kind": found.operation.kind if found.operation else None,
+        "name": found.operation.name if found.operation else None,
+        "gpus": list(found.gpus),
+        "ports": list(found.ports),
+        "bytesToCopy": found.bytes,
+        "filesToCopy": found.files,
+        "expectedDowntime": found.downtime,
+        "blockers": [{"code": blocker.code, "msg": blocker.message, "data": blocker.data}] if blocker else [],
     }
 
 

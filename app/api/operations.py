@@ -1,0 +1,47 @@
+"""Operations: watch them, and cancel one that is not at its commit point yet."""
+
+from typing import Any
+
+from flask.views import MethodView
+
+from app import errors
+from app.api import present
+from app.api.cursor import read_cursor, write_cursor
+from app.api.envelope import Resource, ok
+from app.api.schemas import OperationSchema, OperationsQuery, OperationsSchema, envelope
+from app.web import services
+
+blueprint = Resource("operations", __name__, url_prefix="/api/v1/operations", description="Running and past changes")
+
+Json = dict[str, Any]
+
+
+@blueprint.route("")
+class Operations(MethodView):
+    """All operations, those of the last days."""
+
+    @blueprint.arguments(OperationsQuery, location="query")
+    @blueprint.response(200, envelope(OperationsSchema))
+    @blueprint.fails()
+    def get(self, query: Json) -> Json:
+        """List operations, the newest first."""
+        after = read_cursor(query.pop("cursor", None))
+        page = services().operations.all(after=after, **query)
+        return ok({"operations": [present.operation(v) for v in page.operations], "next": write_cursor(page.after)})
+
+
+@blueprint.route("/<identity>")
+class Operation(MethodView):
+    """One operation."""
+
+    @blueprint.response(200, envelope(OperationSchema))
+    @blueprint.fails(errors.OperationNotFound)
+    def get(self, identity: str) -> Json:
+        """Show an operation: its step, and how many bytes of a long copy are done."""
+        return ok(present.operation(services().operations.one(identity)))
+
+    @blueprint.response(200, envelope(OperationSchema))
+    @blueprint.fails(errors.OperationNotFound, errors.NotCancellable)
+    def delete(self, identity: str) -> Json:
+        """Cancel an operation before its commit point: everything that it did is undone."""
+        return ok(present.operation(services().operations.cancel(identity)))

@@ -1,0 +1,136 @@
+"""Volumes: create, list, show, resize, roll back, delete."""
+
+from typing import Any
+
+from flask.views import MethodView
+
+from app import errors
+from app.api import present
+from app.api.changes import carry_out, changing
+from app.api.cursor import read_cursor, write_cursor
+from app.api.envelope import Resource, ok
+from app.api.schemas import (
+    DeleteSchema,
+    MadeVolumeSchema,
+    RollbackSchema,
+    SizeSchema,
+    VolumeCreateSchema,
+    VolumeDetailSchema,
+    VolumesQuery,
+    VolumesSchema,
+    envelope,
+)
+from app.domain.naming import VOLUME, parse
+from app.services.volumes.making import MadeVolume
+from app.web import services
+
+blueprint = Resource("volumes", __name__, url_prefix="/api/v1/volumes", description="Sized volumes and versions")
+
+Json = dict[str, Any]
+MISSES = (
+    errors.VolumeNotFound,
+    errors.VolumeNameLacksVersion,
+    errors.VolumeNameHasDash,
+    errors.NameIllegal,
+    errors.OnAnotherNode,
+    errors.OperationRunning,
+)
+REMAKES = (
+    *MISSES,
+    errors.NotNewestVersion,
+    errors.VolumeTooSmall,
+    errors.VolumeIncomplete,
+    errors.Cancelled,
+    errors.VolumeCreateFailed,
+    errors.VolumeChangeFailed,
+)
+
+
+@blueprint.route("")
+class Volumes(MethodView):
+    """All volumes."""
+
+    @blueprint.arguments(VolumesQuery, location="query")
+    @blueprint.response(200, envelope(VolumesSchema))
+    @blueprint.fails()
+    def get(self, query: Json) -> Json:
+        """List volumes, by name: size, bytes in use, who mounts them."""
+        after = read_cursor(query.pop("cursor", None))
+        page = services().volumes.inquiry.volumes(after=after, **query)
+        return ok({"volumes": [present.volume(v) for v in page.volumes], "next": write_cursor(page.after)})
+
+    @changing(blueprint)
+    @blueprint.arguments(VolumeCreateSchema)
+    @blueprint.response(200, envelope(MadeVolumeSchema))
+    @blueprint.fails(
+        errors.VolumeNameMissing,
+        errors.VolumeNameHasDash,
+        errors.VolumeNameBeginsWithSlash,
+        errors.NameIllegal,
+        errors.SizeUnitUnsupported,
+        errors.VolumeExists,
+        errors.OperationRunning,
+        errors.Cancelled,
+        errors.VolumeCreateFailed,
+    )
+    def post(self, body: Json) -> Any:
+        """Create an empty volume of a size that is enforced, as far as the host can."""
+        creator = services().volumes.creator
+        return carry_out(lambda: creator.create(body["name"], body["size"]), _made)
+
+
+@blueprint.route("/<name>")
+class Volume(MethodView):
+    """One volume, by its versioned name or its family's."""
+
+    @blueprint.response(200, envelope(VolumeDetailSchema))
+    @blueprint.fails(*MISSES)
+    def get(self, name: str) -> Json:
+        """Show a volume with its versions."""
+        return ok(present.volume_detail(services().volumes.inquiry.volume(parse(name, VOLUME))))
+
+    @changing(blueprint)
+    @blueprint.arguments(DeleteSchema)
+    @blueprint.response(200, envelope(None))
+    @blueprint.fails(*MISSES, errors.VolumeInUse, errors.VolumeDeleteFailed)
+    def delete(self, body: Json, name: str) -> Any:
+        """Delete a volume; one that a container which does not run still names, only with `force`.
+
+        With `delEtcdInfoAndVersionRecord` the family's record goes too (of an older version: that version's);
+        without, the record stays, and of the newest version the data as well: a resize makes the next version.
+        """
+        deleter, target = services().volumes.deleter, parse(name, VOLUME)
+        force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
+        return carry_out(lambda: deleter.delete(target, force, erase), ok)
+
+
+@blueprint.route("/<name>/size")
+class VolumeSize(MethodView):
+    """The size of a volume."""
+
+    @changing(blueprint)
+    @blueprint.arguments(SizeSchema)
+    @blueprint.response(200, envelope(MadeVolumeSchema))
+    @blueprint.fails(*REMAKES, errors.SizeUnitUnsupported)
+    def patch(self, body: Json, name: str) -> Any:
+        """Resize a volume: makes the next version with everything that is in this one."""
+        resizer, target = services().volumes.resizer, parse(name, VOLUME)
+        return carry_out(lambda: resizer.resize(target, body["size"]), _made)
+
+
+@blueprint.route("/<name>/rollback")
+class VolumeRollback(MethodView):
+    """Going back."""
+
+    @changing(blueprint)
+    @blueprint.arguments(RollbackSchema)
+    @blueprint.response(200, envelope(MadeVolumeSchema))
+    @blueprint.fails(*REMAKES)
+    def patch(self, body: Json, name: str) -> Any:
+        """Make the next version with the data and size of an earlier one."""
+        resizer, target = services().volumes.resizer, parse(name, VOLUME)
+        return carry_out(lambda: resizer.rollback(target, body["version"]), _made)
+
+
+def _made(made: MadeVolume) -> Json:
+    return ok(present.made_volume(made), made.changed)
