@@ -15,6 +15,7 @@ from app.services.allocation import Allocator
 from app.services.binds import Binds
 from app.services.carry import Carrier
 from app.services.changes import Changer
+from app.services.commit import Committer
 from app.services.create import Creator
 from app.services.delete import Deleter
 from app.services.gpus import Gpus
@@ -76,6 +77,7 @@ class Services:
     lifecycle: Lifecycle
     deleter: Deleter
     inside: Inside
+    committer: Committer
     inquiry: Inquiry
     operations: Operations
     volumes: VolumeServices
@@ -127,6 +129,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         changer=changer,
         lifecycle=Lifecycle(records, journal, versions, engine, changer, claims),
         deleter=deleter,
+        committer=Committer(records, journal, versions, engine),
         inside=Inside(records, engine, config.exec_timeout),
         inquiry=Inquiry(records, engine),
         operations=Operations(store, journal),

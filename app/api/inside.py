@@ -6,7 +6,7 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api.changes import refuse_preview
+from app.api.changes import carry_out, changing, refuse_preview
 from app.api.envelope import Resource, ok
 from app.api.schemas import (
     CommitSchema,
@@ -56,11 +56,16 @@ class Logs(MethodView):
 class Commit(MethodView):
     """Images of containers."""
 
+    @changing(blueprint)
     @blueprint.arguments(CommitSchema)
     @blueprint.response(200, envelope(CommittedSchema))
-    @blueprint.fails(*MISSES, errors.ImageNameTaken, errors.CommitFailed)
-    def post(self, body: Json, name: str) -> Json:
+    @blueprint.fails(*MISSES, errors.ImageNameTaken, errors.OperationRunning, errors.CommitFailed)
+    def post(self, body: Json, name: str) -> Any:
         """Commit a container to an image on this host."""
-        refuse_preview()
-        container, image = services().inside.commit(parse(name), body["newImageName"])
-        return ok({"container": container, "imageName": image})
+        committer, target = services().committer, parse(name)
+        return carry_out(lambda: committer.commit(target, body["newImageName"]), _committed)
+
+
+def _committed(made: tuple[str, str]) -> Json:
+    container, image = made
+    return ok({"container": container, "imageName": image})

@@ -1,11 +1,11 @@
-"""What is done with one container as it is: execute a command, read its log, commit it to an image."""
+"""What is done with one container as it is: execute a command, read its log."""
 
 from collections.abc import Sequence
 
 from app.domain.containers import ExecResult, VersionRecord
 from app.domain.naming import Name
-from app.domain.rules import check_command, check_image
-from app.errors import CommandTimeout, ContainerNotFound, ImageNameTaken, ImageNotFound, InvalidRequest
+from app.domain.rules import check_command
+from app.errors import CommandTimeout, ContainerNotFound, InvalidRequest
 from app.ports import Engine
 from app.services.records import Records
 
@@ -39,18 +39,6 @@ class Inside:
             )
         return result
 
-    def commit(self, name: Name, image_name: str | None) -> tuple[str, str]:
-        """Make an image of the container; its versioned name and the image's name (default: the container's id).
-
-        Raises ImageNameTaken rather than take a name away from an image that has it.
-        """
-        record = self._existing(name)
-        image = check_image(image_name) if image_name else record.container_id
-        if image_name and self._exists(image):
-            raise ImageNameTaken(f"there is an image {image!r} already; choose another name, or remove it first")
-        self._engine.commit(record.container_id, image)
-        return record.name, image
-
     def logs(self, name: Name, tail: int) -> str:
         """The last `tail` lines that the container's main process printed."""
         return self._engine.logs(self._existing(name).container_id, tail)
@@ -60,9 +48,3 @@ class Inside:
         if record.removed:
             raise ContainerNotFound(f"{record.name} was deleted, only its record is kept; restart brings it back")
         return record
-
-    def _exists(self, image: str) -> bool:
-        try:
-            return bool(self._engine.image(image))
-        except ImageNotFound:
-            return False

@@ -12,7 +12,7 @@ from app.services.keys import HISTORY, OPERATIONS, cancellation_key, operation_k
 
 STATES = ("running", "done", "undone")
 # These are always finished, since they take away what cannot be put back, or are over in a moment.
-_FINISHED_ALWAYS = ("delete", "stop", "start")
+_FINISHED_ALWAYS = ("delete", "stop", "start", "commit")
 _PATIENCE = 30.0
 
 

@@ -48,6 +48,6 @@ def _described(plan: Plan) -> Preview:
     sizes = [measure() for measure in plan.copies]
     count, files = sum(size for size, _ in sizes), sum(number for _, number in sizes)
     parent = plan.operation.parent
-    stops = parent is not None and parent.running and plan.operation.kind not in ("stop", "delete")
+    stops = parent is not None and parent.running and plan.operation.kind not in ("stop", "delete", "commit")
     downtime = _RESTART + _PER_FILE * files if stops else 0.0
     return Preview(plan.operation, plan.gpus, plan.ports, count, files, downtime)

@@ -204,3 +204,25 @@ def test_in_the_background_a_refusal_is_raised_at_once(foo: World) -> None:
         Background(lambda: foo.services.changer.gpus(Name("foo"), 9)).start()
     same = Background(lambda: foo.services.changer.gpus(Name("foo"), 2)).start()
     assert not isinstance(same, Operation) and not same.changed
+
+
+def test_a_commit_keeps_changes_off_until_it_is_done(foo: World) -> None:
+    def meanwhile(operation: Operation) -> None:
+        with pytest.raises(errors.OperationRunning):
+            foo.services.changer.gpus(Name("foo"), 4)
+        with pytest.raises(errors.NotCancellable):
+            foo.services.operations.cancel(operation.id)
+
+    during(foo, "commit", meanwhile)
+    assert foo.services.committer.commit(Name("foo"), "mine") == ("foo-0", "mine")
+    (view,) = foo.services.operations.all(limit=1).operations
+    assert (view.operation.kind, view.operation.name, view.state) == ("commit", "foo-0", "done")
+    assert foo.services.changer.gpus(Name("foo"), 4).name == "foo-1"
+
+
+def test_a_commit_that_failed_is_told_and_leaves_the_container_alone(foo: World) -> None:
+    foo.engine.fail_next["commit"] = errors.CommitFailed("broken on purpose")
+    with pytest.raises(errors.CommitFailed):
+        foo.services.committer.commit(Name("foo"), None)
+    assert foo.services.operations.all(limit=1).operations[0].state == "undone"
+    assert foo.stored("/operations/") == [] and foo.containers() == {"foo-0": "running"}

@@ -1,0 +1,64 @@
+"""Commit a container to an image."""
+
+from dataclasses import dataclass, replace
+
+from app.domain.containers import VersionRecord
+from app.domain.naming import Name
+from app.domain.operations import Parent
+from app.domain.rules import check_image
+from app.errors import ContainerNotFound, ImageNameTaken, ImageNotFound
+from app.ports import Engine
+from app.services.journal import Journal
+from app.services.live import Live
+from app.services.records import Records
+from app.services.versions import Versions
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Makes images of containers of any version. An operation of its own: meanwhile nothing changes the family."""
+
+    records: Records
+    journal: Journal
+    versions: Versions
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        self.journal.register("commit", lambda live: live.abandon([]))
+
+    def commit(self, name: Name, image_name: str | None) -> tuple[str, str]:
+        """Make an image of the container; its versioned name and the image's name (default: the container's id).
+
+        Raises ImageNameTaken rather than take a name away from an image that has it, CommitFailed, InvalidRequest.
+        """
+        if image_name:
+            self._check_free(check_image(image_name))
+        live, record = self._begin(name)
+        image = image_name or record.container_id
+        with self.journal.guard(live):
+            self.engine.commit(record.container_id, image)
+            live.commit([])
+        return record.name, image
+
+    def _begin(self, name: Name) -> tuple[Live, VersionRecord]:
+        found: list[VersionRecord] = []
+
+        def attempt() -> Live | None:
+            self.versions.ensure_idle(name.family)
+            state, record = self.records.require(name), self.records.version(name)
+            found[:] = [record]
+            if record.removed:
+                raise ContainerNotFound(f"{record.name} was deleted, only its record is kept; restart brings it back")
+            inspected = self.engine.inspect(record.container_id)
+            parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
+            operation = self.versions.operation("commit", name.family, record.version, parent)
+            return self.versions.begin(replace(operation, image_id=record.image_id), state.revision)
+
+        return self.journal.compete(attempt), found[0]
+
+    def _check_free(self, image: str) -> None:
+        try:
+            self.engine.image(image)
+        except ImageNotFound:
+            return
+        raise ImageNameTaken(f"there is an image {image!r} already; choose another name, or remove it first")
