@@ -1,11 +1,14 @@
-"""The labels that mark a container as gpudock's: their names are known here only."""
+"""The labels that mark a container or volume as gpudock's: their names are known here only."""
 
 from collections.abc import Mapping
 
 from app.domain.containers import Labels
+from app.domain.volumes import WAYS
 
 NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.version", "gpudock.operation"
 GPUS = "gpudock.gpus"
+WAY, SIZE = "gpudock.way", "gpudock.size"
+HELPER = "gpudock.helper"
 
 
 def write(labels: Labels, unrequested_gpus: tuple[str, ...]) -> dict[str, str]:
@@ -21,6 +24,23 @@ def read(raw: Mapping[str, str] | None) -> Labels | None:
     if not {NODE, FAMILY, OPERATION} <= raw.keys() or not (version.isascii() and version.isdigit()):
         return None
     return Labels(raw[NODE], raw[FAMILY], int(version), raw[OPERATION])
+
+
+def write_volume(labels: Labels, way: str, size: int) -> dict[str, str]:
+    """Docker's form of a volume's `labels`, with the way in which its size is enforced, and its size in bytes."""
+    return {**write(labels, ()), WAY: way, SIZE: str(size)}
+
+
+def read_way(raw: Mapping[str, str] | None) -> tuple[str, int] | None:
+    """The way and the size in bytes that `write_volume` noted, or None: then the volume is somebody else's."""
+    size = (raw or {}).get(SIZE, "")
+    way = (raw or {}).get(WAY, "")
+    return (way, int(size)) if way in WAYS and size.isascii() and size.isdigit() else None
+
+
+def helper(node: str, operation: str) -> dict[str, str]:
+    """The labels of a container that serves an operation for a moment; `read` does not take it for one of a family."""
+    return {NODE: node, OPERATION: operation, HELPER: "volume"}
 
 
 def wanted(node: str, family: str | None, operation: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Examines what gpudock needs of the outside, for `flask doctor`; changes nothing."""
+"""Examines what gpudock needs of the outside, for `flask doctor`; it leaves nothing behind."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 def examine(config: Config) -> Iterator[Finding]:
     """Every finding, one part after the other; a part that does not answer costs a few seconds."""
     yield _settings(config)
-    yield from probes_docker.examine(config.docker_host, config.gpu_request)
+    yield from probes_docker.examine(config.docker_host, config.gpu_request, config.node, config.volumes)
     yield _etcd(config)
     yield _gpus(config.simulated_gpus)
     yield _copying()

@@ -8,17 +8,20 @@ from typing import Any
 
 from app.adapters.docker_client import Clients
 from app.adapters.docker_errors import translated
+from app.adapters.volumes import try_out
 from app.domain.findings import Finding, fail, ok, warning
-from app.errors import Unavailable
+from app.domain.volumes import LOOP, NONE, QUOTA
+from app.errors import DomainError, Unavailable
 
 # dockerd knows the driver "nvidia" if it finds this on its PATH when it starts (docker/daemon/nvidia_linux.go).
 _HOOK = "nvidia-container-runtime-hook"
 _CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 _GIB = 1 << 30
+_ENFORCERS = {QUOTA: "XFS project quotas (quota)", LOOP: "a filesystem for each volume (loop)"}
 
 
-def examine(docker_host: str, gpu_request: str) -> Iterator[Finding]:
-    """Findings about Docker, its storage and its way to the GPUs."""
+def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iterator[Finding]:
+    """Findings about Docker, its storage, the sizes of volumes and its way to the GPUs."""
     try:
         with translated():
             client = Clients(docker_host).quick()
@@ -33,7 +36,7 @@ def examine(docker_host: str, gpu_request: str) -> Iterator[Finding]:
         return
     yield _docker(info, docker_host)
     yield _storage(info, layer)
-    yield quota(info["DockerRootDir"], Path("/proc/mounts").read_text())
+    yield _volumes(docker_host, node, volumes)
     yield _disk(info["DockerRootDir"])
     yield _gpu_request(info, gpu_request)
 
@@ -74,23 +77,20 @@ def _storage(info: Mapping[str, Any], layer: str | None) -> Finding:
     return ok("storage", f"{found}, layers within reach")
 
 
-def quota(docker_root: str, mounts: str) -> Finding:
-    """Whether Docker could limit the size of a volume: XFS with project quotas under its root."""
-    kind, options = _filesystem(docker_root, mounts)
-    if kind == "xfs" and {"pquota", "prjquota"} & set(options.split(",")):
-        return ok("quota", "XFS with project quotas under Docker's root")
-    found = f"{kind} without project quotas under Docker's root"
-    return warning("quota", found, "volumes with an enforced size, a later feature, will want XFS mounted with pquota")
-
-
-def _filesystem(path: str, mounts: str) -> tuple[str, str]:
-    """Type and options of the filesystem that `path` is on; the last of several mounts on one point is the one seen."""
-    found, best = ("unknown", ""), -1
-    for line in mounts.splitlines():
-        _, point, kind, options, *_ = line.split(" ")
-        if len(point) >= best and Path(path).is_relative_to(point.replace("\\040", " ")):
-            found, best = (kind, options), len(point)
-    return found
+def _volumes(docker_host: str, node: str, setting: str) -> Finding:
+    """Which way a volume's size is enforced, found out by making a small one as the setting says, and removing it."""
+    asked = f"GPUDOCK_VOLUMES={setting}"
+    try:
+        way = try_out(docker_host, node, setting)
+    except DomainError as exc:
+        found, _, advice = exc.message.partition("; ")
+        return fail("volumes", f"{asked}: {found}", advice or "see the log, or choose another way with GPUDOCK_VOLUMES")
+    if way == NONE:
+        advice = (
+            "mount XFS with pquota under Docker's root, or let gpudock as root have loop devices, ext4 and its tools"
+        )
+        return warning("volumes", f"{asked}: sizes are not enforced, a volume can fill the disk", advice)
+    return ok("volumes", f"{asked}: sizes are enforced by {_ENFORCERS[way]}")
 
 
 def _disk(docker_root: str) -> Finding:

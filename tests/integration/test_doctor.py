@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from app.adapters import probes_docker
 from tests.support.dockerd import HOOKS, Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.nvml import FakeNvml
@@ -45,7 +44,7 @@ def test_a_healthy_host_passes(doctor: Doctor) -> None:
     code, parts = doctor()
 
     assert code == 0
-    healthy = ("settings", "docker", "storage", "gpu request", "etcd", "gpus", "copying", "bind roots")
+    healthy = ("settings", "docker", "storage", "volumes", "gpu request", "etcd", "gpus", "copying", "bind roots")
     assert {part: parts[part]["status"] for part in healthy} == dict.fromkeys(healthy, "ok")
     assert "overlay2" in parts["storage"]["found"]
     assert "8 simulated" in parts["gpus"]["found"]
@@ -141,14 +140,17 @@ def test_a_bad_setting_is_named_before_anything_is_examined() -> None:
     assert "GPUDOCK_GPUS" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("mounts", "status"),
-    [
-        ("/dev/a / ext4 rw 0 0\n/dev/b /var/lib/docker xfs rw,prjquota 0 0\n", "ok"),
-        ("/dev/b / xfs rw,pquota 0 0\n/dev/a /var/lib/docker-old ext4 rw 0 0\n", "ok"),
-        ("/dev/a / ext4 rw 0 0\n/dev/b /var/lib xfs rw,noquota 0 0\n", "warning"),
-        ("/dev/b / xfs rw,prjquota 0 0\n/dev/a /var/lib/docker ext4 rw 0 0\n", "warning"),
-    ],
-)
-def test_quota_support_is_that_of_the_filesystem_that_docker_is_on(mounts: str, status: str) -> None:
-    assert probes_docker.quota("/var/lib/docker", mounts).status == status
+def test_the_way_of_volumes_is_tried_and_told(doctor: Doctor, dockerd: Dockerd, tmp_path: Path) -> None:
+    code, parts = doctor()
+    assert (code, parts["volumes"]["status"]) == (0, "ok")
+    assert "enforced by" in parts["volumes"]["found"]
+
+    code, parts = doctor(GPUDOCK_VOLUMES="none")
+    assert (code, parts["volumes"]["status"]) == (0, "warning")
+    assert "not enforced" in parts["volumes"]["found"]
+
+    (tmp_path / "mkfs.ext4").symlink_to("/bin/false")
+    code, parts = doctor(GPUDOCK_VOLUMES="loop", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (code, parts["volumes"]["status"]) == (1, "FAIL")
+    assert "loop devices" in parts["volumes"]["advice"]
+    assert dockerd.docker("volume", "ls", "-q") + dockerd.docker("ps", "-aq") == ""

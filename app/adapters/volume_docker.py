@@ -1,0 +1,153 @@
+"""What Docker knows of volumes: their labels, who has them, and how to make and remove them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from app.adapters import docker_labels
+from app.adapters.docker_client import Clients
+from app.adapters.docker_errors import answered, translated
+from app.domain.containers import Labels
+from app.domain.volumes import VolumePlan
+from app.errors import VolumeCreateFailed, VolumeDeleteFailed, VolumeExists, VolumeInUse
+
+# Seconds for what Docker does not do at once; the removal of a volume deletes any number of files.
+_MAKE, _REMOVE = 60, 900
+_EMPTY = "gpudock-empty"
+_END_OF_TAR = bytes(10240)
+_NAME = re.compile(r"[a-zA-Z0-9][\w.-]*", re.ASCII)
+_RUNNING = ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A volume as Docker describes it; `labels`, `way` and `size` (bytes) are None if gpudock did not make it."""
+
+    name: str
+    mountpoint: Path
+    labels: Labels | None
+    way: str | None
+    size: int | None
+
+    @property
+    def operation(self) -> str | None:
+        """The operation that made it."""
+        return self.labels.operation if self.labels else None
+
+
+class VolumeDocker:
+    """Speaks with the engine at `base_url` about the volumes of one node."""
+
+    def __init__(self, base_url: str, node: str) -> None:
+        self._clients = Clients(base_url)
+        self._node = node
+        self._root: Path | None = None
+
+    def root(self) -> Path:
+        """Docker's root directory, without symlinks."""
+        if self._root is None:
+            with translated():
+                self._root = Path(self._clients.quick().info()["DockerRootDir"]).resolve()
+        return self._root
+
+    def inspect(self, name: str) -> Seen | None:
+        """The volume, or None if there is none."""
+        if not _NAME.fullmatch(name):
+            return None
+        with translated():
+            try:
+                return _seen(self._clients.quick().inspect_volume(name))
+            except NotFound:
+                return None
+
+    def list(self, family: str | None = None, operation: str | None = None) -> list[Seen]:
+        """This node's volumes that gpudock made, of one family or one operation."""
+        wanted = docker_labels.wanted(self._node, family, operation)
+        with translated():
+            raw = self._clients.quick().volumes(filters={"label": wanted})["Volumes"] or []
+        return [seen for seen in map(_seen, raw) if seen.labels]
+
+    def create(self, plan: VolumePlan, way: str, options: Mapping[str, str]) -> Seen:
+        """Create it; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
+        labels = docker_labels.write_volume(plan.labels, way, plan.size.bytes)
+        with translated(VolumeCreateFailed):
+            try:
+                client = self._clients.patient(_MAKE)
+                seen = _seen(client.create_volume(plan.name, "local", dict(options), labels))
+            except APIError as exc:
+                if exc.status_code == 409:  # of another driver
+                    raise taken(plan.name) from exc
+                raise
+        if seen.operation != plan.labels.operation:
+            raise taken(plan.name)
+        return seen
+
+    def remove(self, name: str) -> bool:
+        """Remove the volume; False if a container has it, running or not. Gone already is fine."""
+        with translated(VolumeDeleteFailed):
+            try:
+                self._clients.patient(_REMOVE).remove_volume(name)
+            except NotFound:
+                return True
+            except APIError as exc:
+                if exc.status_code != 409:
+                    raise
+                return False
+        return True
+
+    def refuse_used(self, name: str, stopped: bool) -> None:
+        """Raise VolumeInUse if a running container has the volume; with `stopped`, if any container has it."""
+        with translated():
+            raw = self._clients.quick().containers(all=True, filters={"volume": name})
+        users = [_name(one) for one in raw if stopped or one["State"] in _RUNNING]
+        if users:
+            raise VolumeInUse(f"the volume {name} is in use by {', '.join(users)}", containers=users)
+
+    def mount_once(self, name: str, operation: str) -> None:
+        """Let Docker mount the volume for a moment, which it does to look into a container, started or not."""
+        with translated(VolumeCreateFailed):
+            client = self._clients.patient(_MAKE)
+            client.import_image_from_data(_END_OF_TAR, repository=_EMPTY, tag=operation)
+            made = client.create_container(
+                f"{_EMPTY}:{operation}",
+                ["never started"],
+                host_config=client.create_host_config(binds=[f"{name}:/volume"], network_mode="none"),
+                labels=docker_labels.helper(self._node, operation),
+            )
+            url = f"{client.base_url}/v{client.api_version}/containers/{made['Id']}/archive"
+            answered(client.head(url, params={"path": "/volume"}, timeout=_MAKE))
+        self.sweep(operation)
+
+    def sweep(self, operation: str) -> None:
+        """Remove what `mount_once` may have left of an operation."""
+        wanted = [f"{label}={value}" for label, value in docker_labels.helper(self._node, operation).items()]
+        with translated(VolumeDeleteFailed):
+            client = self._clients.patient(_MAKE)
+            for container in client.containers(all=True, filters={"label": wanted}):
+                client.remove_container(container["Id"], force=True)
+            try:
+                client.remove_image(f"{_EMPTY}:{operation}")
+            except NotFound:
+                return
+
+
+def taken(name: str) -> VolumeExists:
+    """The refusal of a name that Docker has already."""
+    return VolumeExists(f"Docker has a volume {name} already; remove that one or choose another name")
+
+
+def _seen(raw: Mapping[str, Any]) -> Seen:
+    labels, way = docker_labels.read(raw["Labels"]), docker_labels.read_way(raw["Labels"])
+    mountpoint = Path(raw["Mountpoint"])
+    if labels is None or way is None:
+        return Seen(raw["Name"], mountpoint, None, None, None)
+    return Seen(raw["Name"], mountpoint, labels, *way)
+
+
+def _name(container: Mapping[str, Any]) -> str:
+    names = container["Names"] or [container["Id"][:12]]
+    return str(names[0]).removeprefix("/")

@@ -1,0 +1,50 @@
+"""What fails on the host while volumes are made and removed: its programs, and how a caller is told."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.adapters.filesystem import NO_SPACE
+from app.errors import DomainError, Unavailable
+
+_SAID = {os.strerror(number): number for number in (*NO_SPACE, errno.EFBIG, errno.EBUSY)}
+_BUSY = "target is busy"
+
+
+def run(*command: str, timeout: float) -> None:
+    """Run a program of the host for at most `timeout` seconds; OSError with what it said if it fails."""
+    env = {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except FileNotFoundError as exc:  # is not to look like a missing volume
+        raise OSError(errno.ENOPKG, f"{command[0]} is not installed") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise OSError(errno.ETIMEDOUT, f"{command[0]} took longer than {timeout:.0f} s") from exc
+    if done.returncode:
+        said = done.stderr.decode(errors="replace")
+        number = errno.EBUSY if _BUSY in said else next((n for text, n in _SAID.items() if text in said), errno.EIO)
+        raise OSError(number, f"{command[0]} ended with {done.returncode}: {said[-2000:].strip()}")
+
+
+@contextmanager
+def told(failure: type[DomainError], message: str) -> Iterator[None]:
+    """Raise an OSError as `failure`, or as Unavailable("disk") for want of space; its text is for the log only."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in NO_SPACE:
+            raise Unavailable("disk", f"{message}: the disk of the Docker host is full") from exc
+        raise failure(f"{message}; the reason is in gpudock's log under the request's id") from exc
+
+
+@contextmanager
+def on_disk(message: str) -> Iterator[None]:
+    """Raise an OSError as Unavailable("disk"), for what only a disk in trouble refuses."""
+    try:
+        yield
+    except OSError as exc:
+        raise Unavailable("disk", f"{message}; see the kernel's log") from exc

@@ -1,0 +1,176 @@
+"""A filesystem of its own for a volume: ext4 in a sparse image file, mounted through a loop device.
+
+A container sees the directory `data` in it. So lost+found stays out of sight, and as long as nothing is mounted there
+is no such directory, and Docker refuses to start the container instead of letting it write elsewhere.
+"""
+
+import errno
+import math
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.adapters import volume_home
+from app.adapters.filesystem import sync_filesystem
+from app.adapters.tree_files import opened
+from app.adapters.volume_errors import run
+from app.adapters.volume_home import fsync, locked
+from app.domain.volumes import Usage
+
+_BLOCK, _INODE = 4096, 256
+# With less the kernel's journal does not fit; a group that is no larger than its own tables is not made at all.
+_SMALLEST, _GROUP_TABLES = 2048, 2400
+_KERNEL_RESERVE = 4096
+# Bytes for an inode of each block; ext4 numbers inodes with 32 bits.
+_MOST_BLOCKS = 1 << 31
+# discard gives the host back what is deleted inside; the tables that nobody uses need not be written.
+_OPTIONS = "loop,discard,noinit_itable,errors=remount-ro"
+_FORMAT, _MOUNT, _UNMOUNT, _BUSY = 600.0, 300.0, 120.0, 5.0
+_EMPTY = "trusted.gpudock.empty"
+
+
+@dataclass(frozen=True)
+class Image:
+    """The filesystem in the directory `directory`. Raises OSError; FileNotFoundError if it is gone."""
+
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        """The image file."""
+        return self.directory / "image"
+
+    @property
+    def mount_point(self) -> Path:
+        """Where it is mounted."""
+        return self.directory / "mount"
+
+    @property
+    def data(self) -> Path:
+        """What containers see, once it is mounted."""
+        return self.mount_point / "data"
+
+    def make(self, size: int) -> None:
+        """Make and mount a filesystem that holds `size` bytes, hardly more; or mount it if it is there already."""
+        with locked(self.directory):
+            if not self._complete():
+                self._unmount()
+                self._format(size)
+                self._mount()
+                self.data.mkdir()
+                self.data.chmod(0o755)
+                self._fill_up(_whole_blocks(size))
+                self._seal()
+            self._mount()
+
+    def mount(self) -> None:
+        """Mount it if it is not mounted; others may do so at the same time."""
+        with locked(self.directory):
+            self._mount()
+
+    def unmount(self) -> None:
+        """Unmount it if it is mounted; EBUSY if a program on the host does not let go of it for some seconds."""
+        with locked(self.directory):
+            self._unmount()
+
+    def delete(self) -> None:
+        """Unmount and delete it; gone already is fine."""
+        with suppress(FileNotFoundError), locked(self.directory):
+            self._unmount()
+            self.file.unlink(missing_ok=True)
+            volume_home.delete(self.directory)
+
+    def usage(self) -> Usage:
+        """How full it is; what an empty one has of its own does not count."""
+        self.mount()
+        free, files = map(int, os.getxattr(self.file, _EMPTY).split())
+        status = os.statvfs(self.mount_point)
+        used = max(0, free - status.f_bfree * status.f_frsize)
+        return Usage(used + _available(status), used, max(0, status.f_files - status.f_ffree - files))
+
+    def _complete(self) -> bool:
+        try:
+            return bool(os.getxattr(self.file, _EMPTY))
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            if exc.errno != errno.ENODATA:
+                raise
+            return False
+
+    def _format(self, size: int) -> None:
+        blocks, ratio, journal = _geometry(_whole_blocks(size) // _BLOCK)
+        with opened(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)) as fd:
+            os.ftruncate(fd, blocks * _BLOCK)
+        shape = ("-b", str(_BLOCK), "-I", str(_INODE), "-i", str(ratio), "-J", f"size={journal}", "-O", "^resize_inode")
+        run("mkfs.ext4", "-q", "-F", "-m", "0", *shape, str(self.file), timeout=_FORMAT)
+        fsync(self.file)
+
+    def _fill_up(self, size: int) -> None:
+        """Take away what the filesystem holds beyond `size`, by blocks reserved for a file that nobody sees."""
+        surplus = self._room() - size
+        with opened(os.open(self.mount_point / "filler", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)) as fd:
+            if surplus > 0:
+                os.posix_fallocate(fd, 0, surplus)
+            # The list of its blocks may need a few itself.
+            if 0 < (missing := size - self._room()) <= surplus:
+                os.ftruncate(fd, surplus - missing)
+        if not size <= self._room() <= size + 16 * _BLOCK + size // 200:
+            raise OSError(errno.EIO, f"{self.file} would hold {self._room()} bytes instead of {size}")
+
+    def _seal(self) -> None:
+        """Note down that it is complete, and what it has free when it is empty."""
+        with opened(os.open(self.mount_point, os.O_RDONLY | os.O_DIRECTORY)) as fd:
+            sync_filesystem(fd)
+        status = os.statvfs(self.mount_point)
+        note = f"{status.f_bfree * status.f_frsize} {status.f_files - status.f_ffree}"
+        os.setxattr(self.file, _EMPTY, note.encode())
+        fsync(self.file)
+        fsync(self.directory)
+
+    def _mount(self) -> None:
+        if not self.file.exists():
+            raise FileNotFoundError(errno.ENOENT, "the image is gone", str(self.file))
+        if self.mount_point.is_mount():
+            return
+        self.mount_point.mkdir(mode=0o700, exist_ok=True)
+        run("mount", "-t", "ext4", "-o", _OPTIONS, str(self.file), str(self.mount_point), timeout=_MOUNT)
+        # Faster, and spares the host a second copy of everything in its cache; not every disk lends itself to it.
+        with suppress(OSError):
+            run("losetup", "--direct-io=on", str(self._device()), timeout=_MOUNT)
+
+    def _device(self) -> Path:
+        number = self.mount_point.stat().st_dev
+        return Path("/dev") / Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name
+
+    def _unmount(self) -> None:
+        deadline = time.monotonic() + _BUSY
+        while self.mount_point.is_mount():
+            try:
+                run("umount", str(self.mount_point), timeout=_UNMOUNT)
+            except OSError as exc:
+                if exc.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _room(self) -> int:
+        return _available(os.statvfs(self.mount_point))
+
+
+def _available(status: os.statvfs_result) -> int:
+    return status.f_bavail * status.f_frsize
+
+
+def _whole_blocks(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _geometry(payload: int) -> tuple[int, int, int]:
+    """Blocks of a filesystem that holds at least `payload` blocks, bytes for each inode, and MiB of its journal."""
+    ratio = _BLOCK * math.ceil((payload + 1) / _MOST_BLOCKS)
+    journal = 4 if payload < 1 << 15 else 16 if payload < 1 << 18 else 64
+    tables = payload * _INODE // (ratio - _INODE) + payload // 1000 + _GROUP_TABLES
+    reserve = min(payload // 40, _KERNEL_RESERVE)
+    return max(payload + tables + reserve + journal * (1 << 20) // _BLOCK, _SMALLEST), ratio, journal

@@ -1,0 +1,63 @@
+"""The way `none`: plain Docker volumes, whose data are in Docker's own directories, without a limit."""
+
+from pathlib import Path
+
+from app.adapters import volume_home
+from app.adapters.volume_docker import Seen, VolumeDocker
+from app.adapters.volume_errors import told
+from app.adapters.volume_home import Home
+from app.domain.volumes import NONE, Usage, VolumePlan
+from app.errors import VolumeDeleteFailed, VolumeInUse, VolumeNotFound
+
+
+class PlainVolumes:
+    """Makes and removes volumes without a limit."""
+
+    def __init__(self, docker: VolumeDocker, home: Home) -> None:
+        self._docker, self._home = docker, home
+
+    def create(self, plan: VolumePlan) -> None:
+        """Nothing but what Docker does."""
+        self._docker.create(plan, NONE, {})
+
+    def adopt(self, seen: Seen) -> None:
+        """One that an operation made before is complete."""
+
+    def usage(self, seen: Seen) -> Usage | None:
+        """Nobody knows without walking through it."""
+        return Usage()
+
+    def ready(self, seen: Seen) -> None:
+        """VolumeNotFound if somebody deleted its directory; there is nothing to mount."""
+        if not seen.mountpoint.is_dir():
+            raise VolumeNotFound(f"the data of {seen.name} is gone: {seen.mountpoint} was deleted")
+
+    def place(self, seen: Seen) -> str:
+        """Docker's directory."""
+        self.ready(seen)
+        return str(seen.mountpoint)
+
+    def set_aside(self, seen: Seen) -> str:
+        """Move the data into gpudock's home, and then remove the volume."""
+        directory = self._home.directory(seen.name, seen.operation or "")
+        with told(VolumeDeleteFailed, f"the data of {seen.name} could not be set aside"):
+            self._home.make(directory)
+            volume_home.move(seen.mountpoint, directory / "data")
+            volume_home.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
+            if not self._docker.remove(seen.name):
+                seen.mountpoint.rmdir()
+                volume_home.move(directory / "data", seen.mountpoint)
+                self._docker.refuse_used(seen.name, stopped=True)
+                raise VolumeInUse(f"Docker does not let go of the volume {seen.name}")
+        return self.put_aside(directory)
+
+    def put_aside(self, directory: Path) -> str:
+        """The last step of that."""
+        return str(directory / "data")
+
+    def discard(self, seen: Seen) -> None:
+        """Remove the volume, or empty it if a stopped container names it."""
+        if not self._docker.remove(seen.name):
+            self._docker.refuse_used(seen.name, stopped=False)
+            with told(VolumeDeleteFailed, f"{seen.name} could not be emptied"):
+                volume_home.empty(seen.mountpoint)

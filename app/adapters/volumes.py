@@ -1,0 +1,226 @@
+"""Docker volumes with an enforced size, in the way that the host can do."""
+
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from app.adapters.overlay import LayerTransfer
+from app.adapters.volume_docker import Seen, VolumeDocker, taken
+from app.adapters.volume_errors import on_disk, told
+from app.adapters.volume_home import Home, locked
+from app.adapters.volume_image import Image
+from app.adapters.volume_loop import LoopVolumes, doomed
+from app.adapters.volume_places import Places, persist
+from app.adapters.volume_plain import PlainVolumes
+from app.adapters.volume_quota import QuotaVolumes
+from app.domain.containers import Labels
+from app.domain.sizes import parse_size
+from app.domain.volumes import LOOP, NONE, QUOTA, Usage, VolumePlan
+from app.errors import DomainError, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
+from app.ports import Progress
+
+AUTO = "auto"
+_TRIAL = "trial"
+
+
+class DockerVolumes:
+    """Implements `ports.Volumes` for the engine at `base_url`, which need not be up yet.
+
+    `setting` is auto or one of domain.volumes.WAYS and decides how new volumes are made; one that exists is always
+    handled in the way that its label says.
+    """
+
+    def __init__(self, base_url: str, node: str, setting: str) -> None:
+        self._docker = VolumeDocker(base_url, node)
+        self._node, self._setting = node, setting
+        self._trying = threading.Lock()
+        self._found: str | None = None
+
+    def way(self) -> str:
+        """The setting, or with auto the first way that works; nothing is concluded while Docker is down."""
+        if self._setting != AUTO:
+            return self._setting
+        with self._trying:
+            if self._found is None:
+                self._found = self._first_that_works()
+            return self._found
+
+    def create(self, plan: VolumePlan) -> None:
+        """Create it, empty, and make sure that its size is enforced; adopt what this operation created before.
+
+        Raises VolumeExists for a name that Docker has already, VolumeCreateFailed, or Unavailable("disk").
+        """
+        self._create(plan, self.way())
+
+    def usage(self, name: str) -> Usage | None:
+        """How full it is; None if Docker has no volume of that name, or its data is gone."""
+        seen = self._docker.inspect(name)
+        if seen is None:
+            return None
+        with on_disk(f"the filesystem of {name} does not tell how full it is"), suppress(VolumeNotFound):
+            return self._way(seen).usage(seen) if seen.labels else Usage()
+        return None
+
+    def free_bytes(self) -> int:
+        """How much room the filesystem of Docker's root has."""
+        root = self._docker.root()
+        with on_disk(f"the room under {root} is unknown"):
+            status = os.statvfs(root)
+        return status.f_bavail * status.f_frsize
+
+    def ready(self, names: Sequence[str]) -> None:
+        """Mount what has a filesystem of its own; VolumeNotFound for a volume that is gone, or whose data are."""
+        for name in names:
+            seen = self._get(name)
+            if seen.labels:
+                self._way(seen).ready(seen)
+
+    def place(self, name: str) -> str:
+        """The directory that containers see, mounted; VolumeNotFound if it is gone."""
+        seen = self._get(name)
+        return self._way(seen).place(seen) if seen.labels else str(seen.mountpoint)
+
+    def begin(self, source: str, target: str, progress: Progress) -> LayerTransfer:
+        """Check both places, mount what must be mounted, and copy nothing yet; LayerCopyFailed if one is no place."""
+        return self._places().begin(source, target, progress)
+
+    def sync(self, place: str) -> None:
+        """Return once everything written to the place's filesystem is on disk."""
+        self._places().sync(place)
+
+    def measure(self, place: str) -> tuple[int, int]:
+        """Bytes in use and number of files at a place: by its filesystem's report, else by walking through it."""
+        return self._places().measure(place)
+
+    def last_change(self, place: str) -> int:
+        """The newest ctime, ns since 1970, of anything at a place, its directory included."""
+        return self._places().last_change(place)
+
+    def names(self, family: str) -> list[str]:
+        """The volumes of that family that gpudock made on this node, recorded or not."""
+        return sorted(seen.name for seen in self._docker.list(family=family))
+
+    def set_aside(self, name: str) -> str:
+        """Remove the Docker volume but keep its data, and return the place; VolumeInUse if a container has it."""
+        seen = self._docker.inspect(name)
+        if seen is None:
+            return self._set_aside_before(name)
+        self._refuse_foreign(seen)
+        self._docker.refuse_used(name, stopped=True)
+        return self._way(seen).set_aside(seen)
+
+    def discard(self, name: str) -> None:
+        """Remove the volume and its data; VolumeInUse if a running container mounts it. Gone already is fine.
+
+        Of one that a stopped container names Docker keeps an empty one.
+        """
+        seen = self._docker.inspect(name)
+        if seen is None:
+            self._delete_doomed(name)
+            return
+        self._refuse_foreign(seen)
+        self._docker.refuse_used(name, stopped=False)
+        self._way(seen).discard(seen)
+
+    def discard_aside(self, place: str) -> None:
+        """Delete data that was set aside; nothing happens if it is gone already."""
+        self._places().discard(place)
+
+    def undo(self, operation: str) -> None:
+        """Remove whatever `create` made for that operation, and what it needed for a moment."""
+        self._docker.sweep(operation)
+        for seen in self._docker.list(operation=operation):
+            self._way(seen).discard(seen)
+        with told(VolumeDeleteFailed, f"what operation {operation} made could not be deleted"):
+            for directory in self._home().of_operation(operation):
+                Image(directory).delete()
+
+    def _create(self, plan: VolumePlan, chosen: str) -> None:
+        if seen := self._docker.inspect(plan.name):
+            if seen.operation != plan.labels.operation:
+                raise taken(plan.name)
+            self._way(seen).adopt(seen)
+            return
+        try:
+            self._ways()[chosen].create(plan)
+            self._persist(plan.name)
+        except DomainError:
+            with suppress(DomainError):  # as far as possible: whoever called `create` undoes it too
+                self.undo(plan.labels.operation)
+            raise
+
+    def _persist(self, name: str) -> None:
+        seen = self._get(name)
+        with told(VolumeCreateFailed, f"what Docker noted of {name} could not be written to disk"):
+            persist(seen.mountpoint)
+
+    def _first_that_works(self) -> str:
+        for way in (QUOTA, LOOP):
+            with suppress(VolumeCreateFailed):
+                self._try(way)
+                return way
+        return NONE
+
+    def _try(self, way: str) -> None:
+        """Make a small volume in that way and remove it; VolumeCreateFailed if it does not work."""
+        home = self._home()
+        with told(VolumeCreateFailed, f"{home.path} cannot be used"):
+            home.make()
+            # One at a time, so that whatever a trial finds of others was left behind by a dead one.
+            with locked(home.path):
+                self.undo(_TRIAL)
+                labels = Labels(self._node, f"gpudock.trial.{secrets.token_hex(4)}", 0, _TRIAL)
+                self._create(VolumePlan(labels, parse_size("1MB")), way)
+                self.undo(_TRIAL)
+
+    def _set_aside_before(self, name: str) -> str:
+        for directory in self._home().of_volume(name):
+            if not doomed(directory):
+                way = LOOP if Image(directory).file.exists() else QUOTA
+                return self._ways()[way].put_aside(directory)
+        raise VolumeNotFound(f"there is no volume {name}")
+
+    def _delete_doomed(self, name: str) -> None:
+        with told(VolumeDeleteFailed, f"{name} could not be deleted"):
+            for directory in filter(doomed, self._home().of_volume(name)):
+                Image(directory).delete()
+
+    def _get(self, name: str) -> Seen:
+        if seen := self._docker.inspect(name):
+            return seen
+        raise VolumeNotFound(f"there is no volume {name}")
+
+    def _refuse_foreign(self, seen: Seen) -> None:
+        if seen.labels is None or seen.labels.node != self._node:
+            raise VolumeDeleteFailed(f"gpudock did not make the volume {seen.name} here, so it does not delete it")
+
+    def _way(self, seen: Seen) -> LoopVolumes | PlainVolumes:
+        return self._ways()[seen.way or NONE]
+
+    def _ways(self) -> dict[str, LoopVolumes | PlainVolumes]:
+        docker, home = self._docker, self._home()
+        return {
+            QUOTA: QuotaVolumes(docker, home),
+            LOOP: LoopVolumes(docker, home),
+            NONE: PlainVolumes(docker, home),
+        }
+
+    def _home(self) -> Home:
+        return Home(self._docker.root())
+
+    def _places(self) -> Places:
+        return Places(self._docker.root(), self._home())
+
+
+def try_out(base_url: str, node: str, setting: str) -> str:
+    """The way in which a process with this setting makes volumes, found out by making one and removing it.
+
+    Raises VolumeCreateFailed if that does not work, and Unavailable if Docker does not answer.
+    """
+    volumes = DockerVolumes(base_url, node, setting)
+    chosen = volumes.way()
+    if chosen == setting:
+        volumes._try(chosen)
+    return chosen
