@@ -23,6 +23,8 @@ _BLOCK, _INODE = 4096, 256
 # With less the kernel's journal does not fit; a group that is no larger than its own tables is not made at all.
 _SMALLEST, _GROUP_TABLES = 2048, 2400
 _KERNEL_RESERVE = 4096
+# For `data` and the list of the filler's blocks.
+_SPARE = 8
 # Bytes for an inode of each block; ext4 numbers inodes with 32 bits.
 _MOST_BLOCKS = 1 << 31
 # discard gives the host back what is deleted inside; the tables that nobody uses need not be written.
@@ -56,9 +58,7 @@ class Image:
         """Make and mount a filesystem that holds `size` bytes, hardly more; or mount it if it is there already."""
         with locked(self.directory):
             if not self._complete():
-                self._unmount()
-                self._format(size)
-                self._mount()
+                self._fit(size)
                 self.data.mkdir()
                 self.data.chmod(0o755)
                 self._fill_up(_whole_blocks(size))
@@ -100,8 +100,22 @@ class Image:
                 raise
             return False
 
-    def _format(self, size: int) -> None:
+    def _fit(self, size: int) -> None:
+        """Make and mount a filesystem hardly larger than it must be; what its tables take shows when it is there."""
         blocks, ratio, journal = _geometry(_whole_blocks(size) // _BLOCK)
+        self._remake(blocks, ratio, journal)
+        surplus = (self._room() - size) // _BLOCK - _SPARE
+        if surplus * _BLOCK > size // 100 and blocks - surplus >= _SMALLEST:
+            self._remake(blocks - surplus, ratio, journal)
+            if self._room() < size + _SPARE * _BLOCK:  # its last group had become too small to be made at all
+                self._remake(blocks, ratio, journal)
+
+    def _remake(self, blocks: int, ratio: int, journal: int) -> None:
+        self._unmount()
+        self._format(blocks, ratio, journal)
+        self._mount()
+
+    def _format(self, blocks: int, ratio: int, journal: int) -> None:
         with opened(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)) as fd:
             os.ftruncate(fd, blocks * _BLOCK)
         shape = ("-b", str(_BLOCK), "-I", str(_INODE), "-i", str(ratio), "-J", f"size={journal}", "-O", "^resize_inode")

@@ -1,14 +1,13 @@
-"""One container: its settings, its versions, its log, and the buttons to stop and restart it."""
+"""One container: its settings, its versions, its log, and the buttons to stop and restart it and to go back."""
 
 from collections.abc import Callable
 
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from app import auth
 from app.domain.naming import Name, parse
 from app.errors import DomainError
-from app.http_errors import log_failure
+from app.pages.asked import act
 from app.pages.seen import Seen
 from app.services.inquiry import VersionView
 from app.services.versions import Made
@@ -22,6 +21,7 @@ def register(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/containers/<name>", view_func=container)
     blueprint.add_url_rule("/containers/<name>/stop", view_func=stop, methods=["POST"])
     blueprint.add_url_rule("/containers/<name>/restart", view_func=restart, methods=["POST"])
+    blueprint.add_url_rule("/containers/<name>/rollback", "roll_container_back", rollback, methods=["POST"])
 
 
 def container(name: str) -> str:
@@ -32,6 +32,8 @@ def container(name: str) -> str:
     seen = Seen()
     if shown.record.gpus:
         seen.see_gpus()
+    if shown.record.spec.binds:
+        seen.see_names()
     return render_template("container.html", view=view, shown=shown, log=_log(shown), seen=seen)
 
 
@@ -45,14 +47,18 @@ def restart(name: str) -> ResponseReturnValue:
     return _act(name, services().lifecycle.restart, "runs")
 
 
+def rollback(name: str) -> ResponseReturnValue:
+    """Make the next version of a container from the older one `name`, and go back."""
+    return _act(name, _roll_back, f"runs with the files and settings of {name}")
+
+
+def _roll_back(asked: Name) -> Made:
+    version = services().records.version(asked).version
+    return services().changer.rollback(Name(asked.family), version)
+
+
 def _act(name: str, action: Callable[[Name], Made], outcome: str) -> ResponseReturnValue:
-    try:
-        made = action(parse(name))
-        flash(f"{made.name} {outcome}", "success")
-    except DomainError as exc:
-        log_failure(exc)
-        flash(exc.message, "error")
-    return redirect(auth.local_path(request.form.get("next", "/")))
+    return act(lambda: f"{action(parse(name)).name} {outcome}")
 
 
 def _log(shown: VersionView) -> str | None:

@@ -7,17 +7,26 @@ from datetime import datetime
 from flask import Blueprint
 
 from app import auth
+from app.domain.operations import now
+from app.domain.sizes import human
+from app.domain.volumes import LOOP, NONE, QUOTA
 from app.services.gpus import GpuView
+from app.services.operations import OperationView
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_KINDS = {"gpu": "GPU change", "volume": "volume change"}
+_WAYS = {QUOTA: "by project quota", LOOP: "by own filesystem", NONE: "not enforced"}
+# A stop or a deletion is always finished, and a start is over in a moment.
+_NEVER_UNDONE = ("delete", "stop", "start")
 
 
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
-    for filter_ in (gib, moment, by_index, gpu_state, gpu_word, plain):
+    for filter_ in (gib, human, moment, lasted, by_index, gpu_state, gpu_word, kind_words, way_words, plain):
         blueprint.add_app_template_filter(filter_)
+    blueprint.add_app_template_test(cancellable)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
 
@@ -32,6 +41,33 @@ def gib(size: int | None) -> str:
 def moment(text: str) -> str:
     """A recorded time to the second, without its zone, which is always UTC."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def lasted(started: str, ended: str | None) -> str:
+    """How long it took from one recorded time to another, or took so far."""
+    span = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
+    seconds = max(0.0, span.total_seconds())  # another node's clock may be ahead
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def kind_words(kind: str) -> str:
+    """What an operation does, or why a version was made, for people."""
+    return _KINDS.get(kind, kind)
+
+
+def way_words(way: str) -> str:
+    """How a volume's size is enforced, for people."""
+    return _WAYS.get(way, way)
+
+
+def cancellable(view: OperationView) -> bool:
+    """Whether an operation may still be undone."""
+    return view.state == "running" and view.operation.kind not in _NEVER_UNDONE
 
 
 def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:

@@ -1,7 +1,8 @@
 """The first page and the two lists: GPUs and containers."""
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
+from app.pages.asked import Wanted, wanted
 from app.pages.seen import Seen
 from app.services.inquiry import STATES
 
@@ -17,7 +18,7 @@ def index() -> str:
     """Everything at a glance."""
     seen = Seen()
     seen.see_gpus()
-    seen.see_containers()
+    seen.see_containers(Wanted())
     return render_template("index.html", seen=seen)
 
 
@@ -30,9 +31,8 @@ def gpus() -> str:
 
 def containers() -> str:
     """The containers whose name contains `name` and that are in `state`, those after the family `after`."""
-    state, name, after = (request.args.get(key, "").strip() or None for key in ("state", "name", "after"))
-    state = state if state in STATES else None
+    asked = wanted(STATES)
     seen = Seen()
     seen.see_gpus()
-    seen.see_containers(state, name, after)
-    return render_template("containers.html", seen=seen, states=STATES, state=state, name=name, after=after)
+    seen.see_containers(asked)
+    return render_template("containers.html", seen=seen, states=STATES, wanted=asked)

@@ -1,0 +1,44 @@
+"""What a request for a page or from a form asks for."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from flask import flash, redirect, request
+from flask.typing import ResponseReturnValue
+
+from app import auth
+from app.errors import DomainError
+from app.http_errors import log_failure
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The part of a list that is to be shown: in `state`, with `name` in its name, beginning after `after`."""
+
+    state: str | None = None
+    name: str | None = None
+    after: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether that may be less than everything."""
+        return any((self.state, self.name, self.after))
+
+
+def wanted(states: Collection[str]) -> Wanted:
+    """What the request's query asks for; a state that is none of `states` counts as none."""
+    state, name, after = (request.args.get(key, "").strip() or None for key in ("state", "name", "after"))
+    return Wanted(state if state in states else None, name, after)
+
+
+def act(work: Callable[[], str]) -> ResponseReturnValue:
+    """Do what a form's button is for, then go back to where it says; `work` returns the outcome as a sentence.
+
+    The next page tells the outcome, or why it was refused or failed.
+    """
+    try:
+        flash(work(), "success")
+    except DomainError as exc:
+        log_failure(exc)
+        flash(exc.message, "error")
+    return redirect(auth.local_path(request.form.get("next", "/")))

@@ -1,0 +1,56 @@
+"""What etcd alone knows: for pages while Docker is down, and to link only what has a page here."""
+
+from app.domain.naming import Name, versioned
+from app.domain.volumes import Usage, VolumeRecord
+from app.services.inquiry import ContainerView, Page
+from app.services.records import Records
+from app.services.volumes.inquiry import VolumePage, VolumeVersionView, VolumeView
+from app.services.volumes.records import VolumeRecords
+from app.web import services
+
+UNKNOWN = "unknown"
+
+
+def names(records: Records | VolumeRecords) -> frozenset[str]:
+    """The families of this node and their versions."""
+    families, versions = records.everything()
+    here = {family.family for family in families if family.node == records.node}
+    return frozenset(here | {name for name in versions if name.rpartition("-")[0] in here})
+
+
+def containers(part: str | None) -> Page:
+    """All containers with `part` in their names."""
+    records = services().records
+    families, versions = records.everything()
+    claims = records.claims()
+    views = []
+    for family in families:
+        newest = versions[versioned(family.family, family.current)]
+        if part is None or part in newest.name:
+            views.append(ContainerView(family, newest, UNKNOWN, tuple(claims.gpus_of(family.family))))
+    return Page(tuple(views), None)
+
+
+def volumes(part: str | None) -> VolumePage:
+    """All volumes with `part` in their names."""
+    families, versions = services().volumes.records.everything()
+    views = []
+    for family in families:
+        newest = versions[versioned(family.family, family.current)]
+        if part is None or part in newest.name:
+            count = sum(record.family == family.family for record in versions.values())
+            views.append(VolumeView(family, _volume_version(newest), count))
+    return VolumePage(tuple(views), None)
+
+
+def volume(name: Name) -> VolumeView:
+    """The family of `name` with its versions, newest first; VolumeNotFound if that version never was."""
+    records = services().volumes.records
+    records.version(name)
+    family = records.require(name).record
+    versions = tuple(_volume_version(record) for record in reversed(records.versions(name.family)))
+    return VolumeView(family, versions[0], len(versions), versions)
+
+
+def _volume_version(record: VolumeRecord) -> VolumeVersionView:
+    return VolumeVersionView(record, UNKNOWN, Usage(), ())
