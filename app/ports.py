@@ -182,6 +182,9 @@ class Volumes(Protocol):
     def usage(self, name: str) -> Usage | None:
         """How full it is; None if Docker has no volume of that name."""
 
+    def usages(self) -> dict[str, Usage]:
+        """How full each volume is that gpudock made on this node, by name; those whose data is gone are left out."""
+
     def free_bytes(self) -> int:
         """How much room the filesystem has on which volumes are made."""
 

@@ -57,11 +57,12 @@ class DockerVolumes:
     def usage(self, name: str) -> Usage | None:
         """How full it is; None if Docker has no volume of that name, or its data is gone."""
         seen = self._docker.inspect(name)
-        if seen is None:
-            return None
-        with on_disk(f"the filesystem of {name} does not tell how full it is"), suppress(VolumeNotFound):
-            return self._way(seen).usage(seen) if seen.labels else Usage()
-        return None
+        return self._usage(seen) if seen else None
+
+    def usages(self) -> dict[str, Usage]:
+        """How full each of this node's own volumes is, by name; without those whose data is gone."""
+        found = {seen.name: self._usage(seen) for seen in self._docker.list()}
+        return {name: usage for name, usage in found.items() if usage is not None}
 
     def free_bytes(self) -> int:
         """How much room the filesystem of Docker's root has."""
@@ -136,6 +137,11 @@ class DockerVolumes:
         with told(VolumeDeleteFailed, f"what operation {operation} made could not be deleted"):
             for directory in self._home().of_operation(operation):
                 Image(directory).delete()
+
+    def _usage(self, seen: Seen) -> Usage | None:
+        with on_disk(f"the filesystem of {seen.name} does not tell how full it is"), suppress(VolumeNotFound):
+            return self._way(seen).usage(seen) if seen.labels else Usage()
+        return None
 
     def _create(self, plan: VolumePlan, chosen: str) -> None:
         if seen := self._docker.inspect(plan.name):

@@ -43,10 +43,10 @@ class VolumeRecord:
     """What etcd holds of one version.
 
     `parent` is the version whose data it began with, `way` how its size is enforced, `mounted` the time when a
-    container last claimed it (None as long as none did). `merging` names the operation that is carrying its parent's
-    data into it once more; after one that broke off, the volume holds only a part of them. `seal` is the time of the
-    newest change to anything in it when it was made (ctime, ns since 1970). `aside` is the place where its data was
-    set aside when it was deleted with the record kept.
+    container on it was last made (None as long as none was). `merging` names the operation that is carrying its
+    parent's data into it once more; after one that broke off, the volume holds only a part of them. `seal` is the
+    time of the newest change to anything in it when it was made (ctime, ns since 1970). `aside` is the place where
+    its data was set aside when it was deleted with the record kept.
     """
 
     family: str

@@ -33,7 +33,7 @@ def cancel(identity: str) -> ResponseReturnValue:
 
 def _cancel(identity: str) -> str:
     view = services().operations.cancel(identity)
-    what = f"the {kind_words(view.operation.kind)} of {view.operation.name}"
+    what = f"{kind_words(view.operation.kind)} {view.operation.name}"
     if view.state == "done":
         raise NotCancellable(f"{what} was done before it could be cancelled")
     if view.state == "running":

@@ -116,7 +116,7 @@ class Versions:
                 Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
                 *self._records.put_claims(holder, record.gpus, ports),
                 *self._records.release(freed, ()),
-                *self._volumes.complete(live.operation.merge),
+                *self._volumes.mounted(live.operation),
             ],
             cancellable=True,
         )

@@ -25,7 +25,7 @@ from tests.support.dockerd import NODE, Dockerd
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.images import IMAGE
-from tests.support.volumes import remove_everything
+from tests.support.volumes import remove_everything, wait_for_the_next_stamp
 
 MB = 1 << 20
 
@@ -72,9 +72,15 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         return
     dockerd: Dockerd = request.getfixturevalue("dockerd")
     engine: DockerEngine = request.getfixturevalue("engine")
+    yield from real_bench(dockerd, engine, way)
+
+
+def real_bench(dockerd: Dockerd, engine: DockerEngine, way: str) -> Iterator[Bench]:
+    """The bench of a real Docker, and the removal of everything in it."""
     real = DockerVolumes(dockerd.url, NODE, way)
 
     def write(volume: str, path: str, content: str) -> None:
+        wait_for_the_next_stamp()
         (Path(real.place(volume)) / path).write_text(content)
 
     yield Bench(real, engine, way, write, read, lambda name: dockerd.docker("volume", "create", name))
@@ -177,6 +183,12 @@ def test_a_full_volume_has_no_space(bench: Bench) -> None:
         return
     with pytest.raises(OSError, match="No space left"):
         bench.write(bench.create(size="4MB"), "large", "x" * 5 * MB)
+
+
+def test_all_are_told_at_once(bench: Bench) -> None:
+    names = [bench.create(0), bench.create(1)]
+    bench.add_foreign("foreign")
+    assert bench.volumes.usages() == {name: bench.volumes.usage(name) for name in names}
 
 
 def test_the_last_change_shows_every_change(bench: Bench) -> None:

@@ -14,14 +14,14 @@ from tests.support import images
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.server import Server
+from tests.support.volumes import home, unmount_all
 
 __all__ = ["site"]
 
 
 def homes(dockerd: Dockerd) -> list[str]:
     """The volumes that have a directory of their own, complete or not."""
-    home = dockerd.data / "gpudock/volumes"
-    return sorted(path.name.partition(".")[0] for path in home.iterdir()) if home.exists() else []
+    return sorted(path.name.partition(".")[0] for path in home(dockerd).iterdir())
 
 
 def test_killed_workers_leave_the_old_volume_and_nothing_of_the_new_one(site: Server, dockerd: Dockerd) -> None:
@@ -39,13 +39,6 @@ def test_killed_workers_leave_the_old_volume_and_nothing_of_the_new_one(site: Se
     wait_for(lambda: dockerd.docker("volume", "ls", "-q") == "vol-0" and homes(dockerd) == ["vol-0"])
     assert site.data("PATCH", "/volumes/vol-0/size", {"size": "4GB"})["name"] == "vol-1"
     assert data_of(dockerd, "vol-1").joinpath("big").stat().st_size == 1500 * MB
-
-
-def unmount_all(dockerd: Dockerd) -> None:
-    """What a reboot does to the filesystems of volumes."""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        if line.split()[1].startswith(f"{dockerd.data}/gpudock/volumes/"):
-            subprocess.run(["umount", line.split()[1]], check=True)
 
 
 def test_after_a_reboot_containers_find_their_volumes(site: Server, dockerd: Dockerd) -> None:

@@ -2,10 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -13,7 +12,9 @@ import requests
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server
 from tests.support.trees import differences, make_everything
+from tests.support.volumes import loop_devices, mounted
 
+Found = TypeVar("Found")
 MB = 1 << 20
 ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
 
@@ -29,16 +30,7 @@ def site(api: Server, dockerd: Dockerd) -> Iterator[Server]:
             api.data("DELETE", f"/volumes/{version['name']}", ERASE)
     # A worker that has just started may still be trying out how sizes are enforced here.
     wait_for(lambda: dockerd.docker("volume", "ls", "-q", "--filter", "label=gpudock.node") == "")
-    wait_for(lambda: f"{dockerd.data}/gpudock/volumes" not in Path("/proc/mounts").read_text() + loops())
-
-
-def loops() -> str:
-    """What the kernel's loop devices are backed by."""
-    found = []
-    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
-        with suppress(FileNotFoundError):  # detached meanwhile
-            found.append(file.read_text())
-    return "\n".join(found)
+    wait_for(lambda: not mounted(dockerd) and not loop_devices(dockerd))
 
 
 def make(api: Server, name: str, size: str) -> str:
@@ -56,7 +48,8 @@ def refused(response: requests.Response) -> tuple[int, int]:
     return response.status_code, response.json()["code"]
 
 
-def wait_for(condition: Any, seconds: float = 20) -> Any:
+def wait_for(condition: Callable[[], Found], seconds: float = 20) -> Found:
+    """What the condition gives as soon as that is something."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

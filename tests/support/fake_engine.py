@@ -20,7 +20,6 @@ from app.errors import (
     LayerCopyFailed,
     PortTaken,
 )
-
 from app.ports import Progress
 
 _REFERENCE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]*)?", re.ASCII)

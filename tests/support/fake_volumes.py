@@ -68,6 +68,10 @@ class FakeVolumes:
         files = self.files[_place(name)]
         return Usage(self.plans[name].size.bytes, _room(files), len(files))
 
+    def usages(self) -> dict[str, Usage]:
+        found = {name: self.usage(name) for name in self.engine.volumes if self._ours(name)}
+        return {name: usage for name, usage in found.items() if usage is not None}
+
     def free_bytes(self) -> int:
         self._fault("free_bytes")
         return self.free

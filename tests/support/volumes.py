@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.support.dockerd import Dockerd
 
+_STAMPS = 5  # linux/time.h: CLOCK_REALTIME_COARSE
+
 
 def home(dockerd: Dockerd) -> Path:
     """gpudock's own directory for volumes."""
@@ -40,6 +42,13 @@ def remove_everything(dockerd: Dockerd) -> None:
         dockerd.docker("volume", "rm", *volumes)
     unmount_all(dockerd)
     shutil.rmtree(home(dockerd), ignore_errors=True)
+
+
+def wait_for_the_next_stamp() -> None:
+    """So that what is written now is newer than what was written before: files are stamped by a clock that ticks."""
+    now = time.clock_gettime(_STAMPS)
+    while time.clock_gettime(_STAMPS) == now:
+        time.sleep(0.001)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -69,25 +69,28 @@ class VolumeClaims:
         return VolumeClaim(entries, merge, merged)
 
     def writes(self, claim: VolumeClaim, operation: Operation) -> list[Put]:
-        """What the operation's beginning writes to the volumes' records."""
+        """What the operation's beginning writes to the volumes' records: each gets a new revision at least."""
         target = claim.merge.target if claim.merge else None
         return [
-            self.records.put(
-                replace(record, mounted=now(), merging=operation.id if record.name == target else record.merging)
-            )
+            self.records.put(replace(record, merging=operation.id) if record.name == target else record)
             for record, _ in claim.entries
         ]
 
-    def complete(self, merge: Merge | None) -> list[Put]:
-        """What the commit writes once everything was merged."""
-        entry = self.records.entry(merge.target) if merge else None
-        return [self.records.put(replace(entry[0], merging=None))] if entry else []
+    def mounted(self, operation: Operation) -> list[Put]:
+        """What the commit writes: its container mounts the volumes, and whatever was to be merged is."""
+        target = operation.merge.target if operation.merge else None
+        entries = [entry for name in operation.volumes if (entry := self.records.entry(name))]
+        return [
+            self.records.put(replace(record, mounted=now(), merging=None if record.name == target else record.merging))
+            for record, _ in entries
+        ]
 
     def forget(self, operation: Operation) -> list[Put]:
         """What undoing writes, for an operation that did not begin to merge: its target is what it was."""
-        if operation.step != "claimed":
+        if operation.merge is None or operation.step != "claimed":
             return []
-        return self.complete(operation.merge)
+        entry = self.records.entry(operation.merge.target)
+        return [self.records.put(replace(entry[0], merging=None))] if entry else []
 
     def measure(self, volume: str) -> tuple[int, int]:
         """Bytes in use and number of files in a volume."""

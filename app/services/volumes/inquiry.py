@@ -10,7 +10,6 @@ from app.ports import Engine, Volumes
 from app.services.volumes.records import VolumeRecords
 
 STATES = ("present", "missing", "removed", "remote")
-Mounts = Mapping[str, Sequence[Mount]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,14 @@ class VolumePage:
     after: str | None
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What Docker and the filesystems say, by the volume's name."""
+
+    usages: Mapping[str, Usage]
+    mounts: Mapping[str, Sequence[Mount]]
+
+
 class VolumeInquiry:
     """Reads volumes for lists and pages."""
 
@@ -63,11 +70,11 @@ class VolumeInquiry:
     ) -> VolumePage:
         """At most `limit` volumes after the family `after`: in that state, so named in part, mounted by `container`."""
         families, versions = self._records.everything()
-        mounts, found = self._engine.mounts(), []
+        seen, found = self._see(), []
         for family in families:
             newest = versions[versioned(family.family, family.current)]
             if (name is None or name in newest.name) and (after is None or family.family > after):
-                view = self._view(newest, mounts)
+                view = self._view(newest, seen)
                 if state in (None, view.state) and (container is None or _mounted_by(view, container)):
                     count = sum(record.family == family.family for record in versions.values())
                     found.append(VolumeView(family, view, count))
@@ -79,18 +86,21 @@ class VolumeInquiry:
     def volume(self, name: Name) -> VolumeView:
         """The family of `name` with its versions, newest first; VolumeNotFound if that version never was."""
         self._records.version(name)
-        state, mounts = self._records.require(name), self._engine.mounts()
-        versions = tuple(self._view(record, mounts) for record in reversed(self._records.versions(name.family)))
+        state, seen = self._records.require(name), self._see()
+        versions = tuple(self._view(record, seen) for record in reversed(self._records.versions(name.family)))
         return VolumeView(state.record, versions[0], len(versions), versions)
 
-    def _view(self, record: VolumeRecord, mounts: Mounts) -> VolumeVersionView:
+    def _see(self) -> _Seen:
+        return _Seen(self._volumes.usages(), self._engine.mounts())
+
+    def _view(self, record: VolumeRecord, seen: _Seen) -> VolumeVersionView:
         if record.node != self._records.node:
             return VolumeVersionView(record, "remote", Usage(), ())
         if record.removed:
             return VolumeVersionView(record, "removed", Usage(), ())
-        usage = self._volumes.usage(record.name)
+        usage = seen.usages.get(record.name)
         state = "missing" if usage is None else "present"
-        return VolumeVersionView(record, state, usage or Usage(), mounts.get(record.name, ()))
+        return VolumeVersionView(record, state, usage or Usage(), seen.mounts.get(record.name, ()))
 
 
 def _mounted_by(view: VolumeVersionView, container: str) -> bool:

@@ -1,5 +1,6 @@
 """Give a volume another size, or back what an earlier version held: both make the next version with its data."""
 
+import time
 from dataclasses import dataclass
 
 from app.domain.naming import Name
@@ -25,6 +26,8 @@ from app.services.watching import Plan
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
 _MARGIN = 16 << 20
+# XFS frees what was deleted in the background, so for that many seconds a quota may count it still.
+_LATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class VolumeResizer:
 
         def attempt() -> Live | None:
             self.maker.ensure_idle(name.family)
-            job = self._plan(name, version)
+            job = self._plan(name, version, size)
             wanted = size or Size(job.origin.size, job.origin.bytes)
             self._check_room(job, wanted)
             jobs[:] = [(job, wanted)]
@@ -95,7 +98,7 @@ class VolumeResizer:
             self.maker.volumes.discard_aside(job.origin.aside)
         return made
 
-    def _plan(self, name: Name, version: int | None) -> Job:
+    def _plan(self, name: Name, version: int | None, size: Size | None) -> Job:
         state = self.maker.records.newest(name)
         origin = state.current
         if version not in (None, origin.version):
@@ -104,8 +107,14 @@ class VolumeResizer:
         if origin.removed and (origin is not state.current or not origin.aside):
             raise VolumeNotFound(f"{origin.name} was deleted and its data with it")
         place = origin.aside or self.maker.volumes.place(origin.name)
-        used, _ = self.maker.volumes.measure(place)
-        return Job(state, origin, place, used)
+        return Job(state, origin, place, self._used(place, size.bytes if size else origin.bytes))
+
+    def _used(self, place: str, size: int) -> int:
+        """Bytes in use at a place; if they are more than `size`, looked at again for a moment."""
+        deadline = time.monotonic() + _LATE
+        while (used := self.maker.volumes.measure(place)[0]) > size and time.monotonic() < deadline:
+            time.sleep(_LATE / 10)
+        return used
 
     def _check_room(self, job: Job, size: Size) -> None:
         if job.used > size.bytes:

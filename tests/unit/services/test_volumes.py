@@ -151,7 +151,16 @@ def test_a_change_that_did_not_come_to_the_merge_leaves_the_successor_whole(foo:
     foo.engine.fail_next["create"] = errors.OperationFailed("broken on purpose")
     with pytest.raises(errors.VolumeChangeFailed):
         move(foo)
-    foo.services.creator.create("bar", spec(binds=(NEW,)))
+    foo.volumes.write("vol-0", "later", "second")
+    assert move(foo) is True and files(foo, "vol-1") == files(foo, "vol-0")
+
+
+def test_a_container_that_never_came_to_run_has_not_mounted_the_successor(foo: World) -> None:
+    resize(foo)
+    foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
+    with pytest.raises(errors.StartFailed):
+        foo.services.creator.create("bar", spec(binds=(NEW,)))
+    assert move(foo) is True
 
 
 def test_a_volume_that_is_being_deleted_is_not_mounted(vol: World) -> None:
