@@ -1,4 +1,4 @@
-"""Run the measurements: `python -m bench [--rounds N] [create|change|poll …]`."""
+"""Run the measurements: `python -m bench [--rounds N] [create|change|volume|poll …]`."""
 
 import argparse
 
@@ -6,8 +6,9 @@ from bench.changes import measure_changes
 from bench.creates import measure_creates
 from bench.polling import measure_polling
 from bench.rig import rig
+from bench.volumes import measure_volumes
 
-PARTS = {"create": measure_creates, "change": measure_changes, "poll": measure_polling}
+PARTS = {"create": measure_creates, "change": measure_changes, "volume": measure_volumes, "poll": measure_polling}
 
 
 def main() -> None:

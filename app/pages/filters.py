@@ -11,22 +11,18 @@ from app.domain.operations import now
 from app.domain.sizes import human
 from app.domain.volumes import LOOP, NONE, QUOTA
 from app.services.gpus import GpuView
-from app.services.operations import OperationView
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_KINDS = {"gpu": "GPU change", "volume": "volume change"}
+_KINDS = {"gpu": "GPU change", "volume": "volume change", "commit": "commit to an image"}
 _WAYS = {QUOTA: "by project quota", LOOP: "by own filesystem", NONE: "not enforced"}
-# A stop or a deletion is always finished, and a start is over in a moment.
-_NEVER_UNDONE = ("delete", "stop", "start")
 
 
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
     for filter_ in (gib, human, moment, lasted, by_index, gpu_state, gpu_word, kind_words, way_words, plain):
         blueprint.add_app_template_filter(filter_)
-    blueprint.add_app_template_test(cancellable)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
 
@@ -63,11 +59,6 @@ def kind_words(kind: str) -> str:
 def way_words(way: str) -> str:
     """How a volume's size is enforced, for people."""
     return _WAYS.get(way, way)
-
-
-def cancellable(view: OperationView) -> bool:
-    """Whether an operation may still be undone."""
-    return view.state == "running" and view.operation.kind not in _NEVER_UNDONE
 
 
 def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:

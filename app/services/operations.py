@@ -11,8 +11,8 @@ from app.services.journal import Journal
 from app.services.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
 
 STATES = ("running", "done", "undone")
-# These are always finished, since they take away what cannot be put back, or are over in a moment.
-_FINISHED_ALWAYS = ("delete", "stop", "start", "commit")
+# These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
+_ALWAYS_FINISHED = ("delete", "stop", "start", "commit")
 _PATIENCE = 30.0
 
 
@@ -24,6 +24,11 @@ class OperationView:
     state: str = "running"
     ended: str | None = None
     error: str | None = None
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether it may still be cancelled, as far as one can see: it may pass its commit point any moment."""
+        return self.state == "running" and self.operation.kind not in _ALWAYS_FINISHED
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Operations:
         """
         while (view := self.one(identity)).state == "running":
             operation = view.operation
-            if operation.kind in _FINISHED_ALWAYS:
+            if not view.cancellable:
                 raise NotCancellable(f"a {operation.kind} is always finished; wait for its end", kind=operation.kind)
             if self._ask(operation):
                 return self._await_end(operation)

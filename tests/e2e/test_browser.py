@@ -10,12 +10,16 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.support.dockerd import Dockerd
 from tests.support.server import TOKEN, Server
 
-PHONE, DESK = (390, 800), (1280, 900)
+ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
+PHONE, NARROW, DESK = (390, 800), (360, 800), (1280, 900)
+PATHS = ("/", "/gpus", "/containers", "/volumes", "/volumes/vol", "/volumes/vol-0", "/operations", "/nothing")
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+    "--hide-scrollbars",  # they would take their width off that of the page
 ]
 
 
@@ -66,6 +70,17 @@ def window(tmp_path: Path) -> Iterator[Window]:
     browser.quit()
 
 
+@pytest.fixture
+def volume(api: Server, dockerd: Dockerd) -> Iterator[str]:
+    """A volume with two versions, deleted in the end: each is a filesystem that the host has mounted."""
+    api.data("POST", "/volumes", {"name": "vol", "size": "2MB"})
+    api.data("PATCH", "/volumes/vol/size", {"size": "3MB"})
+    yield "vol"
+    dockerd.remove_containers()
+    for version in reversed(api.data("GET", "/volumes/vol")["versions"]):
+        api.data("DELETE", f"/volumes/{version['name']}", ERASE)
+
+
 def log_in(window: Window, url: str) -> None:
     window.get(url)
     window.find_element(By.NAME, "token").send_keys(TOKEN)
@@ -93,13 +108,41 @@ def test_an_operator_logs_in_stops_restarts_and_logs_out(api: Server, window: Wi
     assert window.title == "Log in · gpudock"
 
 
-def test_pages_fit_a_phone_and_have_a_dark_form(api: Server, window: Window) -> None:
-    api.create("foo", gpuCount=1, env=["LONG=" + "x" * 300], Ports=[{"hostPort": 0, "containerPort": 22}])
+def test_an_operator_goes_back_to_older_versions(api: Server, volume: str, window: Window) -> None:
+    api.create("foo", binds=[{"src": f"{volume}-1", "dest": "/data"}])
+    api.sh("foo", "echo first >/root/x; echo kept >/data/x")
+    api.data("PATCH", "/containers/foo/gpu", {"gpuCount": 1})
+    api.sh("foo", "echo second >/root/x")
+    log_in(window, f"{api.url}/containers/foo-0")
+    window.press("Go back to this version")
+    assert window.text(".notice.success") == "foo-2 runs with the files and settings of foo-0"
+    assert window.text("h1") == "foo-2 running" and api.sh("foo", "cat /root/x /data/x") == "first\nkept\n"
+    window.find_element(By.LINK_TEXT, f"{volume}-1").click()
+    assert window.text("h1") == f"{volume}-1 present" and "of 3 MB" in window.text("dl")
+    window.get(f"{api.url}/volumes/{volume}-0")
+    window.press("Go back to this version")
+    assert window.text(".notice.success") == f"{volume}-2 holds what {volume}-0 holds"
+    window.get(f"{api.url}/operations?state=done")
+    assert [row.text.split()[:2] for row in window.find_elements(By.CSS_SELECTOR, "tbody tr")][:2] == [
+        ["rollback", f"{volume}-2"],
+        ["rollback", "foo-2"],
+    ]
+    assert window.errors() == []
+
+
+def test_pages_fit_a_phone_and_have_a_dark_form(api: Server, volume: str, window: Window) -> None:
+    name, dest = "x" * 100, "/" + "y" * 200
+    binds = [{"src": f"{volume}-1", "dest": dest}]
+    api.create(name, gpuCount=1, binds=binds, env=["LONG=" + "x" * 300], Ports=[{"hostPort": 0, "containerPort": 22}])
+    api.data("PATCH", f"/containers/{name}/gpu", {"gpuCount": 2})
+    broken = {"imageName": "busybox:test", "containerName": "bad", "cmd": ["z" * 200]}
+    assert api.call("POST", "/containers", broken).status_code == 422
     log_in(window, api.url)
-    window.size(PHONE)
-    for path in ("/", "/gpus", "/containers", "/containers/foo", "/nothing"):
-        window.get(api.url + path)
-        assert window.execute_script("return document.documentElement.scrollWidth") == PHONE[0], path
+    for size in (PHONE, NARROW, DESK):
+        window.size(size)
+        for path in (*PATHS, f"/containers/{name}", f"/containers/{name}-0"):
+            window.get(api.url + path)
+            assert window.execute_script("return document.documentElement.scrollWidth") == size[0], (path, size)
     colours = []
     for word in ("light", "dark"):
         window.scheme(word)
@@ -108,12 +151,14 @@ def test_pages_fit_a_phone_and_have_a_dark_form(api: Server, window: Window) -> 
     assert colours == ["rgb(245, 246, 247)", "rgb(20, 24, 28)"]
 
 
-def test_text_stands_out_from_its_background_in_both_schemes(api: Server, window: Window) -> None:
-    api.create("foo", gpuCount=1)
+def test_text_stands_out_from_its_background_in_both_schemes(api: Server, volume: str, window: Window) -> None:
+    api.create("foo", gpuCount=1, binds=[{"src": f"{volume}-1", "dest": "/data"}])
+    api.data("PATCH", "/containers/foo/gpu", {"gpuCount": 2})
+    api.data("PATCH", "/containers/foo/stop")
     log_in(window, api.url)
     for word in ("light", "dark"):
         window.scheme(word)
-        for path in ("/", "/containers/foo", "/nothing"):
+        for path in (*PATHS, "/containers/foo", "/containers/foo-0"):
             window.get(api.url + path)
             assert window.execute_script(CONTRAST) == [], (word, path)
 

@@ -89,7 +89,7 @@ def test_the_container_page_shows_every_setting_and_the_versions_newest_first(si
     site.services.creator.create(
         "foo", replace(PLAIN, gpu_count=1, binds=binds, env=("USER=foo", "PASSWORD=secret"), cmd=("sh", "-c", "true"))
     )
-    site.services.recreator.change_gpus(parse("foo"), 2)
+    site.services.changer.gpus(parse("foo"), 2)
     html = browser.page("/containers/foo-1")
     shown = text(html)
     for setting in ("busybox:test", "veil-0 at /root/veil", "/data/foo at /root/data", "USER=foo", "PASSWORD=secret"):
@@ -108,7 +108,7 @@ def test_the_family_s_page_is_that_of_its_newest_version_and_old_ones_have_no_bu
     site: Site, browser: Browser
 ) -> None:
     site.services.creator.create("foo", PLAIN)
-    site.services.recreator.change_gpus(parse("foo"), 1)
+    site.services.changer.gpus(parse("foo"), 1)
     assert "<title>foo-1 · gpudock</title>" in browser.page("/containers/foo")
     assert "Stop foo-1" in browser.page("/containers/foo")
     old = browser.page("/containers/foo-0")
@@ -146,6 +146,47 @@ def test_what_callers_wrote_is_shown_and_never_executed(site: Site, browser: Bro
     assert missing.status_code == 400 and "<script" not in missing.text
 
 
+def test_the_volumes_of_a_container_are_linked_where_they_have_a_page(site: Site, browser: Browser) -> None:
+    site.services.volumes.creator.create("veil", "1MB")
+    site.engine.volumes.add("foreign-0")
+    binds = (Bind("veil-0", "/veil"), Bind("foreign-0", "/foreign"), Bind("/data/foo", "/foo"))
+    site.services.creator.create("foo", replace(PLAIN, binds=binds))
+    html = browser.page("/containers/foo")
+    assert re.findall(r'href="(/volumes/[^"]*)"', html) == ["/volumes/veil-0"]
+    assert "veil-0 at /veil foreign-0 at /foreign /data/foo at /foo" in text(html)
+
+
+def test_going_back_to_an_older_version_makes_the_next_one(site: Site, browser: Browser) -> None:
+    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.changer.gpus(parse("foo"), 3)
+    assert "Go back to this version" not in browser.page("/containers/foo")
+    old = text(browser.page("/containers/foo-0"))
+    assert "Go back to this version Makes foo-2 with the files and settings of foo-0 and starts it; " in old
+    assert "foo-1 is stopped and kept, and volumes are mounted as they are." in old
+    response = browser.submit("/containers/foo-0/rollback", "/containers/foo-0", next="/containers/foo")
+    assert (response.status_code, response.headers["Location"]) == (302, "/containers/foo")
+    after = browser.get("/containers/foo")
+    assert notices(after) == ["foo-2 runs with the files and settings of foo-0"]
+    shown = rows(after.text)
+    assert list(shown) == ["foo-2", "foo-1", "foo-0"] and shown["foo-1"].startswith("stopped")
+    assert shown["foo-2"].startswith("running rollback foo-0") and shown["foo-2"].endswith(" 1")
+
+
+@pytest.mark.parametrize("lost", ["removed", "missing"])
+def test_there_is_no_way_back_to_a_version_whose_files_are_gone(site: Site, browser: Browser, lost: str) -> None:
+    identity = site.services.creator.create("foo", PLAIN).id
+    site.services.changer.gpus(parse("foo"), 1)
+    if lost == "removed":
+        site.services.deleter.delete(parse("foo-0"), force=True, erase=False)
+    else:
+        site.engine.remove(identity)
+    html = browser.page("/containers/foo-0")
+    assert f"foo-0 {lost}" in text(html) and "/rollback" not in html
+    browser.submit("/containers/foo-0/rollback", "/containers/foo", next="/containers/foo")
+    (notice,) = notices(browser.get("/containers/foo"))
+    assert "foo-0 was" in notice and next(iter(rows(browser.page("/containers/foo")))) == "foo-1"
+
+
 def test_stop_and_restart_go_back_and_say_what_happened(site: Site, browser: Browser) -> None:
     site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
     response = browser.submit("/containers/foo-0/stop", "/", next="/containers?name=foo")
@@ -176,7 +217,7 @@ def test_a_button_leads_to_no_other_site(site: Site, browser: Browser) -> None:
 
 def test_what_is_refused_or_fails_is_said(site: Site, browser: Browser) -> None:
     site.services.creator.create("foo", PLAIN)
-    site.services.recreator.change_gpus(parse("foo"), 1)
+    site.services.changer.gpus(parse("foo"), 1)
     for name, words in (("foo-0", "foo-0 is not the newest version; use foo-1"), ("bar", "there is no container bar")):
         browser.submit(f"/containers/{name}/stop", "/", next="/")
         (notice,) = notices(browser.get("/"))
@@ -186,8 +227,8 @@ def test_what_is_refused_or_fails_is_said(site: Site, browser: Browser) -> None:
     assert notices(browser.get("/")) == ["foo-1 could not be stopped: Docker would not"]
 
 
-@pytest.mark.parametrize("action", ["stop", "restart"])
-def test_a_link_does_not_stop_or_restart(site: Site, browser: Browser, action: str) -> None:
+@pytest.mark.parametrize("action", ["stop", "restart", "rollback"])
+def test_a_link_does_not_stop_or_restart_or_go_back(site: Site, browser: Browser, action: str) -> None:
     site.services.creator.create("foo", PLAIN)
     assert browser.get(f"/containers/foo-0/{action}").status_code == 405
     assert browser.client.post(f"/containers/foo-0/{action}").status_code == 400
@@ -260,6 +301,7 @@ def test_without_docker_the_gpus_and_the_records_are_still_shown(site: Site, bro
     shown = rows(response.text)
     assert shown["foo-0"].startswith("unknown busybox:test") and "7 of 8 free" in response.text
     assert "/stop" not in response.text
+    assert "No container fits." in browser.page("/containers?name=bar")
 
 
 def test_without_nvml_the_containers_are_still_shown(site: Site, browser: Browser) -> None:
@@ -305,12 +347,24 @@ def test_a_part_that_is_down_is_named_on_the_error_page(site: Site, browser: Bro
     assert response.status_code == 503 and "does not answer" in response.text
 
 
-def test_every_page_has_a_title_one_main_heading_and_tables_that_can_be_read_aloud() -> None:
+def full_site() -> Site:
+    """A site with a login, two versions of a container and of its volume, and a running operation on that."""
     site = Site(CLOSED)
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.volumes.creator.create("vol", "1MB")
+    site.services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
+    site.services.changer.gpus(parse("foo"), 2)
+    site.services.volumes.resizer.resize(parse("vol"), "2MB")
+    operation = Operation(new_id(), "resize", "vol", 2, "test-node", "this-process", now(), resource="volumes")
+    assert site.services.journal.begin(replace(operation, done=1, total=2), {})
+    return site
+
+
+def test_every_page_has_a_title_one_main_heading_and_tables_that_can_be_read_aloud() -> None:
+    site = full_site()
     titles = set()
+    inside = ("/", "/gpus", "/containers", "/containers/foo-0", "/volumes", "/volumes/vol-0", "/operations", "/nothing")
     for browser, path in (
-        *((site.operator(), path) for path in ("/", "/gpus", "/containers", "/containers/foo-0", "/nothing")),
+        *((site.operator(), path) for path in inside),
         (site.browser(), "/login"),
     ):
         html = browser.get(path).text
@@ -319,12 +373,12 @@ def test_every_page_has_a_title_one_main_heading_and_tables_that_can_be_read_alo
         tables = re.findall(r"<table.*?</table>", html, re.DOTALL)
         assert all("<caption>" in table and 'scope="col"' in table and 'scope="row"' in table for table in tables), path
         assert len(re.findall(r"<(?:input|select)(?![^>]*hidden)", html)) == html.count("<label"), path
-    assert len(titles) == 6
+        assert all("aria-label" in bar for bar in re.findall(r"<(?:meter|progress)[^>]*>", html)), path
+    assert len(titles) == 9
 
 
 def test_every_link_on_the_pages_leads_somewhere() -> None:
-    site = Site(CLOSED)
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site = full_site()
     operator, seen, waiting = site.operator(), set[str](), ["/"]
     while waiting:
         path = waiting.pop()
@@ -334,3 +388,4 @@ def test_every_link_on_the_pages_leads_somewhere() -> None:
             found = re.findall(r'(?:href|src)="(/[^"]*)"', response.text) if response.mimetype == "text/html" else []
         waiting += sorted({unescape(link) for link in found} - seen - set(waiting))
     assert {"/", "/gpus", "/containers", "/containers/foo", "/containers/foo-0", "/api/docs"} <= seen
+    assert {"/volumes", "/volumes/vol", "/volumes/vol-0", "/volumes/vol-1", "/operations"} <= seen

@@ -129,7 +129,8 @@ class Dockerd:
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + 60
         info = [*self.command, "info", "--format", "{{.DockerRootDir}}"]
-        while (done := subprocess.run(info, capture_output=True, text=True, check=False)).returncode != 0:
+        # While it starts it may answer, and say nothing.
+        while not (done := subprocess.run(info, capture_output=True, text=True, check=False)).stdout.strip():
             assert self._running().poll() is None, f"dockerd ended:\n{self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"dockerd does not answer:\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)

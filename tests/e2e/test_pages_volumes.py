@@ -1,0 +1,252 @@
+"""The pages of volumes, as their HTML tells them, over working fakes."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from html import unescape
+from typing import Any
+
+import pytest
+
+from app.domain.containers import Bind, Mount
+from app.domain.naming import parse
+from app.domain.operations import Operation, new_id, now
+from app.domain.volumes import NONE, QUOTA
+from app.errors import Unavailable
+from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
+from tests.support.site import CLOSED, Browser, Site
+
+__all__ = ["browser", "site"]
+MB = 1 << 20
+DOWN = Unavailable("docker", "Docker at unix:///nowhere.sock does not answer")
+
+
+def make(site: Site, name: str, *sizes: str) -> None:
+    """A volume with a version of each size."""
+    site.services.volumes.creator.create(name, sizes[0])
+    for size in sizes[1:]:
+        site.services.volumes.resizer.resize(parse(name), size)
+
+
+def mount(site: Site, container: str, *binds: Bind) -> None:
+    site.services.creator.create(container, replace(PLAIN, binds=binds))
+
+
+def rewrite(site: Site, name: str, **changes: Any) -> None:
+    """Change the record of a version."""
+    records = site.services.volumes.records
+    site.store.transact({}, [records.put(replace(records.version(parse(name)), **changes))])
+
+
+def settings(html: str) -> dict[str, str]:
+    found = re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", html, re.DOTALL)
+    return {text(name): text(value) for name, value in found}
+
+
+def test_the_list_shows_how_full_each_volume_is_and_who_mounts_it(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    site.volumes.write("vol-1", "x", "x" * (6 * MB))
+    mount(site, "foo", Bind("vol-1", "/data"))
+    mount(site, "bar", Bind("vol-1", "/other"))
+    site.services.lifecycle.stop(parse("bar"))
+    html = browser.page("/volumes")
+    row = rows(html)["vol-1"]
+    assert row.startswith(
+        "present 30MB 6 MB of 30 MB by own filesystem 2 bar-0 at /other , does not run foo-0 at /data 20"
+    )
+    assert f'<meter min="0" max="{30 * MB}" value="{6 * MB}"' in html and "<caption>1 volume</caption>" in html
+    for link in ("/volumes/vol", "/containers/foo-0", "/containers/bar-0"):
+        assert f'href="{link}"' in html
+
+
+def test_what_is_not_known_is_no_zero_and_ways_are_said_in_words(site: Site, browser: Browser) -> None:
+    make(site, "own", "1GB")
+    site.volumes.chosen = QUOTA
+    make(site, "quota", "20GB")
+    site.volumes.chosen = NONE
+    make(site, "none", "2TB")
+    html = browser.page("/volumes")
+    shown = rows(html)
+    assert shown["own-0"].startswith("present 1GB 0 bytes of 1 GB by own filesystem 1 – 20")
+    assert shown["quota-0"].startswith("present 20GB 0 bytes of 20 GB by project quota 1 – 20")
+    assert shown["none-0"].startswith("present 2TB – not enforced 1 – 20") and html.count("<meter") == 2
+    told = settings(browser.page("/volumes/none"))
+    assert told["In use"] == "–" and told["Enforced"] == "not enforced: it can grow until the disk is full"
+
+
+def test_no_volumes_none_that_fits_and_none_that_is_known_look_different(site: Site, browser: Browser) -> None:
+    assert "No volumes yet." in browser.page("/volumes")
+    assert "No volume fits." in browser.page("/volumes?name=x") and "Show all" in browser.page("/volumes?name=x")
+    site.store.dead = True
+    response = browser.get("/volumes")
+    (banner,) = notices(response)
+    assert response.status_code == 200 and banner.startswith("etcd does not answer.")
+    assert "Not known at the moment." in response.text
+
+
+def test_the_list_is_filtered_by_name_and_state(site: Site, browser: Browser) -> None:
+    for name in ("alpha", "beta", "alphabet"):
+        make(site, name, "1MB")
+    site.services.volumes.deleter.delete(parse("alphabet"), False, False)
+    site.engine.volumes.discard("beta-0")
+    assert list(rows(browser.page("/volumes"))) == ["alpha-0", "alphabet-0", "beta-0"]
+    assert list(rows(browser.page("/volumes?name=alpha&state="))) == ["alpha-0", "alphabet-0"]
+    for state, name in (("present", "alpha-0"), ("removed", "alphabet-0"), ("missing", "beta-0")):
+        shown = rows(browser.page(f"/volumes?state={state}"))
+        assert list(shown) == [name] and shown[name].startswith(f"{state} 1MB")
+    assert len(rows(browser.page("/volumes?state=nonsense"))) == 3
+
+
+def test_a_long_list_has_pages_that_keep_the_filter(site: Site, browser: Browser) -> None:
+    for number in range(52):
+        make(site, f"v{number:02}", "1MB")
+    first = browser.page("/volumes?state=present")
+    assert len(rows(first)) == 50
+    link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert link and "state=present" in link[1]
+    second = browser.page(unescape(link[1]))
+    assert list(rows(second)) == ["v50-0", "v51-0"] and 'rel="next"' not in second and "2 volumes after v49" in second
+
+
+def test_a_volume_s_page_shows_every_setting_and_the_versions_newest_first(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    site.volumes.write("vol-1", "x", "x" * (3 * MB // 2))
+    mount(site, "foo", Bind("vol-1", "/data"))
+    html = browser.page("/volumes/vol")
+    assert "<title>vol-1 · gpudock</title>" in html and "<h1>vol-1 " in html and "older version" not in html
+    told = settings(html)
+    assert told.pop("Made by").startswith("resize from vol-0 , 20")
+    assert told == {
+        "Size": "30MB",
+        "In use": "1.5 MB of 30 MB 1 file",
+        "Enforced": "by own filesystem",
+        "Complete": "yes",
+        "Mounted by": "foo-0 at /data",
+        "Node": "test-node",
+    }
+    versions = rows(html)
+    assert list(versions) == ["vol-1", "vol-0"] and "<caption>volume versions, newest first" in html
+    assert re.fullmatch(r"present 30MB 1.5 MB of 30 MB resize vol-0 20[0-9: -]+ foo-0 at /data", versions["vol-1"])
+    assert re.fullmatch(r"present 10MB 0 bytes of 10 MB create – 20[0-9: -]+ –", versions["vol-0"])
+    assert settings(browser.page("/volumes/vol-0"))["Made by"].startswith("create, 20")
+
+
+def test_an_incomplete_volume_says_what_to_do(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    operation = Operation(new_id(), "volume", "foo", 1, "test-node", "this-process", now())
+    rewrite(site, "vol-1", merging=operation.id)
+    told = settings(browser.page("/volumes/vol"))["Complete"]
+    assert (
+        told.startswith("no: ") and "Move the container from vol-0 to it again" in told and told.endswith("version 0")
+    )
+    assert site.services.journal.begin(operation, {})
+    assert settings(browser.page("/volumes/vol"))["Complete"].startswith("not yet: what was written to vol-0 is being")
+
+
+def test_what_became_of_a_deleted_volume_is_said(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    delete = site.services.volumes.deleter.delete
+    delete(parse("vol-1"), False, False)
+    assert settings(browser.page("/volumes/vol"))["Complete"].startswith("removed, but its data is kept")
+    site.services.volumes.resizer.resize(parse("vol"), "40MB")
+    assert settings(browser.page("/volumes/vol-1"))["Complete"] == "removed, and its data with it"
+    site.engine.volumes.discard("vol-2")
+    html = browser.page("/volumes/vol")
+    assert settings(html)["Complete"].startswith("no: Docker lost") and text(html).count("vol-2 missing") == 2
+
+
+def test_going_back_makes_the_next_version(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    assert "/rollback" not in browser.page("/volumes/vol")
+    old = text(browser.page("/volumes/vol-0"))
+    assert "This is an older version. The newest is vol-1 ." in old
+    assert "Go back to this version Makes vol-2 with the data and size of vol-0; vol-1 is kept" in old
+    response = browser.submit("/volumes/vol-0/rollback", "/volumes/vol-0", next="/volumes/vol")
+    assert (response.status_code, response.headers["Location"]) == (302, "/volumes/vol")
+    after = browser.get("/volumes/vol")
+    assert notices(after) == ["vol-2 holds what vol-0 holds"]
+    assert rows(after.text)["vol-2"].startswith("present 10MB 0 bytes of 10 MB rollback vol-0")
+
+
+@pytest.mark.parametrize("fault", ["missing", "removed", "incomplete"])
+def test_there_is_no_way_back_to_what_cannot_be_copied(site: Site, browser: Browser, fault: str) -> None:
+    make(site, "vol", "10MB", "30MB", "40MB")
+    if fault == "missing":
+        site.engine.volumes.discard("vol-1")
+    elif fault == "removed":
+        site.services.volumes.deleter.delete(parse("vol-1"), False, False)
+    else:
+        rewrite(site, "vol-1", merging="one-that-broke-off")
+    assert "/rollback" not in browser.page("/volumes/vol-1")
+    browser.submit("/volumes/vol-1/rollback", "/volumes/vol-0", next="/volumes/vol")
+    after = browser.get("/volumes/vol")
+    (notice,) = notices(after)
+    assert notice.startswith(("vol-1 ", "there is no volume vol-1", "version vol-1 was deleted"))
+    assert next(iter(rows(after.text))) == "vol-2"
+
+
+def test_a_link_does_not_go_back_and_neither_does_another_site(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    assert browser.get("/volumes/vol-0/rollback").status_code == 405
+    assert browser.client.post("/volumes/vol-0/rollback", data={"next": "/"}).status_code == 400
+    assert list(rows(browser.page("/volumes/vol"))) == ["vol-1", "vol-0"]
+
+
+def test_unknown_and_illegal_names_and_those_of_other_nodes_are_error_pages(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB")
+    for path, status in (("/volumes/none", 404), ("/volumes/vol-1", 404), ("/volumes/vol-x", 400)):
+        response = browser.get(path)
+        assert response.status_code == status and response.mimetype == "text/html", path
+    assert "there is no volume none" in text(browser.get("/volumes/none").text)
+    other = Site(replace(CLOSED, token=None, node="other-node"))
+    other.store._data, other.store._revision = site.store._data, site.store._revision
+    html = other.browser().page("/volumes")
+    assert rows(html)["vol-0"].startswith("remote on test-node 10MB –") and "/volumes/vol" not in html
+    assert other.browser().get("/volumes/vol").status_code == 409
+
+
+def test_without_docker_the_records_are_still_shown(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    make(site, "other", "10MB")
+    for path, name in (("/volumes", "vol-1"), ("/volumes/vol-0", "vol-0")):
+        site.engine.fail_next["mounts"] = DOWN
+        response = browser.get(path)
+        (banner, *_) = notices(response)
+        assert banner.startswith("Docker does not answer.") and "unix:///nowhere.sock" in banner
+        row = rows(response.text)[name]
+        assert row.startswith("unknown ") and "not known" in row and " – " in row
+        assert "/rollback" not in response.text
+    site.engine.fail_next["mounts"] = DOWN
+    assert list(rows(browser.page("/volumes?name=oth"))) == ["other-0"]
+    site.engine.fail_next["mounts"] = DOWN
+    assert browser.get("/volumes/none").status_code == 404
+    site.engine.fail_next["mounts"] = DOWN
+    site.store.fail_next("unavailable", skip=1)  # the first reading of the records works
+    assert len(notices(browser.get("/volumes"))) == 2
+
+
+def test_without_etcd_a_volume_s_page_says_so(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB")
+    site.store.dead = True
+    response = browser.get("/volumes/vol")
+    assert response.status_code == 503 and "etcd at 127.0.0.1:2379 does not answer" in response.text
+
+
+def test_what_others_wrote_is_shown_and_never_executed(
+    site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(site, "vol", "10MB", "30MB")
+    rewrite(site, "vol-1", size=HOSTILE, why=HOSTILE, way=HOSTILE, created=now())
+
+    def mounts() -> dict[str, Sequence[Mount]]:
+        return {"vol-1": [Mount(HOSTILE, HOSTILE, False, False)]}
+
+    monkeypatch.setattr(site.engine, "mounts", mounts)
+    for path in ("/volumes", "/volumes/vol"):
+        html = browser.page(path)
+        assert "<script" not in html and HOSTILE in text(html), path
+        assert "/containers/" not in html, "there is no such container"
+    quoted = browser.get("/volumes", query_string={"name": '"><script>', "after": "<script>", "state": "<script>"})
+    assert quoted.status_code == 200 and "<script" not in quoted.text
+    missing = browser.get("/volumes/<script>")
+    assert missing.status_code == 400 and "<script" not in missing.text
