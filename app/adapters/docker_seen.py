@@ -1,5 +1,7 @@
 """What Docker's list and inspect tell, as the domain's dataclasses."""
 
+import re
+from datetime import datetime
 from typing import Any
 
 from app.adapters import docker_labels
@@ -27,7 +29,17 @@ def inspected(raw: dict[str, Any]) -> Inspected:
         upper_dir=((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir"),
         anonymous=_anonymous(raw),
         started=not raw["State"]["StartedAt"].startswith(_NEVER),
+        exit_code=raw["State"]["ExitCode"],
+        ended=_seconds(raw["State"]["FinishedAt"]),
+        out_of_memory=raw["State"]["OOMKilled"],
     )
+
+
+def _seconds(moment: str) -> float | None:
+    """Docker's time in seconds since 1970; None for never. Python reads microseconds, Docker writes nanoseconds."""
+    if moment.startswith(_NEVER):
+        return None
+    return datetime.fromisoformat(re.sub(r"(\.[0-9]{1,6})[0-9]*", r"\1", moment)).timestamp()
 
 
 def mounts(raw: list[dict[str, Any]]) -> dict[str, list[Mount]]:

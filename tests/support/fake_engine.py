@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ class FakeContainer:
     started: bool = False
     anonymous: dict[str, str] = field(default_factory=dict)
     output: str = ""
+    exit_code: int = 0
+    ended: float | None = None
+    out_of_memory: bool = False
 
     @property
     def labels(self) -> Labels | None:
@@ -67,7 +71,15 @@ class FakeContainer:
             upper_dir=self.upper_dir,
             anonymous=dict(self.anonymous),
             started=self.started,
+            exit_code=self.exit_code,
+            ended=self.ended,
+            out_of_memory=self.out_of_memory,
         )
+
+    def end(self, exit_code: int, out_of_memory: bool = False) -> None:
+        """Its main process ends."""
+        self.state, self.exit_code, self.ended = "exited", exit_code, time.time()
+        self.out_of_memory = out_of_memory
 
 
 class FakeEngine:
@@ -168,7 +180,7 @@ class FakeEngine:
         with self._call("stop", ref):
             container = self._get(ref)
             if container.running:
-                container.state = "exited"
+                container.end(143)
 
     def remove(self, ref: str) -> None:
         with self._call("remove", ref):
