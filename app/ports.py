@@ -172,8 +172,8 @@ class Volumes(Protocol):
     def way(self) -> str:
         """How new volumes are made; with the setting `auto` the first way that works here, found out by trying it."""
 
-    def create(self, plan: VolumePlan) -> None:
-        """Create it, empty, in the way of `way`, and make sure that its size is enforced.
+    def create(self, plan: VolumePlan) -> str:
+        """Create it, empty, in the way of `way`, and make sure that its size is enforced; the way that it was.
 
         Adopts what this operation created before. Raises VolumeExists for a name that Docker has already,
         VolumeCreateFailed, or Unavailable("disk").

@@ -39,20 +39,24 @@ class DockerVolumes:
         self._found: str | None = None
 
     def way(self) -> str:
-        """The setting, or with auto the first way that works; nothing is concluded while Docker is down."""
+        """The setting, or with auto the first way that works; nothing is concluded while Docker is down.
+
+        That none works is found out anew each time: it may have been a passing trouble.
+        """
         if self._setting != AUTO:
             return self._setting
         with self._trying:
-            if self._found is None:
-                self._found = self._first_that_works()
-            return self._found
+            found = self._found or self._first_that_works()
+            self._found = None if found == NONE else found
+            return found
 
-    def create(self, plan: VolumePlan) -> None:
+    def create(self, plan: VolumePlan) -> str:
         """Create it, empty, and make sure that its size is enforced; adopt what this operation created before.
 
-        Raises VolumeExists for a name that Docker has already, VolumeCreateFailed, or Unavailable("disk").
+        Returns the way in which it was made. Raises VolumeExists for a name that Docker has already,
+        VolumeCreateFailed, or Unavailable("disk").
         """
-        self._create(plan, self.way())
+        return self._create(plan, self.way())
 
     def usage(self, name: str) -> Usage | None:
         """How full it is; None if Docker has no volume of that name, or its data is gone."""
@@ -143,12 +147,12 @@ class DockerVolumes:
             return self._way(seen).usage(seen) if seen.labels else Usage()
         return None
 
-    def _create(self, plan: VolumePlan, chosen: str) -> None:
+    def _create(self, plan: VolumePlan, chosen: str) -> str:
         if seen := self._docker.inspect(plan.name):
             if seen.operation != plan.labels.operation:
                 raise taken(plan.name)
             self._way(seen).adopt(seen)
-            return
+            return seen.way or NONE
         try:
             self._ways()[chosen].create(plan)
             self._persist(plan.name)
@@ -156,6 +160,7 @@ class DockerVolumes:
             with suppress(DomainError):  # as far as possible: whoever called `create` undoes it too
                 self.undo(plan.labels.operation)
             raise
+        return chosen
 
     def _persist(self, name: str) -> None:
         seen = self._get(name)

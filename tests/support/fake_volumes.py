@@ -47,17 +47,18 @@ class FakeVolumes:
         self._fault("way")
         return self.chosen
 
-    def create(self, plan: VolumePlan) -> None:
+    def create(self, plan: VolumePlan) -> str:
         with self._lock:
             self._fault("create")
             if plan.name in self.engine.volumes:
                 made = self._ours(plan.name)
                 if made is None or made.operation != plan.labels.operation:
                     raise VolumeExists(f"Docker has a volume {plan.name} already")
-                return
+                return self.ways[plan.name]
             self.engine.volumes.add(plan.name)
             self.plans[plan.name], self.ways[plan.name] = plan, self.chosen
             self.files[_place(plan.name)] = {}
+            return self.chosen
 
     def usage(self, name: str) -> Usage | None:
         self._fault("usage")

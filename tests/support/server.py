@@ -19,6 +19,7 @@ from app.adapters.etcd import EtcdStore
 from app.ports import Delete
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
+from tests.support.volumes import remove_everything
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "/e2e"
@@ -47,6 +48,7 @@ class Server:
             "GPUDOCK_BIND": f"127.0.0.1:{self.port}",
             "GPUDOCK_STOP_TIMEOUT": "3",
             "GPUDOCK_EXEC_TIMEOUT": "10",
+            "GPUDOCK_VOLUMES": "loop",
             "GPUDOCK_TOKEN": TOKEN,
             **settings,
         }
@@ -123,9 +125,17 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def shared_server(dockerd: Dockerd, image: str, etcd_server: EtcdServer) -> Iterator[Server]:
+def server_settings() -> dict[str, str]:
+    """Environment variables of the shared server on top of the usual ones."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def shared_server(
+    dockerd: Dockerd, image: str, etcd_server: EtcdServer, server_settings: dict[str, str]
+) -> Iterator[Server]:
     """One server for all tests that leave its parts alive."""
-    server = Server(dockerd, etcd_server, {})
+    server = Server(dockerd, etcd_server, server_settings)
     server.start()
     yield server
     server.stop()
@@ -135,6 +145,6 @@ def shared_server(dockerd: Dockerd, image: str, etcd_server: EtcdServer) -> Iter
 def api(shared_server: Server, dockerd: Dockerd, etcd_server: EtcdServer) -> Iterator[Server]:
     """The shared server with nothing in it; what the test left is removed."""
     yield shared_server
-    dockerd.remove_containers()
+    remove_everything(dockerd)
     store = EtcdStore([etcd_server.endpoint], PREFIX)
     store.transact({}, [Delete("/", prefix=True)])

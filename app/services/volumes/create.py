@@ -24,8 +24,8 @@ class VolumeCreator:
         wanted = parse_size(size)
         live = self.maker.journal.compete(lambda: self._begin(family))
         with self.maker.journal.guard(live):
-            self.maker.make(live, wanted)
-            return self.maker.commit(live, wanted, None, None)
+            way = self.maker.make(live, wanted)
+            return self.maker.commit(live, wanted, way, None, None)
 
     def _begin(self, family: str) -> Live | None:
         self._check_absent(family)

@@ -62,14 +62,13 @@ class VolumeMaker:
         return self.journal.begin(plan.operation, expected, writes)
 
     def make(self, live: Live, size: Size) -> str:
-        """Create the operation's volume, empty; its name."""
+        """Create the operation's volume, empty; how its size is enforced."""
         operation = live.operation
         labels = Labels(operation.node, operation.family, operation.version, operation.id)
         live.step("creating")
-        self.volumes.create(VolumePlan(labels, size))
-        return operation.name
+        return self.volumes.create(VolumePlan(labels, size))
 
-    def commit(self, live: Live, size: Size, state: VolumeState | None, parent: int | None) -> MadeVolume:
+    def commit(self, live: Live, size: Size, way: str, state: VolumeState | None, parent: int | None) -> MadeVolume:
         """The commit point: the operation's volume becomes the family's newest version."""
         operation, created = live.operation, now()
         record = VolumeRecord(
@@ -78,7 +77,7 @@ class VolumeMaker:
             node=operation.node,
             size=size.text,
             bytes=size.bytes,
-            way=self.volumes.way(),
+            way=way,
             parent=parent,
             why=operation.kind,
             created=created,

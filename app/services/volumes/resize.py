@@ -92,8 +92,9 @@ class VolumeResizer:
         live = self.maker.journal.compete(attempt)
         job, wanted = jobs[0]
         with self.maker.journal.guard(live):
-            self._copy(live, job, self.maker.make(live, wanted), wanted)
-            made = self.maker.commit(live, wanted, job.state, job.origin.version)
+            way = self.maker.make(live, wanted)
+            self._copy(live, job, live.operation.name, wanted)
+            made = self.maker.commit(live, wanted, way, job.state, job.origin.version)
         if job.origin.aside:
             self.maker.volumes.discard_aside(job.origin.aside)
         return made
