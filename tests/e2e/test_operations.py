@@ -76,7 +76,7 @@ def test_a_long_copy_shows_its_progress_and_can_be_cancelled(site: Server, docke
 def test_a_preview_says_what_would_happen_and_changes_nothing(site: Server, dockerd: Dockerd) -> None:
     site.create("foo", gpuCount=2, ports=[{"containerPort": 80}])
     site.sh("foo", FILL)
-    held, before = site.in_use(), dockerd.docker("ps", "-a", "--no-trunc")
+    held, before = site.in_use(), dockerd.docker("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.State}}")
     told = site.data("PATCH", "/containers/foo/gpu?dryRun=true", {"gpuCount": 5})
     assert (told["kind"], told["name"], told["changes"], told["blockers"]) == ("gpu", "foo-1", True, [])
     assert len(told["gpus"]) == 5 and held < set(told["gpus"]) and len(told["ports"]) == 1
@@ -90,5 +90,5 @@ def test_a_preview_says_what_would_happen_and_changes_nothing(site: Server, dock
     assert site.data("POST", "/volumes?dryRun=true", {"name": "v", "size": "1GB"})["name"] == "v-0"
     assert site.data("DELETE", "/containers/foo?dryRun=true", {"force": True})["kind"] == "delete"
     assert refused(site.call("PATCH", "/containers/foo/stop?dryRun=maybe")) == (400, 1002)
-    assert site.in_use() == held and dockerd.docker("ps", "-a", "--no-trunc") == before
+    assert site.in_use() == held and dockerd.docker("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.State}}") == before
     assert site.data("GET", "/operations?state=running")["operations"] == []
