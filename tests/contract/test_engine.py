@@ -54,9 +54,6 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         lambda name: dockerd.docker("volume", "create", name),
         lambda name: dockerd.docker("run", "-dit", "--name", name, IMAGE),
     )
-    if volumes := dockerd.docker("volume", "ls", "-q").split():
-        dockerd.remove_containers()
-        dockerd.docker("volume", "rm", *volumes)
 
 
 def test_ping_tells_a_version(bench: Bench) -> None:

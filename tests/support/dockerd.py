@@ -185,8 +185,9 @@ def image(dockerd: Dockerd) -> str:
 
 @pytest.fixture
 def engine(dockerd: Dockerd, image: str) -> Iterator["DockerEngine"]:
-    """The real engine adapter on `dockerd`; every container is removed after the test."""
+    """The real engine adapter on `dockerd`; every container and volume is removed after the test."""
     from app.adapters.docker_engine import DockerEngine
+    from tests.support.volumes import remove_everything
 
     yield DockerEngine(dockerd.url, node=NODE, gpu_request="nvidia", stop_timeout=3)
-    dockerd.remove_containers()
+    remove_everything(dockerd)
