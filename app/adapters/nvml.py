@@ -6,7 +6,7 @@ broken driver can hang a call in the kernel for ever, and then only that thread 
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from app.domain.gpus import Gpu, GpuProcess
+from app.adapters.nvml_errors import GONE, REFUSED
+from app.adapters.nvml_events import XidEvents
+from app.domain.gpus import Gpu, GpuEvent, GpuProcess
 from app.errors import Unavailable
 
 PROC = Path("/proc")
@@ -29,25 +31,6 @@ MIG_FAULT = "MIG mode is enabled; gpudock allocates whole GPUs only"
 # Docker names a container's cgroup ID or docker-ID.scope, below a parent that is configurable. With Docker in
 # Docker, the first ID is that of this host's container.
 _CONTAINER = re.compile(r"/(?:docker-)?([0-9a-f]{64})(?![0-9a-f])")
-_GONE: Mapping[int, str] = {
-    pynvml.NVML_ERROR_UNINITIALIZED: "the NVIDIA driver was unloaded; load it again (modprobe nvidia)",
-    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded; load it (modprobe nvidia) and see dmesg",
-    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: (
-        "libnvidia-ml.so.1 is not on this host; install the NVIDIA driver, "
-        "or set GPUDOCK_GPUS=simulated:8 to try gpudock without GPUs"
-    ),
-    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
-        "the NVIDIA driver was updated but the old one is still loaded; reboot, or reload it and restart gpudock"
-    ),
-}
-_REFUSED = frozenset(
-    {
-        pynvml.NVML_ERROR_NOT_SUPPORTED,
-        pynvml.NVML_ERROR_NO_PERMISSION,
-        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-        pynvml.NVML_ERROR_NO_DATA,
-    }
-)
 _T = TypeVar("_T")
 
 
@@ -73,6 +56,16 @@ class NvmlInventory:
         index; one that this process never saw is left out.
         """
         return self._ask(_Session.gpus)
+
+    def events(self) -> Sequence[GpuEvent]:
+        """The XID errors since this process's last call; they begin anew after NVML was away.
+
+        GPUs that do not support events have none.
+        """
+        events = self._ask(_Session.events)
+        # Not before they are here: an answer that comes after the deadline is told by the next call.
+        self._session.told(len(events))
+        return events
 
     def _ask(self, question: Callable[["_Session"], _T]) -> _T:
         # What NVML and the lock hold across a fork belongs to the parent.
@@ -111,6 +104,7 @@ class _Session:
         self._retry_at = 0.0
         self._advice = ""
         self._seen: dict[int, str] = {}
+        self._xids = XidEvents()
         self._uuids: tuple[float, tuple[str, ...]] | None = None
 
     def stuck(self) -> bool:
@@ -150,6 +144,16 @@ class _Session:
         with self._nvml():
             return tuple(_gpu(device) for device in self._devices())
 
+    def events(self) -> tuple[GpuEvent, ...]:
+        """The XID errors that were not yet told."""
+        with self._nvml():
+            self._xids.poll({str(device.uuid): device.handle for device in self._devices() if not device.fault})
+        return tuple(self._xids.heard)
+
+    def told(self, count: int) -> None:
+        """Forget so many of the XID errors, the oldest ones."""
+        del self._xids.heard[:count]
+
     @contextmanager
     def _nvml(self) -> Iterator[None]:
         try:
@@ -157,7 +161,7 @@ class _Session:
             yield
         except pynvml.NVMLError as exc:
             self._disconnect()
-            self._advice = _GONE.get(exc.value, f"NVML does not answer ({exc}); see nvidia-smi and dmesg")
+            self._advice = GONE.get(exc.value, f"NVML does not answer ({exc}); see nvidia-smi and dmesg")
             raise Unavailable("nvml", self._advice) from exc
 
     def _connect(self) -> None:
@@ -174,6 +178,7 @@ class _Session:
         # has its parents' too.
         if self._connected:
             self._connected = False
+            self._xids.close()
             for _ in range(INITIALISATIONS):
                 with suppress(pynvml.NVMLError):
                     pynvml.nvmlShutdown()
@@ -245,14 +250,14 @@ def _reading(read: Callable[..., Any], *args: Any) -> Any:
     try:
         return read(*args)
     except pynvml.NVMLError as exc:
-        if exc.value in _REFUSED:
+        if exc.value in REFUSED:
             return None
         raise
 
 
 def _fault(exc: Any) -> str:
     """Why one GPU does not answer; raises the error again if NVML as a whole is gone."""
-    if exc.value in _GONE:
+    if exc.value in GONE:
         raise exc
     return f"the GPU does not answer: {exc}"
 

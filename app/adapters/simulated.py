@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
-from app.domain.gpus import Gpu
+from app.domain.gpus import Gpu, GpuEvent
 
 MEMORY = 80 << 30
 _NAMESPACE = UUID("6f1d2f5e-3c0b-4f57-9a4e-2d1b8c7a9e10")
@@ -22,6 +22,10 @@ class SimulatedInventory:
     def gpus(self) -> Sequence[Gpu]:
         """Every GPU: healthy, idle, used by nobody."""
         return self._gpus
+
+    def events(self) -> Sequence[GpuEvent]:
+        """None: nothing goes wrong with them."""
+        return ()
 
 
 def _gpu(node: str, index: int) -> Gpu:

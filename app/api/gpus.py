@@ -6,8 +6,9 @@ from flask.views import MethodView
 
 from app import errors
 from app.api import present
+from app.api.changes import refuse_preview
 from app.api.envelope import Resource, ok
-from app.api.schemas import GpuSchema, GpusQuery, GpusSchema, envelope
+from app.api.schemas import GpuSchema, GpusQuery, GpusSchema, SchedulableSchema, envelope
 from app.web import services
 
 blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of this host")
@@ -39,3 +40,16 @@ class Gpu(MethodView):
     def get(self, uuid: str) -> Json:
         """Describe a GPU."""
         return ok(present.gpu(services().gpus.one(uuid)))
+
+    @blueprint.arguments(SchedulableSchema)
+    @blueprint.response(200, envelope(GpuSchema))
+    @blueprint.fails(errors.GpuNotFound, errors.GpuContended)
+    def patch(self, body: Json, uuid: str) -> Json:
+        """Take a GPU out of service, or return it and clear the fault that gpudock found.
+
+        With `schedulable` false nobody is stopped: who holds the GPU keeps it while he runs, and after that it is not
+        given out any more. A GPU that is returned and still faulty is taken out again within seconds.
+        """
+        refuse_preview()
+        view, changed = services().gpus.schedule(uuid, body["schedulable"])
+        return ok(present.gpu(view), changed)

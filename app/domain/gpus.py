@@ -36,6 +36,15 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class GpuEvent:
+    """An XID error that the driver reported of a GPU, and when it was heard of (ISO 8601 in UTC)."""
+
+    uuid: str
+    xid: int
+    moment: str
+
+
+@dataclass(frozen=True)
 class Holder:
     """Who claims a GPU or a host port: the version of a family, through an operation, in a container."""
 
@@ -75,8 +84,8 @@ def choose(free: Collection[str], count: int, total: int, random: Random) -> lis
     """
     if count > len(free):
         raise NotEnoughGpus(
-            f"{count} more GPUs are needed but {len(free)} of {total} are free; "
-            "ask for fewer, or stop a container that holds some",
+            f"{count} more GPUs are needed but {len(free)} of {total} are free; ask for fewer, stop a container "
+            "that holds some, or see at /api/v1/gpus?detail=true what keeps others out of service",
             requested=count,
             free=len(free),
             total=total,

@@ -9,6 +9,7 @@ from app.domain.gpus import Gpu, Holder, choose, foreign, split_kept
 from app.domain.operations import Operation
 from app.errors import NotEnoughGpus, PortTaken
 from app.ports import Host, Inventory
+from app.services.gpu_records import GpuRecords
 from app.services.journal import Journal
 from app.services.records import Claims, Records
 from app.services.watching import Measure, Plan
@@ -38,6 +39,7 @@ class Allocator:
 
     records: Records
     journal: Journal
+    health: GpuRecords
     inventory: Inventory
     host: Host
     port_range: tuple[int, int]
@@ -63,14 +65,15 @@ class Allocator:
         held = claims.gpus_of(family)
         if count == 0:  # not even a dead NVML keeps a container without GPUs from starting
             return (), (), tuple(held)
-        gpus = self.inventory.gpus()
-        kept, freed = split_kept(held, {gpu.uuid for gpu in gpus if gpu.fault is None}, count)
-        free = [gpu.uuid for gpu in gpus if self._is_free(gpu, claims)]
+        gpus, out = self.inventory.gpus(), self.health.out_of_service()
+        usable = [gpu for gpu in gpus if gpu.fault is None and gpu.uuid not in out]
+        kept, freed = split_kept(held, {gpu.uuid for gpu in usable}, count)
+        free = [gpu.uuid for gpu in usable if self._is_free(gpu, claims)]
         taken = choose(free, count - len(kept), len(gpus), random.SystemRandom())
         return (*kept, *taken), tuple(taken), tuple(freed)
 
     def _is_free(self, gpu: Gpu, claims: Claims) -> bool:
-        return gpu.uuid not in claims.gpus and gpu.fault is None and not foreign(gpu, None, self.foreign_memory)
+        return gpu.uuid not in claims.gpus and not foreign(gpu, None, self.foreign_memory)
 
     def _ports(self, family: str, ports: tuple[PortMapping, ...], claims: Claims) -> list[int]:
         chosen = [port.host for port in ports if port.host]

@@ -1,33 +1,66 @@
-"""The GPUs of this node: free or in use, and everything known of each."""
+"""The GPUs of this node: free, in use or out of service, and everything known of each."""
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from app.domain.gpu_health import ABSENT, DRAINED, OutOfService, advice
 from app.domain.gpus import Gpu, GpuProcess, Holder, foreign
-from app.errors import GpuNotFound
+from app.domain.operations import now
+from app.errors import GpuContended, GpuNotFound
 from app.ports import Inventory
+from app.services.gpu_records import GpuRecords
 from app.services.records import Records
+
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
 class GpuView:
-    """A GPU, who holds it, and the processes on it that are not its holder's."""
+    """A GPU, who holds it, the processes on it that are not its holder's, and what is recorded of its health."""
 
     gpu: Gpu
     holder: Holder | None
     foreign: tuple[GpuProcess, ...]
+    out: OutOfService | None = None
+
+    @property
+    def schedulable(self) -> bool:
+        """What an operator said last: whether it may be given out when it is well."""
+        return self.out is None or self.out.schedulable
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it; None if it is healthy."""
+        recorded = self.out.fault if self.out else None
+        if self.out and self.out.code is not None:  # the cause of what it shows now
+            return recorded
+        return self.gpu.fault or recorded
 
     @property
     def reason(self) -> str | None:
         """Why it is not given out although nobody holds it; None if nothing is wrong."""
-        if self.gpu.fault:
-            return self.gpu.fault
-        if self.foreign:
+        reasons = [self.fault] if self.fault else []
+        if not self.schedulable:
+            reasons.append(DRAINED)
+        if not reasons and self.foreign:
             pids = ", ".join(str(process.pid) for process in self.foreign)
-            return f"used by processes that gpudock did not start: {pids}"
-        return None
+            reasons.append(f"used by processes that gpudock did not start: {pids}")
+        return "; ".join(reasons) or None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do so that it is given out; None if it is, or will be when its holder gives it up."""
+        found = advice(self.fault, self.out)
+        if found and self.holder:
+            return f"{found}. {self.holder.family} keeps it until it is changed: stop and restart it to give it another"
+        return found or ("end these processes if they should not be there" if self.foreign else None)
+
+    @property
+    def since(self) -> str | None:
+        """When it went out of service; None if it is in service."""
+        return self.out.since if self.out else None
 
     @property
     def free(self) -> bool:
@@ -36,10 +69,13 @@ class GpuView:
 
 
 class Gpus:
-    """Joins the inventory with the claims. Readings for the polled status are kept for `max_age` seconds."""
+    """Joins the inventory with claims and health. Readings for the polled status are kept for `max_age` seconds."""
 
-    def __init__(self, records: Records, inventory: Inventory, foreign_memory: int, max_age: float = 1.0) -> None:
+    def __init__(
+        self, records: Records, health: GpuRecords, inventory: Inventory, foreign_memory: int, max_age: float = 1.0
+    ) -> None:
         self._records = records
+        self._health = health
         self._inventory = inventory
         self._foreign_memory = foreign_memory
         self._max_age = max_age
@@ -51,7 +87,7 @@ class Gpus:
         return {view.gpu.uuid: int(not view.free) for view in self._join(self._recent())}
 
     def all(self) -> list[GpuView]:
-        """Every GPU with its readings as they are now, by index."""
+        """Every GPU with its readings as they are now, by index; those out of service even if they have gone."""
         return self._join(self._inventory.gpus())
 
     def one(self, uuid: str) -> GpuView:
@@ -61,12 +97,30 @@ class Gpus:
                 return view
         raise GpuNotFound(f"there is no GPU {uuid!r} on this node; GET /api/v1/gpus lists them")
 
-    def _join(self, gpus: Sequence[Gpu]) -> list[GpuView]:
-        claims = self._records.claims().gpus
-        return [self._view(gpu, claims.get(gpu.uuid)) for gpu in gpus]
+    def schedule(self, uuid: str, wanted: bool) -> tuple[GpuView, bool]:
+        """Let a GPU be given out or not, and tell how it is then and whether that changed anything.
 
-    def _view(self, gpu: Gpu, holder: Holder | None) -> GpuView:
-        return GpuView(gpu, holder, foreign(gpu, holder, self._foreign_memory))
+        True also clears a fault that gpudock found: if it is still there the next look takes the GPU out again.
+        False stops nobody. Raises GpuNotFound, or GpuContended if others change it all the time.
+        """
+        view = self.one(uuid)
+        for _ in range(_ATTEMPTS):
+            before = self._health.find(uuid)
+            after = None if wanted else (before.out or OutOfService(now(), view.gpu.index)).drained()
+            if after == before.out:
+                return replace(view, out=after), False
+            if self._health.write(uuid, after, before):
+                return replace(view, out=after), True
+        raise GpuContended(f"others change GPU {uuid} all the time; try again")
+
+    def _join(self, gpus: Sequence[Gpu]) -> list[GpuView]:
+        claims, out = self._records.claims().gpus, self._health.out_of_service()
+        known = [*gpus, *_gone(out, {gpu.uuid for gpu in gpus})]
+        views = [self._view(gpu, claims.get(gpu.uuid), out.get(gpu.uuid)) for gpu in known]
+        return sorted(views, key=lambda view: view.gpu.index)
+
+    def _view(self, gpu: Gpu, holder: Holder | None, out: OutOfService | None) -> GpuView:
+        return GpuView(gpu, holder, foreign(gpu, holder, self._foreign_memory), out)
 
     def _recent(self) -> Sequence[Gpu]:
         with self._lock:  # one thread reads while the others wait for what it finds
@@ -75,3 +129,8 @@ class Gpus:
                 gpus = self._inventory.gpus()
                 self._readings = (time.monotonic(), gpus)
             return gpus
+
+
+def _gone(out: Mapping[str, OutOfService], present: set[str]) -> list[Gpu]:
+    """The GPUs that are recorded but not there, at the index where they were."""
+    return [Gpu(uuid, found.index, fault=ABSENT) for uuid, found in out.items() if uuid not in present]

@@ -1,6 +1,7 @@
 """What every Inventory promises, whether its GPUs are simulated or NVML's."""
 
 import re
+import time
 
 import pytest
 
@@ -51,6 +52,18 @@ def test_a_healthy_idle_gpu_gives_every_reading_in_its_unit(inventory):
         assert 20 <= gpu.temperature <= 100
         assert 10 <= gpu.power <= 1500
         assert gpu.processes == ()
+
+
+def test_when_nothing_happened_there_are_no_events_and_nobody_waits_for_one(inventory):
+    started = time.monotonic()
+    assert [len(inventory.events()) for _ in range(3)] == [0, 0, 0]
+    assert time.monotonic() - started < 1
+
+
+def test_hearing_of_events_changes_nothing_about_the_gpus(inventory):
+    before = inventory.gpus()
+    inventory.events()
+    assert inventory.gpus() == before
 
 
 def test_simulated_gpus_are_the_same_for_the_same_node_and_others_for_another():

@@ -4,10 +4,11 @@
  *   gpus N                 how many there are
  *   lose I                 GPU I is lost: it keeps its index, and every call about it fails
  *   remove I               GPU I is not there at all: later ones move to a lower index
- *   refuse I READING       name, memory, utilisation, temperature, power, mig or processes is not supported
+ *   refuse I READING       name, memory, utilisation, temperature, power, mig, processes or events is not supported
  *   process I PID MIB      a compute process uses GPU I; -1 MiB means that its memory is not available
  *   graphics I PID MIB     likewise, a graphics process
  *   mig I                  MIG mode is enabled on GPU I
+ *   xid N I CODE           the N-th XID error, of GPU I: told once to every event set that GPU I was registered with by then
  *   gone CODE              every call fails with CODE, and later ones too until as many shutdowns as initialisations
  *   slow SECONDS           every call takes that long, or until the file says otherwise
  */
@@ -16,10 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
-enum { MAX_GPUS = 64, MAX_PROCESSES = 64, TICK_MS = 20 };
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, TIMEOUT = 10, GPU_IS_LOST = 15 };
+enum { MAX_GPUS = 64, MAX_PROCESSES = 64, MAX_XIDS = 64, MAX_SETS = 256, TICK_MS = 20, XID_EVENTS = 8 };
 
 typedef struct { unsigned long gpu; unsigned pid; long mib; int graphics; } process_t;
+typedef struct { unsigned long number, gpu; unsigned code; } xid_t;
 typedef struct {
     unsigned gpus;
     int gone;
@@ -28,23 +30,42 @@ typedef struct {
     char refused[MAX_GPUS][160];
     unsigned process_count;
     process_t processes[MAX_PROCESSES];
+    unsigned xid_count;
+    xid_t xids[MAX_XIDS];
 } state_t;
 
 typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory_v2_t;
 typedef struct { unsigned gpu, memory; } utilisation_t;
 typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_info_t;
 
-static int references, stale;
-static unsigned initialisations;
+typedef struct { void *device; unsigned long long type, data; unsigned gpu_instance, compute_instance; } event_data_t;
+/* `told` is the number of the last event that is known to the set, or came before GPU `handle` was registered. */
+typedef struct { int used; void *handle; unsigned long told; } event_set_t;
 
-/* For tests: how often the library was initialised, and to begin anew. */
+static int references, stale;
+static unsigned initialisations, misuses;
+static event_set_t sets[MAX_SETS];
+
+/* For tests: how often the library was initialised, how many event sets there are, how often one was used that had
+ * been freed or was of an earlier initialisation, and to begin anew. */
 unsigned fake_nvml_initialisations(void) { return initialisations; }
-void fake_nvml_forget(void) { references = stale = 0; }
+unsigned fake_nvml_event_sets(void) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < MAX_SETS; i++) count += (unsigned)sets[i].used;
+    return count;
+}
+unsigned fake_nvml_misuses(void) { return misuses; }
+void fake_nvml_forget(void) {
+    references = stale = 0;
+    misuses = 0;
+    memset(sets, 0, sizeof sets);
+}
 
 static void read_state(state_t *s) {
     char line[200], word[80];
     unsigned long i;
     process_t p;
+    xid_t x;
     const char *path = getenv("FAKE_NVML_STATE");
     FILE *file = path ? fopen(path, "r") : NULL;
     memset(s, 0, sizeof *s);
@@ -59,8 +80,11 @@ static void read_state(state_t *s) {
             size_t length = strlen(s->refused[i]);
             snprintf(s->refused[i] + length, sizeof s->refused[i] - length, " %s ", word);
         }
+        if (sscanf(line, "xid %lu %lu %u", &x.number, &x.gpu, &x.code) == 3 && s->xid_count < MAX_XIDS)
+            s->xids[s->xid_count++] = x;
         p.graphics = !strncmp(line, "graphics", 8);
-        if (sscanf(line, "%79s %lu %u %ld", word, &p.gpu, &p.pid, &p.mib) == 4 && s->process_count < MAX_PROCESSES)
+        if (sscanf(line, "%79s %lu %u %ld", word, &p.gpu, &p.pid, &p.mib) == 4 && strcmp(word, "xid") &&
+            s->process_count < MAX_PROCESSES)
             s->processes[s->process_count++] = p;
     }
     if (file) fclose(file);
@@ -105,7 +129,10 @@ int nvmlShutdown(void) {
     state_t s;
     int rc = enter(&s);
     if (references == 0) return UNINITIALIZED;
-    if (--references == 0) stale = 0;
+    if (--references == 0) {
+        stale = 0;
+        memset(sets, 0, sizeof sets);
+    }
     return s.gone ? rc : SUCCESS;
 }
 
@@ -219,4 +246,55 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, proce
 
 int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, process_info_t *out) {
     return processes(handle, 1, count, out);
+}
+
+int nvmlEventSetCreate(event_set_t **out) {
+    state_t s;
+    int rc = enter(&s);
+    for (unsigned i = 0; !rc && i < MAX_SETS; i++) {
+        if (sets[i].used) continue;
+        sets[i] = (event_set_t){1, NULL, 0};
+        *out = &sets[i];
+        return SUCCESS;
+    }
+    return rc ? rc : INVALID_ARGUMENT;
+}
+
+int nvmlEventSetFree(event_set_t *set) {
+    state_t s;
+    int rc = enter(&s);
+    if (!set->used) return misuses++, INVALID_ARGUMENT;
+    set->used = 0;
+    return rc;
+}
+
+int nvmlDeviceRegisterEvents(void *handle, unsigned long long types, event_set_t *set) {
+    state_t s;
+    int rc = enter_gpu(&s, handle, "events");
+    if (rc) return rc;
+    misuses += !set->used;
+    if (!set->used || set->handle || types != XID_EVENTS) return INVALID_ARGUMENT;
+    set->handle = handle;
+    for (unsigned i = 0; i < s.xid_count; i++)
+        if (s.xids[i].number > set->told) set->told = s.xids[i].number;
+    return SUCCESS;
+}
+
+/* A GPU that is lost has its last events told, then none any more, not even when it is there again. */
+int nvmlEventSetWait_v2(event_set_t *set, event_data_t *out, unsigned timeout_ms) {
+    state_t s;
+    int rc = enter(&s);
+    unsigned long gpu = (unsigned long)set->handle - 1;
+    misuses += !set->used;
+    if (rc) return rc;
+    if (!set->used) return INVALID_ARGUMENT;
+    for (unsigned i = 0; set->handle && i < s.xid_count; i++) {
+        if (s.xids[i].gpu != gpu || s.xids[i].number <= set->told) continue;
+        set->told = s.xids[i].number;
+        *out = (event_data_t){set->handle, XID_EVENTS, s.xids[i].code, ~0U, ~0U};
+        return SUCCESS;
+    }
+    usleep(timeout_ms * 1000);
+    if (set->handle && s.lost[gpu]) set->handle = NULL;
+    return TIMEOUT;
 }

@@ -23,6 +23,7 @@ class FakeNvml:
         self.dir = directory
         self.path = directory / SONAME
         self.state = directory / "state"
+        self._xids = 0
         options = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{SONAME}"]
         subprocess.run(["gcc", *options, "-o", self.path, SOURCE], check=True)
         self.reset()
@@ -40,6 +41,14 @@ class FakeNvml:
     def initialisations(self) -> int:
         """How often this process initialised the loaded library."""
         return int(self._library.fake_nvml_initialisations())
+
+    def event_sets(self) -> int:
+        """How many event sets this process has in the loaded library."""
+        return int(self._library.fake_nvml_event_sets())
+
+    def misuses(self) -> int:
+        """How often this process used an event set that did not exist any more."""
+        return int(self._library.fake_nvml_misuses())
 
     def reset(self, gpus: int = 4) -> None:
         """So many healthy, idle GPUs."""
@@ -61,7 +70,7 @@ class FakeNvml:
         self._add(f"remove {index}")
 
     def refuse(self, index: int, reading: str) -> None:
-        """`reading`: name, memory, utilisation, temperature, power, mig or processes."""
+        """`reading`: name, memory, utilisation, temperature, power, mig, processes or events."""
         self._add(f"refuse {index} {reading}")
 
     def process(self, index: int, pid: int, mib: int | None, kind: str = "process") -> None:
@@ -74,6 +83,11 @@ class FakeNvml:
 
     def mig(self, index: int) -> None:
         self._add(f"mig {index}")
+
+    def xid(self, index: int, code: int) -> None:
+        """The driver reports an XID error of the GPU."""
+        self._xids += 1
+        self._add(f"xid {self._xids} {index} {code}")
 
     def slow(self, seconds: float) -> None:
         """Every call takes that long, or until `reset` or slow(0)."""
@@ -99,7 +113,8 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
 
 @pytest.fixture
 def nvml(nvml_library: FakeNvml) -> Iterator[FakeNvml]:
-    """The same with four healthy GPUs and not initialised, before and after the test."""
+    """The same with four healthy GPUs and not initialised, before and after the test, which must not misuse it."""
     nvml_library.renew()
     yield nvml_library
+    assert nvml_library.misuses() == 0
     nvml_library.renew()

@@ -1,0 +1,97 @@
+"""What takes a GPU out of service, who says so, and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from app.domain.gpus import GpuEvent
+
+# Errors of the program that used the GPU, as NVIDIA's table of XIDs has it; the GPU goes on working.
+APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})
+_XIDS: Mapping[int, str] = {
+    48: "uncorrectable memory error",
+    61: "its microcontroller stopped at a breakpoint",
+    62: "its microcontroller halted",
+    63: "a bad page or row of its memory was retired",
+    64: "a bad page or row of its memory could not be retired",
+    74: "NVLink error",
+    79: "it has fallen off the bus",
+    92: "many correctable memory errors",
+    94: "contained memory error",
+    95: "uncontained memory error",
+    119: "its system processor does not answer",
+    120: "error of its system processor",
+    140: "uncorrectable memory error",
+}
+ABSENT = "the GPU has gone: NVML does not list it any more"
+DRAINED = "taken out of service by an operator"
+
+
+def grave(event: GpuEvent) -> bool:
+    """Whether the GPU is at fault, and not a program on it."""
+    return event.xid not in APPLICATION_XIDS
+
+
+def xid_fault(xid: int) -> str:
+    """An XID as a reason."""
+    return f"XID {xid}: {_XIDS.get(xid, 'the driver reported an error')}"
+
+
+@dataclass(frozen=True)
+class OutOfService:
+    """Why a GPU is not given out: an operator does not want it, or gpudock found a fault, or both.
+
+    `code` is the XID of the fault; None for one that ends when the GPU answers again. `since` is when the GPU went
+    out of service, `index` where it was then: it may be gone by now.
+    """
+
+    since: str
+    index: int
+    schedulable: bool = True
+    fault: str | None = None
+    code: int | None = None
+
+    @property
+    def by(self) -> str:
+        """Who is to say that it may be given out again: operator or gpudock."""
+        return "gpudock" if self.schedulable else "operator"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left that keeps it out of service."""
+        return self.schedulable and self.fault is None
+
+    def drained(self) -> Self:
+        """The same once an operator took it out of service."""
+        return replace(self, schedulable=False)
+
+    def faulty(self, fault: str, code: int | None = None) -> Self:
+        """The same with a fault. An XID stays when more is found, since it needs an operator."""
+        return self if self.code is not None else replace(self, fault=fault, code=code)
+
+    def well(self) -> Self:
+        """The same without its fault."""
+        return replace(self, fault=None, code=None)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{key: value for key, value in raw.items() if key not in ("schema", "by")})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict of the fields, with who it was and the schema number."""
+        return {"schema": 1, **asdict(self), "by": self.by}
+
+
+def advice(fault: str | None, out: OutOfService | None) -> str | None:
+    """What an operator can do so that a GPU with that fault or record is given out again; None if it is already."""
+    if out is not None and out.code is not None:
+        return (
+            "see dmesg; stop what uses the GPU, reset it (nvidia-smi --gpu-reset -i UUID) or reboot the host, "
+            "then return it to service"
+        )
+    if fault == ABSENT:
+        return "see lspci and dmesg; it returns to service when it is back; to forget one that was removed, return it"
+    if fault is not None:
+        return "see nvidia-smi and dmesg, reset the GPU or reboot the host; it returns to service when it is well"
+    return "return it to service when it may be used again" if out is not None else None

@@ -1,0 +1,134 @@
+"""Running containers that lost their GPUs inside, while the GPUs themselves are well.
+
+It happens when systemd applies a container's cgroup anew (systemctl daemon-reload) and thereby forgets the devices
+that the NVIDIA runtime had allowed behind its back: nvidia-smi in it then says "Failed to initialize NVML".
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.domain.containers import ExecResult, FamilyRecord, VersionRecord
+from app.domain.naming import versioned
+from app.domain.operations import now
+from app.errors import CommandRefused, ContainerNotFound, ContainerNotRunning, Unavailable
+from app.ports import Delete, Engine, Entry, Put, Store
+from app.services.keys import CONTAINERS, FAULTS, family_key
+from app.services.layout import Layout
+from app.services.records import Records
+
+TIMEOUT = 5.0
+_COMMAND = ("nvidia-smi", "-L")
+_CAP = 1 << 16
+_AT_ONCE = 8
+_NO_NVML = "Failed to initialize NVML"
+_NOT_EXECUTED = (126, 127)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running newest version with the GPUs that it holds."""
+
+    record: VersionRecord
+    gpus: tuple[str, ...]
+
+
+class GpusInside:
+    """Asks nvidia-smi in the containers of this node, and records what it finds."""
+
+    def __init__(self, store: Store, records: Records, engine: Engine) -> None:
+        self._store = store
+        self._records = records
+        self._engine = engine
+        self._layout = Layout(store)
+
+    def look(self) -> list[str]:
+        """Ask every container that runs and holds GPUs; what changed, in sentences.
+
+        What cannot be told (no nvidia-smi in it, no answer within TIMEOUT) stays as it was recorded.
+        """
+        subjects = self._subjects()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = dict(zip(subjects, pool.map(self._ask, subjects.values()), strict=True))
+        recorded = {entry.key.removeprefix(FAULTS): entry for entry in self._store.list(FAULTS)}
+        changes = [self._record(subjects[family].record, found[family], recorded.get(family)) for family in subjects]
+        others = [(family, entry) for family, entry in recorded.items() if family not in subjects]
+        changes += [self._forget(family, entry, "does not run any more") for family, entry in others]
+        return [change for change in changes if change]
+
+    def faults(self) -> dict[str, str]:
+        """Family to reason, for those whose newest version is the one that was found without its GPUs."""
+        found = {entry.key.removeprefix(FAULTS): entry.value for entry in self._store.list(FAULTS)}
+        current = {family: self._current(family) for family in found}
+        return {family: raw["reason"] for family, raw in found.items() if current[family] == raw["version"]}
+
+    def _subjects(self) -> dict[str, Subject]:
+        families, versions = self._records.everything()
+        claims = self._records.claims()
+        running = {container.id for container in self._engine.list() if container.state == "running"}
+        found = {}
+        for family in families:
+            record = versions[versioned(family.family, family.current)]
+            # What is claimed for the next version is not in this one yet.
+            gpus = tuple(uuid for uuid in claims.gpus_of(family.family) if uuid in record.gpus)
+            if gpus and family.node == self._records.node and record.container_id in running:
+                found[family.family] = Subject(record, gpus)
+        return found
+
+    def _ask(self, subject: Subject) -> str | None:
+        """Why it is without its GPUs, "" if it has them all, None if that cannot be told."""
+        try:
+            result = self._engine.execute(subject.record.container_id, _COMMAND, None, TIMEOUT, _CAP)
+        except (CommandRefused, ContainerNotRunning, ContainerNotFound, Unavailable):
+            return None
+        if result.exit_code is None or result.timed_out or result.exit_code in _NOT_EXECUTED:
+            return None
+        return reason(result, subject.gpus)
+
+    def _record(self, record: VersionRecord, found: str | None, entry: Entry | None) -> str | None:
+        if found:
+            return self._flag(record, found, entry)
+        if entry is None:
+            return None
+        if entry.value["version"] != record.version:
+            return self._forget(record.family, entry, "was replaced")
+        return self._forget(record.family, entry, "has its GPUs again") if found == "" else None
+
+    def _flag(self, record: VersionRecord, found: str, entry: Entry | None) -> str | None:
+        if entry is not None and (entry.value["version"], entry.value["reason"]) == (record.version, found):
+            return None
+        self._layout.ensure()
+        value = {"schema": 1, "version": record.version, "reason": found, "since": now()}
+        put = Put(FAULTS + record.family, value)
+        if self._store.transact({put.key: entry.revision if entry else 0}, [put]) is None:
+            return None
+        return f"{record.name} has lost its GPUs: {found}"
+
+    def _forget(self, family: str, entry: Entry, why: str) -> str | None:
+        """Another node's containers are left to that node."""
+        owner = self._store.get(family_key(CONTAINERS, family))
+        if owner is not None and owner.value["node"] != self._records.node:
+            return None
+        if self._store.transact({entry.key: entry.revision}, [Delete(entry.key)]) is None:
+            return None
+        return f"{versioned(family, entry.value['version'])}, which had lost its GPUs, {why}"
+
+    def _current(self, family: str) -> int | None:
+        entry = self._store.get(family_key(CONTAINERS, family))
+        return FamilyRecord.from_json(entry.value).current if entry else None
+
+
+def reason(result: ExecResult, gpus: Sequence[str]) -> str:
+    """What the output of `nvidia-smi -L` says is wrong in a container that holds `gpus`; "" if nothing is."""
+    output = f"{result.stdout}\n{result.stderr}"
+    if _NO_NVML in output:
+        line = next(line for line in output.splitlines() if _NO_NVML in line)
+        return f"nvidia-smi in it says: {_readable(line)}"
+    missing = [uuid for uuid in gpus if uuid not in output]
+    if not missing:
+        return ""
+    return f"nvidia-smi in it does not show {', '.join(missing)}"
+
+
+def _readable(line: str) -> str:
+    return "".join(char for char in line.strip() if char.isprintable())[:200]

@@ -1,0 +1,142 @@
+"""The table of GPUs, and the buttons that take one out of service and return it, over working fakes."""
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from app.domain.containers import Spec
+from app.domain.gpu_health import OutOfService
+from app.domain.gpus import GpuProcess
+from app.ports import Put
+from tests.support.site import Browser, Site
+
+PLAIN = Spec(image="busybox:test", cmd=("sh",), gpu_count=1)
+SINCE = "2026-01-02T03:04:05.678+00:00"
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+def browser(site: Site) -> Browser:
+    return site.browser()
+
+
+@pytest.fixture
+def uuids(site: Site) -> list[str]:
+    return list(site.inventory.uuids())
+
+
+def text(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def rows(html: str) -> dict[str, str]:
+    found = re.findall(r'<tr[^>]*>\s*<th scope="row">(.*?)</th>(.*?)</tr>', html, re.DOTALL)
+    return {text(head): text(rest) for head, rest in found}
+
+
+def notice(browser: Browser) -> str:
+    (found,) = re.findall(r'<p class="notice.*?</p>', browser.get("/gpus").text, re.DOTALL)
+    return text(found)
+
+
+def states(html: str) -> list[str]:
+    return [text(found) for found in re.findall(r'<span class="state [^"]*">(.*?)</span>', html)]
+
+
+def record(site: Site, uuid: str, out: OutOfService) -> None:
+    site.store.transact({}, [Put(f"/health/{site.services.config.node}/{uuid}", out.to_json())])
+
+
+def test_every_state_has_a_word_of_its_own(site: Site, browser: Browser, uuids: list[str]) -> None:
+    site.services.creator.create("foo", PLAIN)
+    held = next(view.gpu.index for view in site.services.gpus.all() if view.holder)
+    foreign, lost, xid, drained = [index for index in range(8) if index != held][:4]
+    site.inventory.changes = {
+        foreign: {"processes": (GpuProcess(4242, None, None),)},
+        lost: {"fault": "GPU is lost"},
+    }
+    record(site, uuids[xid], OutOfService(SINCE, xid, fault="XID 95: uncontained memory error", code=95))
+    site.services.gpus.schedule(uuids[drained], False)
+    expected = ["free"] * 8
+    expected[held], expected[foreign], expected[drained] = "in use", "in use by others", "drained"
+    expected[lost] = expected[xid] = "unhealthy"
+    for path in ("/", "/gpus"):
+        html = browser.page(path)
+        assert states(html)[:8] == expected and "3 of 8 free" in html
+        assert rows(html)[f"GPU {xid}"].startswith("unhealthy XID 95: uncontained memory error")
+        assert rows(html)[f"GPU {drained}"].startswith("drained taken out of service by an operator")
+
+
+def test_what_to_do_and_since_when_are_told(site: Site, browser: Browser, uuids: list[str]) -> None:
+    record(site, uuids[1], OutOfService(SINCE, 1, fault="XID 95: uncontained memory error", code=95))
+    row = rows(browser.page("/gpus"))["GPU 1"]
+    assert "Return to service Out of service since 2026-01-02 03:04:05 UTC. see dmesg;" in row
+    assert "nvidia-smi --gpu-reset" in row
+    assert "Out of service" not in rows(browser.page("/gpus"))["GPU 2"]
+
+
+def test_a_gpu_is_taken_out_and_returned(site: Site, browser: Browser, uuids: list[str]) -> None:
+    html = browser.page("/gpus")
+    assert html.count("Take out of service</button>") == 8 and "Return to service" not in html
+    assert 'aria-label="Take out of service GPU 3"' in html
+    answer = browser.submit(f"/gpus/{uuids[3]}/drain", "/gpus", next="/gpus")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/gpus")
+    assert notice(browser) == "GPU 3 is out of service"
+    html = browser.page("/gpus")
+    assert html.count("Take out of service</button>") == 7 and html.count("Return to service</button>") == 1
+    assert not site.services.gpus.one(uuids[3]).free
+    browser.submit(f"/gpus/{uuids[3]}/return", "/gpus", next="/gpus")
+    assert notice(browser) == "GPU 3 is in service again"
+    assert site.services.gpus.one(uuids[3]).free
+
+
+def test_whoever_holds_it_is_named_and_keeps_it(site: Site, browser: Browser) -> None:
+    site.services.creator.create("foo", PLAIN)
+    view = next(view for view in site.services.gpus.all() if view.holder)
+    browser.submit(f"/gpus/{view.gpu.uuid}/drain", "/gpus", next="/gpus")
+    assert notice(browser).endswith("is out of service; foo keeps it until it is changed or stopped")
+    assert rows(browser.page("/gpus"))[f"GPU {view.gpu.index}"].startswith("draining")
+    assert site.services.gpus.one(view.gpu.uuid).holder == view.holder
+
+
+def test_a_gpu_that_is_still_faulty_is_not_called_well(site: Site, browser: Browser, uuids: list[str]) -> None:
+    record(site, uuids[1], OutOfService(SINCE, 1, fault="GPU is lost"))
+    site.inventory.changes = {1: {"fault": "GPU is lost"}}
+    browser.submit(f"/gpus/{uuids[1]}/return", "/gpus", next="/gpus")
+    assert "not given out as long as it is as it is: GPU is lost" in notice(browser)
+
+
+def test_a_gpu_that_has_gone_is_still_listed(site: Site, browser: Browser) -> None:
+    record(site, "GPU-gone", OutOfService(SINCE, 2, fault="the GPU has gone", code=None))
+    html = browser.page("/gpus")
+    assert html.count("GPU-gone") >= 1 and "8 of 9 free" in html
+
+
+def test_an_unknown_gpu_is_refused_in_words(browser: Browser) -> None:
+    browser.submit("/gpus/GPU-nope/drain", "/gpus", next="/gpus")
+    assert "there is no GPU 'GPU-nope'" in notice(browser)
+
+
+@pytest.mark.parametrize("action", ["drain", "return"])
+def test_a_link_or_another_site_changes_nothing(site: Site, browser: Browser, uuids: list[str], action: str) -> None:
+    site.services.gpus.schedule(uuids[1], False)
+    target = uuids[0] if action == "drain" else uuids[1]
+    assert browser.get(f"/gpus/{target}/{action}").status_code == 405
+    assert browser.client.post(f"/gpus/{target}/{action}").status_code == 400
+    assert [view.schedulable for view in site.services.gpus.all()] == [True, False, *[True] * 6]
+
+
+def test_a_stranger_may_not(uuids: list[str]) -> None:
+    site = Site(replace(Site().services.config, token="a-token-that-nobody-guesses"))
+    answer = site.browser().client.post(f"/gpus/{uuids[0]}/drain")
+    assert answer.status_code in (302, 400, 401) and site.services.gpus.one(uuids[0]).free
+
+
+def test_the_overview_has_no_buttons_for_gpus(browser: Browser) -> None:
+    assert "Take out of service" not in browser.page("/")
