@@ -44,4 +44,7 @@ def device_requests(gpus: tuple[str, ...], gpu_request: str) -> list[dict[str, A
 
 
 def _port_bindings(spec: Spec) -> dict[str, list[dict[str, str]]]:
-    return {f"{port.container}/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port.host)}] for port in spec.ports}
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in spec.ports:
+        bindings.setdefault(f"{port.container}/tcp", []).append({"HostIp": "0.0.0.0", "HostPort": str(port.host)})
+    return bindings

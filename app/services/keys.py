@@ -3,6 +3,14 @@
 CONTAINERS, VOLUMES = "containers", "volumes"
 OPERATIONS = "/operations/"
 HISTORY = "/history/"
+FAULTS = "/faults/containers/"
+META = "/meta/"
+# What processes tell of themselves while they run; no part of the state.
+NODES = "/nodes/"
+# Exists while a restore runs, or after one that broke off.
+RESTORING = "/meta/restoring"
+# What the last restore brought back.
+RESTORED = "/meta/restored"
 
 
 def families_prefix(resource: str) -> str:
@@ -40,6 +48,31 @@ def gpus_prefix(node: str) -> str:
     return f"/gpus/{node}/"
 
 
+def health_prefix(node: str) -> str:
+    """What the records of a node's GPUs out of service begin with."""
+    return f"/health/{node}/"
+
+
 def ports_prefix(node: str) -> str:
     """What the claims of a node's host ports begin with."""
     return f"/ports/{node}/"
+
+
+def node_key(node: str) -> str:
+    """Where it is noted when a node's reconcile process last saw its Docker, and when that was away."""
+    return f"/nodes/{node}"
+
+
+def reconciler_key(node: str) -> str:
+    """Names the process that reconciles a node."""
+    return f"/nodes/{node}/reconciler"
+
+
+def newest_key(node: str) -> str:
+    """Names the last operation that began on a node; of two that begin at the same moment perhaps the other."""
+    return f"/meta/newest/{node}"
+
+
+def accepted_key(node: str) -> str:
+    """Up to which operation an operator accepted that a node's Docker has what etcd does not explain."""
+    return f"/meta/accepted/{node}"

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from app.domain.containers import FamilyRecord
 from app.domain.naming import Name, versioned
 from app.domain.operations import Parent, now
-from app.errors import ContainerNotFound, OperationFailed, RestartFailed, StartRefused, StopFailed, VolumeNotFound
+from app.errors import (
+    Conflict,
+    ContainerNotFound,
+    OperationFailed,
+    RestartFailed,
+    StartRefused,
+    StopFailed,
+    VolumeNotFound,
+)
 from app.ports import Delete, Engine, Put
 from app.services.changes import Changer
 from app.services.journal import Journal
@@ -29,7 +37,8 @@ class Lifecycle:
 
     def __post_init__(self) -> None:
         self.journal.register("stop", self._settle_stop)
-        self.journal.register("start", self._settle_start)
+        for kind in ("start", "resume"):
+            self.journal.register(kind, self._settle_start)
 
     def stop(self, name: Name) -> Made:
         """Stop it and free its GPUs; its host ports stay its own. Stopping a stopped one changes nothing."""
@@ -71,6 +80,17 @@ class Lifecycle:
             self._commit(live, "running")
         return made
 
+    def resume(self, name: Name) -> None:
+        """Start the newest version, which should run and does not, as it is; Conflict if it should not any more.
+
+        Raises StartFailed, StartRefused, VolumeNotFound.
+        """
+        live = self._begin("resume", name)
+        with self.journal.guard(live):
+            if not _parent(live).running:
+                self._start(name.family, _parent(live).container_id)
+            self._commit(live, "running")
+
     def _start(self, family: str, container: str) -> None:
         self.volumes.ready(self.records.require(Name(family)).current.spec)
         self.engine.start(container)
@@ -79,6 +99,8 @@ class Lifecycle:
         def attempt() -> Live | None:
             self.versions.ensure_idle(name.family)
             state = self._present(name)
+            if kind == "resume" and state.record.desired != "running":
+                raise Conflict(f"{state.current.name} shall not run any more")
             parent = Parent(state.current.version, state.current.container_id, self._runs(state))
             operation = self.versions.operation(kind, name.family, state.current.version, parent)
             return self.versions.begin(operation, state.revision)

@@ -39,7 +39,7 @@ class Records(Families[FamilyRecord, VersionRecord]):
     def claims(self) -> Claims:
         """Who holds what on this node."""
         gpus, ports = gpus_prefix(self.node), ports_prefix(self.node)
-        entries = {e.key: _holder(e.value) for e in self._store.list(gpus, ports)}
+        entries = {e.key: holder_from(e.value) for e in self._store.list(gpus, ports)}
         return Claims(
             {key.removeprefix(gpus): holder for key, holder in entries.items() if key.startswith(gpus)},
             {int(key.removeprefix(ports)): holder for key, holder in entries.items() if key.startswith(ports)},
@@ -64,5 +64,6 @@ class Records(Families[FamilyRecord, VersionRecord]):
         return [Delete(key) for key in self.claim_keys(gpus, ports)]
 
 
-def _holder(raw: dict[str, object]) -> Holder:
+def holder_from(raw: dict[str, object]) -> Holder:
+    """Who a stored claim says holds it."""
     return Holder(**{key: value for key, value in raw.items() if key != "schema"})  # type: ignore[arg-type]

@@ -9,8 +9,9 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.nvml import FakeNvml
 
+Found = TypeVar("Found")
 ROOT = Path(__file__).parents[2]
 
 # Under `make test` the inner make would speak as make[1] and say which directories it enters and leaves.
@@ -75,6 +77,15 @@ def answers(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+def wait_for(condition: Callable[[], Found]) -> Found:
+    """What the condition gives as soon as that is something."""
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """A place where nothing runs yet."""
@@ -116,7 +127,7 @@ def test_from_nothing_to_a_container_with_the_printed_command(bare: Place) -> No
 
     assert json.loads(answer)["data"]["name"] == "hello-0"
     assert bare.docker("ps", "--format", "{{.Names}}").split() == ["hello-0"]
-    assert set(bare.processes()) == {"gunicorn", "dockerd", "etcd"}
+    assert set(bare.processes()) == {"gunicorn", "reconcile", "dockerd", "etcd"}
     assert stat.S_IMODE((bare.run_dir / "token").stat().st_mode) == 0o600
 
     assert bare.make("stop").returncode == 0
@@ -140,13 +151,31 @@ def test_docker_and_etcd_that_ran_before_are_used_and_left_alone(
     shared: Place, dockerd: Dockerd, etcd_server: EtcdServer
 ) -> None:
     shared.run()
-    assert set(shared.processes()) == {"gunicorn"}
+    assert set(shared.processes()) == {"gunicorn", "reconcile"}
 
     assert shared.make("stop").returncode == 0
 
     assert not answers(shared.bind)
     assert dockerd.docker("info", "--format", "{{.DockerRootDir}}") == str(dockerd.data)
     assert answers("{}:{}".format(*etcd_server.endpoint))
+
+
+def test_a_killed_reconcile_process_comes_back(shared: Place) -> None:
+    shared.run()
+    supervisor = shared.processes()["reconcile"]
+
+    def child() -> int | None:
+        found = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in found}
+        return next((pid for pid, command in commands.items() if "flask" in command), None)
+
+    first = wait_for(child)
+    os.kill(first, signal.SIGKILL)
+    second = wait_for(lambda: (now := child()) != first and now)
+    assert second and shared.processes()["reconcile"] == supervisor
+    assert shared.make("stop").returncode == 0 and shared.processes() == {}
+    ended = Path(f"/proc/{second}/cmdline")
+    assert not ended.exists() or not ended.read_text(), "it runs on, or nobody waited for it"
 
 
 def test_a_killed_service_comes_back(shared: Place) -> None:

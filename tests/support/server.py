@@ -53,18 +53,29 @@ class Server:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._reconcile: subprocess.Popen[bytes] | None = None
+
+    def start_reconcile(self) -> None:
+        """Start the process that reconciles, beside the server."""
+        self._reconcile = self._run("-m", "flask", "--app", "wsgi", "reconcile")
+
+    def kill_reconcile(self) -> None:
+        """End it the hard way, if it runs."""
+        if self._reconcile is not None:
+            self._reconcile.kill()
+            self._reconcile.wait()
+            self._reconcile = None
+
+    def command(self, *arguments: str) -> str:
+        """What a `flask` command prints; it must succeed."""
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = self._run("-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app")
         deadline = time.monotonic() + 30
         while not self._answers():
             assert self._process.poll() is None, f"gunicorn ended:\n{self.log.read_text()[-3000:]}"
@@ -73,6 +84,7 @@ class Server:
 
     def stop(self) -> None:
         """End it and its workers, and delete its directories."""
+        self.kill_reconcile()
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -116,6 +128,11 @@ class Server:
     def in_use(self) -> set[str]:
         """The UUIDs of the GPUs in use."""
         return {uuid for uuid, used in self.data("GET", "/gpus")["gpuStatus"].items() if used}
+
+    def _run(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        command, environment = [sys.executable, *arguments], self._environment
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def _answers(self) -> bool:
         try:

@@ -1,7 +1,6 @@
 """The whole web application over working fakes, with faults on demand, for the tests of pages and access."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,33 +8,18 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.adapters.simulated import SimulatedInventory
 from app.backends import Backends, Services
 from app.config import Config
-from app.domain.gpus import Gpu
 from app.errors import Unavailable
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_signals import FakeSignals
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
-from tests.support.world import CONFIG
+from tests.support.world import CONFIG, FaultyInventory
 
 TOKEN = "a-token-that-nobody-guesses"
 OPEN = CONFIG
 CLOSED = replace(CONFIG, token=TOKEN)
-
-
-class FaultyInventory(SimulatedInventory):
-    """`changes` maps a GPU's index to fields that differ; `error` is raised instead of an answer."""
-
-    def __init__(self, count: int, node: str) -> None:
-        super().__init__(count, node)
-        self.changes: dict[int, dict[str, Any]] = {}
-        self.error: Unavailable | None = None
-
-    def gpus(self) -> Sequence[Gpu]:
-        if self.error:
-            raise self.error
-        return [replace(gpu, **self.changes.get(gpu.index, {})) for gpu in super().gpus()]
 
 
 class DeadEngine(FakeEngine):
@@ -68,7 +52,7 @@ class Site:
         self.inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
         layers = FakeLayers(self.engine.layers)
         self.volumes = FakeVolumes(self.engine)
-        parts = Backends(self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes)
+        parts = Backends(self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
         self.app = create_app(config, parts)
         self.services: Services = self.app.extensions["gpudock"]
 

@@ -1,12 +1,17 @@
 """The services over working fakes: a host with 8 simulated GPUs, one image, etcd in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from app.adapters.simulated import SimulatedInventory
 from app.backends import Backends, Services, build_services
 from app.config import Config
 from app.domain.containers import Spec
+from app.domain.gpus import Gpu
+from app.errors import Unavailable
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_signals import FakeSignals
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
 
@@ -30,6 +35,20 @@ CONFIG = Config(
 SPEC = Spec(image="busybox:test", cmd=("sh",))
 
 
+class FaultyInventory(SimulatedInventory):
+    """`changes` maps a GPU's index to fields that differ; `error` is raised instead of an answer."""
+
+    def __init__(self, count: int, node: str) -> None:
+        super().__init__(count, node)
+        self.changes: dict[int, dict[str, Any]] = {}
+        self.error: Unavailable | None = None
+
+    def gpus(self) -> Sequence[Gpu]:
+        if self.error:
+            raise self.error
+        return [replace(gpu, **self.changes.get(gpu.index, {})) for gpu in super().gpus()]
+
+
 @dataclass
 class World:
     """The services, and the fakes behind them to look into."""
@@ -39,6 +58,7 @@ class World:
     layers: FakeLayers
     host: FakeHost
     volumes: FakeVolumes
+    inventory: FaultyInventory
     services: Services
 
     def files(self, name: str) -> dict[str, str]:
@@ -65,10 +85,10 @@ def make_world(config: Config = CONFIG) -> World:
     """A fresh world, with nothing in it."""
     store, engine, host = MemoryStore(), FakeEngine(config.node), FakeHost()
     layers = FakeLayers(engine.layers)
-    inventory = SimulatedInventory(config.simulated_gpus or 0, config.node)
+    inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
     volumes = FakeVolumes(engine)
-    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes))
-    return World(store, engine, layers, host, volumes, services)
+    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes, FakeSignals()))
+    return World(store, engine, layers, host, volumes, inventory, services)
 
 
 def spec(**changes: object) -> Spec:

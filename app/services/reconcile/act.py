@@ -1,0 +1,105 @@
+"""Carries the actions of a pass out. Each one looks again first: the facts are a moment old by then."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.domain.naming import Name
+from app.domain.operations import Operation, new_id, now
+from app.errors import DomainError, Unavailable
+from app.ports import Delete, Engine, Put, Store
+from app.services.journal import Journal
+from app.services.keys import CONTAINERS, HISTORY, family_key, operation_key
+from app.services.lifecycle import Lifecycle
+from app.services.reconcile.plan import Action
+from app.services.records import Records
+from app.services.undo import Undo
+
+log = structlog.get_logger()
+# What fails again and again is tried less and less often, up to these seconds.
+_FIRST_PAUSE, _LONGEST_PAUSE = 3.0, 300.0
+
+
+@dataclass
+class _Pause:
+    until: float = 0.0
+    length: float = _FIRST_PAUSE
+
+
+@dataclass
+class Actor:
+    """Does what a plan says. What it did is in the journal's history, as operations of its own kinds."""
+
+    store: Store
+    records: Records
+    journal: Journal
+    engine: Engine
+    lifecycle: Lifecycle
+    undo: Undo
+    pauses: dict[str, _Pause] = field(default_factory=dict)
+
+    def carry_out(self, actions: list[Action]) -> None:
+        """Do them all, in order; one that fails is logged and tried again later. Raises Unavailable."""
+        for action in actions:
+            pause = self.pauses.get(str(action), _Pause())
+            if time.monotonic() >= pause.until:
+                self._try(action, pause)
+
+    def _try(self, action: Action, pause: _Pause) -> None:
+        doings: dict[str, Callable[[Action], None]] = {
+            "settle": self._settle,
+            "start": self._start,
+            "stop": self._stop,
+            "remove": self._remove,
+            "release": self._release,
+        }
+        log.info("reconcile", action=action.kind, target=action.target, reason=action.reason)
+        try:
+            doings[action.kind](action)
+        except Unavailable:
+            raise
+        except DomainError as exc:
+            log.warning("reconcile could not do it", action=str(action), reason=exc.message)
+        # A container that ends at once is started again, but not in a tight loop.
+        self.pauses[str(action)] = _Pause(time.monotonic() + pause.length, min(2 * pause.length, _LONGEST_PAUSE))
+
+    def _settle(self, action: Action) -> None:
+        self.journal.settle_orphans()
+
+    def _start(self, action: Action) -> None:
+        family, _, version = action.target.rpartition("-")
+        self.lifecycle.resume(Name(family, int(version)))
+
+    def _stop(self, action: Action) -> None:
+        family, _, version = action.target.rpartition("-")
+        if self.journal.running(family) is None:
+            self.engine.stop(str(action.container))
+            self._note("stop stray", family, int(version), action.reason)
+
+    def _remove(self, action: Action) -> None:
+        family, _, version = action.target.rpartition("-")
+        if self.journal.running(family) is None:
+            self.undo.sweep(family)
+            self._note("remove stray", family, int(version), action.reason)
+
+    def _release(self, action: Action) -> None:
+        """Only if claim and family are as they were, and nobody works on the family."""
+        if action.claim is None:
+            return
+        holder = action.claim.holder
+        family = self.store.get(family_key(CONTAINERS, holder.family))
+        expected = {
+            action.claim.key: action.claim.revision,
+            family_key(CONTAINERS, holder.family): family.revision if family else 0,
+            operation_key(CONTAINERS, holder.family): 0,
+        }
+        if self.store.transact(expected, [Delete(action.claim.key)]) is not None:
+            self._note("release", holder.family, holder.version, f"{action.target}: {action.reason}")
+
+    def _note(self, kind: str, family: str, version: int, reason: str) -> None:
+        moment = now()
+        operation = Operation(new_id(), kind, family, version, self.records.node, self.journal.owner, moment)
+        history = {**operation.to_json(), "ended": moment, "outcome": "done", "error": reason}
+        self.store.transact({}, [Put(HISTORY + operation.id, history)])

@@ -1,0 +1,69 @@
+"""This node in etcd: which process reconciles it, when it last saw Docker, and when Docker was away."""
+
+import time
+from dataclasses import dataclass
+
+from app.errors import Fenced
+from app.ports import Host, Put, Store
+from app.services.keys import node_key, reconciler_key
+from app.services.reconcile.plan import Outages
+
+# Passes are a few seconds apart; a longer gap means that Docker, this process or the host was away.
+_GAP = 15.0
+_REMEMBERED = 8
+
+
+@dataclass
+class Leadership:
+    """The right to reconcile the node: one process at a time, told by a key that names it.
+
+    All candidates are on this host, so that one sees whether another lives; no lease can expire in the middle.
+    """
+
+    store: Store
+    host: Host
+    node: str
+    revision: int = 0
+
+    def acquire(self) -> bool:
+        """Whether this process leads, from now on if nobody alive did."""
+        key, own = reconciler_key(self.node), self.host.own_token()
+        entry = self.store.get(key)
+        if entry is not None and entry.value["owner"] == own:
+            self.revision = entry.revision
+            return True
+        if entry is not None and self.host.process_alive(entry.value["owner"]):
+            return False
+        value = {"schema": 1, "owner": own, "since": time.time()}
+        revision = self.store.transact({key: entry.revision if entry else 0}, [Put(key, value)])
+        self.revision = revision or 0
+        return revision is not None
+
+
+class Contact:
+    """Remembers when Docker and this process were last well together, across restarts of both."""
+
+    def __init__(self, store: Store, leadership: Leadership) -> None:
+        self._store = store
+        self._leadership = leadership
+
+    def renew(self, moment: float, away: bool) -> Outages:
+        """Note that Docker answered at `moment` (seconds since 1970); the outages so far, the last few.
+
+        `away` says that it did not answer some time since the last call. Raises Fenced if another process
+        reconciles the node by now.
+        """
+        key = node_key(self._leadership.node)
+        entry, outages = self._store.get(key), list(self.outages())
+        if entry and (away or moment - entry.value["seen"] > _GAP):
+            outages.append((entry.value["seen"], moment))
+        value = {"schema": 1, "seen": moment, "outages": outages[-_REMEMBERED:]}
+        fence = {reconciler_key(self._leadership.node): self._leadership.revision}
+        if self._store.transact(fence, [Put(key, value)]) is None:
+            raise Fenced("another process reconciles this node")
+        return outages
+
+    def outages(self) -> Outages:
+        """When Docker was away, as noted so far."""
+        entry = self._store.get(node_key(self._leadership.node))
+        return [(begin, end) for begin, end in entry.value["outages"]] if entry else []

@@ -1,0 +1,130 @@
+"""What a pass would do, and why: decided from the facts alone, so that it can be printed as well as done."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.domain.containers import Inspected, Observed, VersionRecord
+from app.services.reconcile.facts import Claim, Facts, Family
+
+# What an operator, Docker or a shutdown ends a process with. A crash (SIGSEGV, …) is the program's own.
+_BY_HAND = {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}
+# Docker's clock and ours are the same; but that of a pass is read a little after what it saw. A Docker that has just
+# come back may still end what outlived it, after it has told that it is there.
+_BEFORE, _AFTER = 2.0, 10.0
+Outages = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do, to what, and why. `kind` is settle, start, remove, stop or release."""
+
+    kind: str
+    target: str
+    reason: str
+    container: str | None = None
+    claim: Claim | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}: {self.reason}"
+
+
+def plan(facts: Facts, outages: Outages) -> list[Action]:
+    """The actions of a pass. `outages` are the times (seconds since 1970) when Docker was away, the last few."""
+    return [*_settle(facts), *_stop(facts), *_release(facts), *_remove(facts), *_start(facts, outages)]
+
+
+def why_ended(container: Inspected, outages: Outages) -> str | None:
+    """Why a container that should run ended through no doing of its own; None if its program ended by itself."""
+    if not container.started:
+        return "it was never started"
+    if container.out_of_memory:
+        return None
+    if container.ended is not None and any(a - _BEFORE <= container.ended <= b + _AFTER for a, b in outages):
+        return "it ended when Docker or this host went down"
+    if container.exit_code in _BY_HAND:
+        return f"it was ended by hand (exit code {container.exit_code})"
+    return None
+
+
+def _settle(facts: Facts) -> Iterator[Action]:
+    for operation in facts.orphans:
+        yield Action("settle", f"{operation.kind} {operation.name}", "its process died")
+
+
+def _start(facts: Facts, outages: Outages) -> Iterator[Action]:
+    for family in facts.families.values():
+        ended = facts.ended.get(family.current.container_id)
+        if ended is None or family.record.family in facts.busy:
+            continue
+        reason = why_ended(ended, outages)
+        if reason and _gpus_are_there(facts, family.current):
+            yield Action("start", family.current.name, f"it should run, and {reason}", ended.id)
+
+
+def _gpus_are_there(facts: Facts, record: VersionRecord) -> bool:
+    """Whether it still holds every GPU it was made with, and each is known to be healthy."""
+    if not record.spec.gpu_count:
+        return True
+    held = [claim.gpu for claim in facts.claims if claim.gpu and claim.holder.container_id == record.container_id]
+    gpus = facts.gpus or {}
+    return set(held) == set(record.gpus) and all(uuid in gpus and gpus[uuid].fault is None for uuid in held)
+
+
+def _remove(facts: Facts) -> Iterator[Action]:
+    """What Docker made too late, when its operation had been undone. Whatever else nobody knows is left alone:
+    it may be an older version of an erased family, which is its owner's.
+    """
+    for container in facts.containers.values():
+        labels = container.labels
+        if labels and labels.operation in facts.undone and facts.recorded(container) is None:
+            reason = "Docker made it when its operation had been undone already"
+            yield Action("remove", container.name, reason, container.id)
+
+
+def _stop(facts: Facts) -> Iterator[Action]:
+    for container in facts.containers.values():
+        record = facts.recorded(container)
+        if record is None or not container.running or record.family in facts.busy or _should_run(facts, record):
+            continue
+        if taken := _held_by_others(facts, record, container):
+            owners = ", ".join(sorted(taken))
+            yield Action("stop", record.name, f"it runs by hand on GPUs that belong to {owners}", container.id)
+
+
+def _should_run(facts: Facts, record: VersionRecord) -> bool:
+    family = facts.families.get(record.family)
+    return bool(family and family.record.desired == "running" and family.current.version == record.version)
+
+
+def _held_by_others(facts: Facts, record: VersionRecord, container: Observed) -> set[str]:
+    return {
+        f"{claim.holder.family}-{claim.holder.version}"
+        for claim in facts.claims
+        if claim.gpu in record.gpus and claim.holder.container_id != container.id
+    }
+
+
+def _release(facts: Facts) -> Iterator[Action]:
+    for claim in facts.claims:
+        family = facts.families.get(claim.holder.family)
+        if claim.holder.family in facts.busy or (family and not _given_up(facts, family, claim)):
+            continue
+        owner = f"{claim.holder.family}-{claim.holder.version}"
+        what = f"GPU {claim.gpu}" if claim.gpu else f"host port {claim.key.rpartition('/')[2]}"
+        reason = f"its holder {owner} does not run and shall not" if family else f"its holder {owner} is not on record"
+        if not _may_use(facts, claim):
+            yield Action("release", what, reason, claim=claim)
+
+
+def _given_up(facts: Facts, family: Family, claim: Claim) -> bool:
+    """A stopped container keeps its ports and no GPUs, a deleted one neither."""
+    return family.record.desired == "removed" or (claim.gpu is not None and family.record.desired == "stopped")
+
+
+def _may_use(facts: Facts, claim: Claim) -> bool:
+    """Whether a container of that family still runs, whatever its record says: then it may be using it."""
+    return any(
+        container.running and container.labels and container.labels.family == claim.holder.family
+        for container in facts.containers.values()
+    )
