@@ -7,17 +7,24 @@ from app.adapters.etcd import EtcdStore
 from app.adapters.host import LocalHost
 from app.adapters.nvml import NvmlInventory
 from app.adapters.overlay import OverlayLayers
+from app.adapters.signals import Signals as EventSignals
 from app.adapters.simulated import SimulatedInventory
 from app.adapters.volumes import DockerVolumes
 from app.config import Config
-from app.ports import Engine, Host, Inventory, Layers, Store, Volumes
+from app.ports import Engine, Host, Inventory, Layers, Signals, Store, Volumes
+from app.services.adopt import Adopter
 from app.services.allocation import Allocator
 from app.services.binds import Binds
 from app.services.carry import Carrier
 from app.services.changes import Changer
 from app.services.commit import Committer
+from app.services.continuity import Continuity
 from app.services.create import Creator
 from app.services.delete import Deleter
+from app.services.drift import Drifts
+from app.services.gpu_health import GpuHealth
+from app.services.gpu_inside import GpusInside
+from app.services.gpu_records import GpuRecords
 from app.services.gpus import Gpus
 from app.services.health import Health
 from app.services.idempotency import Idempotency
@@ -27,12 +34,17 @@ from app.services.journal import Journal
 from app.services.lifecycle import Lifecycle
 from app.services.operations import Operations
 from app.services.prune import Pruner
+from app.services.reconcile.act import Actor
+from app.services.reconcile.contact import Contact, Leadership
+from app.services.reconcile.facts import Gatherer
+from app.services.reconcile.loop import Reconciler
 from app.services.records import Records
 from app.services.recreate import Recreator
 from app.services.retire import Retire
 from app.services.startup import Startup
 from app.services.undo import Undo
 from app.services.versions import Versions
+from app.services.volumes.adopt import VolumeAdopter
 from app.services.volumes.claims import VolumeClaims
 from app.services.volumes.create import VolumeCreator
 from app.services.volumes.delete import VolumeDeleter
@@ -52,6 +64,7 @@ class Backends:
     layers: Layers
     host: Host
     volumes: Volumes
+    signals: Signals
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ class Services:
     config: Config
     records: Records
     journal: Journal
+    continuity: Continuity
     creator: Creator
+    adopter: Adopter
     changer: Changer
     lifecycle: Lifecycle
     deleter: Deleter
@@ -82,9 +97,11 @@ class Services:
     operations: Operations
     volumes: VolumeServices
     gpus: Gpus
+    gpu_health: GpuHealth
     health: Health
     idempotency: Idempotency
     startup: Startup
+    reconciler: Reconciler
 
 
 def build_backends(config: Config) -> Backends:
@@ -97,6 +114,7 @@ def build_backends(config: Config) -> Backends:
         layers=OverlayLayers(),
         host=LocalHost(),
         volumes=DockerVolumes(config.docker_host, config.node, config.volumes),
+        signals=EventSignals(config.docker_host, config.node, config.etcd, config.prefix),
     )
 
 
@@ -104,11 +122,13 @@ def build_services(config: Config, backends: Backends) -> Services:
     """The services over these backends."""
     store, engine, layers, volumes = backends.store, backends.engine, backends.layers, backends.volumes
     records, volume_records = Records(store, config.node), VolumeRecords(store, config.node)
-    journal = Journal(store, backends.host, config.node)
+    continuity = Continuity(store, engine, volumes, config.node)
+    journal = Journal(store, backends.host, config.node, continuity.ensure)
     claims = VolumeClaims(volume_records, journal, engine, volumes)
-    versions = Versions(records, journal, claims)
+    gpu_records = GpuRecords(store, config.node)
+    versions = Versions(records, journal, claims, gpu_records)
     inventory, foreign = backends.inventory, config.foreign_memory
-    allocator = Allocator(records, journal, inventory, backends.host, config.port_range, foreign)
+    allocator = Allocator(records, journal, gpu_records, inventory, backends.host, config.port_range, foreign)
     binds = Binds(backends.host, config.bind_roots)
     undo = Undo(store, records, engine, claims)
     retire = Retire(journal, engine, layers, undo)
@@ -120,28 +140,50 @@ def build_services(config: Config, backends: Backends) -> Services:
     recreator = Recreator(
         records, journal, versions, engine, layers, carrier, allocator, binds, claims, undo, retire, pruner
     )
+    creator = Creator(records, journal, versions, engine, allocator, binds, claims, undo)
+    volume_creator = VolumeCreator(maker)
     changer = Changer(records, versions, recreator)
+    lifecycle = Lifecycle(records, journal, versions, engine, changer, claims)
+    gpu_health = GpuHealth(gpu_records, GpusInside(store, records, engine), inventory)
+    gpus = Gpus(records, gpu_records, inventory, foreign)
+    drifts = Drifts(journal, volume_records, engine, gpus, gpu_health)
+    startup = Startup(journal, volume_records, volumes)
+    leadership = Leadership(store, backends.host, config.node)
+    reconciler = Reconciler(
+        leadership=leadership,
+        contact=Contact(store, leadership),
+        gatherer=Gatherer(store, engine, inventory, backends.host, config.node),
+        actor=Actor(store, records, journal, engine, lifecycle, undo),
+        startup=startup,
+        continuity=continuity,
+        gpu_health=gpu_health,
+        signals=backends.signals,
+    )
     return Services(
         config=config,
         records=records,
         journal=journal,
-        creator=Creator(records, journal, versions, engine, allocator, binds, claims, undo),
+        continuity=continuity,
+        creator=creator,
+        adopter=Adopter(creator, carrier, layers, VolumeAdopter(volume_creator, engine)),
         changer=changer,
-        lifecycle=Lifecycle(records, journal, versions, engine, changer, claims),
+        lifecycle=lifecycle,
         deleter=deleter,
         committer=Committer(records, journal, versions, engine),
         inside=Inside(records, engine, config.exec_timeout),
-        inquiry=Inquiry(records, engine),
+        inquiry=Inquiry(records, engine, drifts),
         operations=Operations(store, journal),
         volumes=VolumeServices(
             records=volume_records,
-            creator=VolumeCreator(maker),
+            creator=volume_creator,
             resizer=VolumeResizer(maker, engine, pruner),
             deleter=volume_deleter,
-            inquiry=VolumeInquiry(volume_records, engine, volumes),
+            inquiry=VolumeInquiry(volume_records, engine, volumes, drifts),
         ),
-        gpus=Gpus(records, inventory, foreign),
+        gpus=gpus,
+        gpu_health=gpu_health,
         health=Health(store, engine, inventory),
         idempotency=Idempotency(store, backends.host, config.node),
-        startup=Startup(journal, volume_records, volumes),
+        startup=startup,
+        reconciler=reconciler,
     )

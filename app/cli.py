@@ -7,13 +7,22 @@ import click
 from flask import Flask
 
 from app.adapters import probes
+from app.commands.adopt import adopt
+from app.commands.backup import backup, restore
+from app.commands.continuity import accept_restored_state, examine_state
+from app.commands.reconcile import reconcile
 from app.config import ConfigError, load
 from app.domain.findings import Finding, Status, fail
 
 
 def init_app(app: Flask) -> None:
     """Make the commands known to `flask`."""
+    app.cli.add_command(accept_restored_state)
+    app.cli.add_command(adopt)
+    app.cli.add_command(backup)
     app.cli.add_command(doctor)
+    app.cli.add_command(reconcile)
+    app.cli.add_command(restore)
 
 
 @click.command()
@@ -31,6 +40,7 @@ def doctor(as_json: bool) -> None:
 
 def _findings() -> list[Finding]:
     try:
-        return list(probes.examine(load()))
+        config = load()
+        return [*probes.examine(config), examine_state(config)]
     except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

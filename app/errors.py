@@ -227,6 +227,18 @@ class ContainerRunning(Conflict):
     code, title = 2023, "container is running"
 
 
+class AlreadyManaged(Conflict):
+    """A container or volume that was to be taken in is gpudock's own already."""
+
+    code, title = 2085, "gpudock manages it already"
+
+
+class AdoptionRefused(Conflict):
+    """What was to be taken in has settings that gpudock cannot keep; data: settings."""
+
+    code, title = 2086, "it has what gpudock cannot take over"
+
+
 class OnAnotherNode(Conflict):
     """The container lives on another host; data: node."""
 
@@ -323,6 +335,12 @@ class RollbackFailed(OperationFailed):
     code, title = 2033, "rollback failed"
 
 
+class AdoptionFailed(OperationFailed):
+    """Taking a container or volume in failed; it is as it was."""
+
+    code, title = 2087, "could not be taken in"
+
+
 class CommitFailed(OperationFailed):
     """The container could not be committed to an image."""
 
@@ -349,10 +367,46 @@ class OutcomeUnknown(Unavailable):
     """The part was cut off in the middle of a write: it may have happened."""
 
 
+class StateUnexplained(Unavailable):
+    """etcd is older than the Docker that it describes, or empty: nothing is changed until an operator has looked."""
+
+    code, title = 2093, "etcd is older than Docker"
+
+
+class RestoreUnfinished(Unavailable):
+    """A restore of a backup runs or broke off, so etcd holds only a part of the state."""
+
+    code, title = 2094, "a restore is not finished"
+
+
+class BackupDamaged(InvalidRequest):
+    """A file is no backup, or not as it was written."""
+
+    code, title = 2090, "backup is damaged"
+
+
+class BackupUnsuitable(InvalidRequest):
+    """A backup of another format or key layout than this gpudock's, or there is nothing to back up."""
+
+    code, title = 2091, "backup does not suit"
+
+
+class StateExists(Conflict):
+    """A restore would overwrite what etcd holds."""
+
+    code, title = 2092, "etcd is not empty"
+
+
 class Fenced(Conflict):
     """This process lost its operation to another one and must not write any more."""
 
     code, title = 2026, "operation was taken over"
+
+
+class GpuContended(Conflict):
+    """Others changed whether the GPU is in service each time that this request tried to."""
+
+    code, title = 2080, "others change the GPU all the time"
 
 
 class KeyReused(DomainError):

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.domain.adoption import Foreign, ForeignVolume
 from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
-from app.domain.gpus import Gpu
+from app.domain.gpus import Gpu, GpuEvent
 from app.domain.volumes import Usage, VolumePlan
 
 # Told now and then, from the thread that copies, how many bytes are done and, once known, of how many. What it
@@ -80,6 +81,12 @@ class Engine(Protocol):
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
 
+    def volume_names(self) -> set[str]:
+        """The names of all volumes that Docker has, whoever made them."""
+
+    def volume(self, name: str) -> ForeignVolume | None:
+        """How a volume was made, or None if Docker has none of that name."""
+
     def mounts(self) -> dict[str, list[Mount]]:
         """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
 
@@ -94,6 +101,15 @@ class Engine(Protocol):
 
     def inspect(self, ref: str) -> Inspected | None:
         """The container, or None if there is none."""
+
+    def describe(self, ref: str) -> Foreign | None:
+        """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
+
+        A spec cannot say everything: `differences` tells what it lost.
+        """
+
+    def differences(self, old: str, new: str) -> Sequence[str]:
+        """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
         """This node's labelled containers, running or not; of one family or one operation only, if given."""
@@ -128,6 +144,12 @@ class Inventory(Protocol):
 
     def gpus(self) -> Sequence[Gpu]:
         """Every GPU with its readings, faults and processes, now."""
+
+    def events(self) -> Sequence[GpuEvent]:
+        """The XID errors since this process's last call, without waiting for any; those before the first are unknown.
+
+        To be called from one place, since each event is told once.
+        """
 
 
 class Layers(Protocol):
@@ -212,6 +234,9 @@ class Volumes(Protocol):
     def names(self, family: str) -> list[str]:
         """The volumes of that family that gpudock made on this node, recorded or not."""
 
+    def made(self) -> Mapping[str, str]:
+        """By its name, which operation made each volume that gpudock made on this node, recorded or not."""
+
     def set_aside(self, name: str) -> str:
         """Remove the Docker volume but keep its data, and return the place. VolumeInUse if a container has it."""
 
@@ -226,6 +251,20 @@ class Volumes(Protocol):
 
     def undo(self, operation: str) -> None:
         """Remove whatever `create` made for that operation."""
+
+
+# What `Signals.wait` says when Docker is heard for the first time, and again after it had been away, however shortly.
+DOCKER_IS_BACK = "docker connected"
+
+
+class Signals(Protocol):
+    """Hints that something changed in etcd or Docker: never complete, so one looks at everything now and then too."""
+
+    def wait(self, seconds: float) -> str | None:
+        """What changed, in a few words, as soon as something did; None when the time is up or after `close`."""
+
+    def close(self) -> None:
+        """Stop listening; a `wait` of another thread returns."""
 
 
 class Host(Protocol):

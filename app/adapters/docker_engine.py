@@ -8,9 +8,10 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 from docker.utils import parse_repository_tag
 
-from app.adapters import docker_exec, docker_labels, docker_plan, docker_seen, stopping
+from app.adapters import docker_exec, docker_foreign, docker_labels, docker_plan, docker_seen, stopping
 from app.adapters.docker_client import QUICK, Clients
 from app.adapters.docker_errors import answered, create_error, reason, start_error, translated
+from app.domain.adoption import Foreign, ForeignVolume
 from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.errors import CommitFailed, DeleteFailed, ImageNotFound, InvalidRequest, StartFailed, StopFailed, Unavailable
 
@@ -21,6 +22,7 @@ _HELD = "gpudock-held"
 _LOG_CAP = 1 << 20
 # Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
 _ID = re.compile(r"[0-9a-f]{64}")
+_REF = re.compile(r"[a-zA-Z0-9][\w.-]*", re.ASCII)
 _IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)
 
 
@@ -80,6 +82,21 @@ class DockerEngine:
                 return False
         return True
 
+    def volume_names(self) -> set[str]:
+        """The names of all volumes that Docker has, whoever made them."""
+        with translated():
+            return {raw["Name"] for raw in self._clients.quick().volumes()["Volumes"] or ()}
+
+    def volume(self, name: str) -> ForeignVolume | None:
+        """How a volume was made, or None if Docker has none of that name."""
+        if not _REF.fullmatch(name):
+            return None
+        with translated():
+            try:
+                return docker_foreign.volume(self._clients.quick().inspect_volume(name))
+            except NotFound:
+                return None
+
     def mounts(self) -> dict[str, list[Mount]]:
         """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
         with translated():
@@ -118,6 +135,28 @@ class DockerEngine:
                 return docker_seen.inspected(self._clients.quick().inspect_container(ref))
             except NotFound:
                 return None
+
+    def describe(self, ref: str) -> Foreign | None:
+        """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
+
+        A spec cannot say everything: `differences` tells what it lost.
+        """
+        if not _REF.fullmatch(ref):
+            return None
+        with translated(missing=ImageNotFound):
+            client = self._clients.quick()
+            try:
+                raw = client.inspect_container(ref)
+            except NotFound:
+                return None
+            image = client.inspect_image(raw["Image"])  # type: ignore[no-untyped-call]
+            return docker_foreign.described(raw, image["Config"])
+
+    def differences(self, old: str, new: str) -> Sequence[str]:
+        """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
+        with translated():
+            client = self._clients.quick()
+            return docker_foreign.differences(client.inspect_container(old), client.inspect_container(new))
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
         """This node's labelled containers, running or not; of one family or one operation only, if given."""
@@ -161,7 +200,8 @@ class DockerEngine:
             raise InvalidRequest(f"{image_name!r} cannot be an image's name: a digest cannot be chosen")
         with translated(CommitFailed):
             try:
-                return str(self._clients.patient(_COMMIT).commit(ref, _unlike_an_id(repository), tag)["Id"])
+                client, changes = self._clients.patient(_COMMIT), docker_labels.blanked()
+                return str(client.commit(ref, _unlike_an_id(repository), tag, changes=changes)["Id"])
             except APIError as exc:
                 if reason(exc).startswith("invalid"):
                     raise InvalidRequest(f"{image_name!r} cannot be an image's name: {reason(exc)}") from exc

@@ -9,6 +9,7 @@ NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.ve
 GPUS = "gpudock.gpus"
 WAY, SIZE = "gpudock.way", "gpudock.size"
 HELPER = "gpudock.helper"
+_OF_CONTAINERS = (NODE, FAMILY, VERSION, OPERATION, GPUS)
 
 
 def write(labels: Labels, unrequested_gpus: tuple[str, ...]) -> dict[str, str]:
@@ -24,6 +25,21 @@ def read(raw: Mapping[str, str] | None) -> Labels | None:
     if not {NODE, FAMILY, OPERATION} <= raw.keys() or not (version.isascii() and version.isdigit()):
         return None
     return Labels(raw[NODE], raw[FAMILY], int(version), raw[OPERATION])
+
+
+def is_ours(raw: Mapping[str, str] | None) -> bool:
+    """Whether gpudock made it: for a family, or as a helper."""
+    return read(raw) is not None or HELPER in (raw or {})
+
+
+def without(raw: Mapping[str, str] | None) -> dict[str, str]:
+    """The labels that are not gpudock's."""
+    return {label: value for label, value in (raw or {}).items() if label not in _OF_CONTAINERS}
+
+
+def blanked() -> list[str]:
+    """Instructions that blank these labels in an image: containers that anybody makes of it are not ours."""
+    return [f'LABEL {label}=""' for label in _OF_CONTAINERS]
 
 
 def write_volume(labels: Labels, way: str, size: int) -> dict[str, str]:

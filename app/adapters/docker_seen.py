@@ -14,7 +14,8 @@ def listed(raw: dict[str, Any]) -> Observed:
     """A container from Docker's list."""
     # A linked container has the names that others call it by as well, like /other/alias.
     name = next((name for name in raw["Names"] or () if name.count("/") == 1), "")
-    return Observed(raw["Id"], name.removeprefix("/"), raw["State"], docker_labels.read(raw["Labels"]))
+    labels = docker_labels.read(raw["Labels"])
+    return Observed(raw["Id"], name.removeprefix("/"), raw["State"], labels, raw["Status"])
 
 
 def inspected(raw: dict[str, Any]) -> Inspected:
@@ -46,10 +47,11 @@ def mounts(raw: list[dict[str, Any]]) -> dict[str, list[Mount]]:
     """Who mounts which volume, from Docker's list of containers."""
     found: dict[str, list[Mount]] = {}
     for container in raw:
-        seen = listed(container)
+        seen, managed = listed(container), docker_labels.is_ours(container["Labels"])
         for mount in container["Mounts"]:
             if mount["Type"] == "volume":
-                entry = Mount(seen.name, mount["Destination"], seen.running, started=seen.state != "created")
+                started = seen.state != "created"
+                entry = Mount(seen.name, mount["Destination"], seen.running, started, managed)
                 found.setdefault(mount["Name"], []).append(entry)
     return found
 

@@ -107,6 +107,10 @@ class DockerVolumes:
         """The volumes of that family that gpudock made on this node, recorded or not."""
         return sorted(seen.name for seen in self._docker.list(family=family))
 
+    def made(self) -> dict[str, str]:
+        """By its name, which operation made each volume that gpudock made on this node, recorded or not."""
+        return {seen.name: seen.labels.operation for seen in self._docker.list() if seen.labels}
+
     def set_aside(self, name: str) -> str:
         """Remove the Docker volume but keep its data, and return the place; VolumeInUse if a container has it."""
         seen = self._docker.inspect(name)

@@ -39,10 +39,12 @@ class Containers(MethodView):
     @blueprint.response(200, envelope(ContainersSchema))
     @blueprint.fails()
     def get(self, query: Json) -> Json:
-        """List containers, by name."""
+        """List containers, by name, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
         page = services().inquiry.containers(after=after, **query)
-        return ok({"containers": [present.container(v) for v in page.containers], "next": write_cursor(page.after)})
+        containers = [present.container(view) for view in page.containers]
+        leftovers = [present.leftover(found) for found in page.leftovers]
+        return ok({"containers": containers, "leftovers": leftovers, "next": write_cursor(page.after)})
 
     @changing(blueprint)
     @blueprint.arguments(CreateSchema)

@@ -1,9 +1,12 @@
 """From the services' views to the contract's JSON names."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from app.domain.containers import VersionRecord
+from app.domain.drift import Drift
+from app.services.drift import Leftover
 from app.services.gpus import GpuView
 from app.services.inquiry import ContainerView, VersionView
 from app.services.operations import OperationView
@@ -38,7 +41,19 @@ def container(view: ContainerView) -> dict[str, Any]:
         "cmd": list(spec.cmd),
         "created": record.created,
         "updated": view.family.updated,
+        "drift": drift(view.drift),
     }
+
+
+def drift(found: Iterable[Drift]) -> list[dict[str, str]]:
+    """What is not as it was left."""
+    return [asdict(one) for one in found]
+
+
+def leftover(found: Leftover) -> dict[str, Any]:
+    """A container of a family that is not on record any more."""
+    container = found.container
+    return {"name": container.name, "id": container.id, "state": container.state, "drift": drift([found.drift])}
 
 
 def detail(view: ContainerView) -> dict[str, Any]:
@@ -61,6 +76,7 @@ def version(view: VersionView) -> dict[str, Any]:
         "gpuCount": record.spec.gpu_count,
         "gpus": list(record.gpus),
         "image": record.spec.image,
+        "drift": drift(view.drift),
     }
 
 
@@ -72,7 +88,8 @@ def made_volume(volume: MadeVolume) -> dict[str, Any]:
 
 def volume(view: VolumeView) -> dict[str, Any]:
     """One line of the list."""
-    return {**volume_version(view.newest), "versionCount": view.count, "updated": view.family.updated}
+    of_all = {"versionCount": view.count, "updated": view.family.updated, "drift": drift(view.drift)}
+    return {**volume_version(view.newest), **of_all}
 
 
 def volume_detail(view: VolumeView) -> dict[str, Any]:
@@ -101,6 +118,7 @@ def volume_version(view: VolumeVersionView) -> dict[str, Any]:
         "created": record.created,
         "removed": record.removed,
         "node": record.node,
+        "drift": drift(view.drift),
     }
 
 
@@ -153,7 +171,10 @@ def gpu(view: GpuView) -> dict[str, Any]:
         "utilisation": view.gpu.utilisation,
         "temperature": view.gpu.temperature,
         "power": view.gpu.power,
-        "healthy": view.gpu.fault is None,
+        "healthy": view.fault is None,
+        "schedulable": view.schedulable,
         "reason": view.reason,
+        "advice": view.advice,
+        "since": view.since,
         "holder": {"name": f"{holder.family}-{holder.version}", "id": holder.container_id} if holder else None,
     }

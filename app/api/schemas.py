@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from app.domain.drift import CONTAINER_KINDS, VOLUME_KINDS
 from app.services.inquiry import STATES
 from app.services.operations import STATES as OPERATION_STATES
 from app.services.volumes.inquiry import STATES as VOLUME_STATES
@@ -135,6 +136,12 @@ class GpusQuery(Schema):
     detail = fields.Boolean(load_default=False)
 
 
+class SchedulableSchema(Schema):
+    """Whether the GPU may be given out."""
+
+    schedulable = fields.Boolean(required=True, truthy={True}, falsy={False}, metadata={"example": False})
+
+
 class MadeSchema(Schema):
     """A container's id (64 hex digits) and versioned name.
 
@@ -171,6 +178,14 @@ class LogsSchema(Schema):
     logs = fields.String()
 
 
+class DriftSchema(Schema):
+    """What is not as gpudock left it: what is the matter, and what to do about it."""
+
+    kind = fields.String(validate=validate.OneOf(CONTAINER_KINDS))
+    reason = fields.String()
+    advice = fields.String()
+
+
 class VersionSchema(Schema):
     """One version of a container."""
 
@@ -178,13 +193,16 @@ class VersionSchema(Schema):
     version = fields.Integer()
     id = fields.String()
     state = fields.String()
-    why = fields.String(metadata={"description": "the operation that made it: create, gpu, volume, restart"})
+    why = fields.String(
+        metadata={"description": "the operation that made it: create, adopt, gpu, volume, restart, rollback"}
+    )
     parent = fields.Integer(allow_none=True)
     created = fields.String()
     removed = fields.String(allow_none=True)
     gpuCount = fields.Integer()
     gpus = fields.List(fields.String(), metadata={"description": "UUIDs it was created with"})
     image = fields.String()
+    drift = fields.List(fields.Nested(DriftSchema), metadata={"description": "empty if all is well"})
 
 
 class ContainerSchema(Schema):
@@ -205,6 +223,7 @@ class ContainerSchema(Schema):
     cmd = fields.List(fields.String())
     created = fields.String()
     updated = fields.String()
+    drift = fields.List(fields.Nested(DriftSchema), metadata={"description": "of all versions; empty if all is well"})
 
 
 class ContainerDetailSchema(ContainerSchema):
@@ -213,10 +232,23 @@ class ContainerDetailSchema(ContainerSchema):
     versions = fields.List(fields.Nested(VersionSchema))
 
 
+class LeftoverSchema(Schema):
+    """A container in Docker that belonged to a family whose record was deleted."""
+
+    name = fields.String(metadata={"description": "as Docker has it"})
+    id = fields.String()
+    state = fields.String(metadata={"description": "in Docker's words: running, exited, created, ..."})
+    drift = fields.List(fields.Nested(DriftSchema))
+
+
 class ContainersSchema(Schema):
-    """A page of containers by name; `next` is the cursor of the following one, null on the last."""
+    """A page of containers by name; `next` is the cursor of the following one, null on the last.
+
+    `leftovers` are on the first page, unless only some state or a GPU's holder was asked for.
+    """
 
     containers = fields.List(fields.Nested(ContainerSchema))
+    leftovers = fields.List(fields.Nested(LeftoverSchema))
     next = fields.String(allow_none=True)
 
 
@@ -240,7 +272,10 @@ class GpuSchema(Schema):
     temperature = fields.Integer(allow_none=True)
     power = fields.Float(allow_none=True)
     healthy = fields.Boolean()
-    reason = fields.String(allow_none=True)
+    schedulable = fields.Boolean(metadata={"description": "what an operator said: false keeps it out of service"})
+    reason = fields.String(allow_none=True, metadata={"description": "why it is not given out"})
+    advice = fields.String(allow_none=True, metadata={"description": "what to do about it"})
+    since = fields.String(allow_none=True, metadata={"description": "when it went out of service"})
     holder = fields.Nested(HolderSchema, allow_none=True)
 
 
@@ -267,6 +302,12 @@ class MountSchema(Schema):
     running = fields.Boolean()
 
 
+class VolumeDriftSchema(DriftSchema):
+    """What is not as gpudock left it, of a volume."""
+
+    kind = fields.String(validate=validate.OneOf(VOLUME_KINDS))
+
+
 class VolumeVersionSchema(Schema):
     """One version of a volume. `bytes` is its size, `used` what is in use of `capacity`; null where nobody measures."""
 
@@ -282,15 +323,16 @@ class VolumeVersionSchema(Schema):
     way = fields.String(metadata={"description": "how the size is enforced: quota, loop, none"})
     complete = fields.Boolean(metadata={"description": "false after a change that broke off while it was filled"})
     mountedBy = fields.List(fields.Nested(MountSchema))
-    why = fields.String(metadata={"description": "the operation that made it: create, resize, rollback"})
+    why = fields.String(metadata={"description": "the operation that made it: create, adopt, resize, rollback"})
     parent = fields.Integer(allow_none=True, metadata={"description": "the version whose data it began with"})
     created = fields.String()
     removed = fields.String(allow_none=True)
     node = fields.String()
+    drift = fields.List(fields.Nested(VolumeDriftSchema), metadata={"description": "empty if all is well"})
 
 
 class VolumeSchema(VolumeVersionSchema):
-    """A volume's newest version, and how many versions are recorded."""
+    """A volume's newest version, and how many versions are recorded; `drift` is that of all versions."""
 
     versionCount = fields.Integer()
     updated = fields.String()

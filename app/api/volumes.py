@@ -54,7 +54,7 @@ class Volumes(MethodView):
     @blueprint.response(200, envelope(VolumesSchema))
     @blueprint.fails()
     def get(self, query: Json) -> Json:
-        """List volumes, by name: size, bytes in use, who mounts them."""
+        """List volumes, by name: size, bytes in use, who mounts them, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
         page = services().volumes.inquiry.volumes(after=after, **query)
         return ok({"volumes": [present.volume(v) for v in page.volumes], "next": write_cursor(page.after)})

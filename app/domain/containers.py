@@ -102,12 +102,16 @@ class ContainerPlan:
 
 @dataclass(frozen=True)
 class Observed:
-    """One of our containers as Docker lists it. `state` is Docker's word: created, running, paused, exited, …"""
+    """One of our containers as Docker lists it. `state` is Docker's word: created, running, paused, exited, …
+
+    `status` is Docker's own sentence about it, like "Exited (137) 5 minutes ago"; empty where it was not listed.
+    """
 
     id: str
     name: str
     state: str
     labels: Labels | None
+    status: str = ""
 
     @property
     def running(self) -> bool:
@@ -117,12 +121,16 @@ class Observed:
 
 @dataclass(frozen=True)
 class Mount:
-    """A container, ours or anybody's, that has a volume at `dest`; `started` is False if it has never run."""
+    """A container, ours or anybody's, that has a volume at `dest`.
+
+    `started` is False if it has never run, `managed` is False if gpudock did not make it.
+    """
 
     container: str
     dest: str
     running: bool
     started: bool
+    managed: bool = True
 
 
 @dataclass(frozen=True)

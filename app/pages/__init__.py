@@ -2,9 +2,9 @@
 
 from flask import Blueprint
 
-from app.pages import containers, filters, operations, overview, session, volumes
+from app.pages import containers, filters, gpus, operations, overview, session, volumes
 
 blueprint = Blueprint("pages", __name__)
-for part in (overview, containers, volumes, operations, session):
+for part in (overview, gpus, containers, volumes, operations, session):
     part.register(blueprint)
 filters.register(blueprint)

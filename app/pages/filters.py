@@ -67,18 +67,22 @@ def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
 
 
 def gpu_state(view: GpuView) -> str:
-    """One of unhealthy, used, foreign, free."""
-    if view.gpu.fault:
+    """One of unhealthy, drained, used, foreign, free."""
+    if view.fault:
         return "unhealthy"
+    if not view.schedulable:
+        return "drained"
     if view.holder:
         return "used"
     return "free" if view.free else "foreign"
 
 
 def gpu_word(view: GpuView) -> str:
-    """The same for people."""
-    words = {"unhealthy": "unhealthy", "used": "in use", "foreign": "in use by others", "free": "free"}
-    return words[gpu_state(view)]
+    """The same for people. One that is drained and still held is not empty yet."""
+    state = gpu_state(view)
+    if state == "drained" and view.holder:
+        return "draining"
+    return {"used": "in use", "foreign": "in use by others"}.get(state, state)
 
 
 def plain(text: str) -> str:

@@ -37,7 +37,7 @@ class Creator:
         """Create and start `family`-0; any failure leaves nothing behind."""
         spec = check_spec(spec)
         check_family(family)
-        self._check_absent(family)
+        self.check_absent(family)
         image = self.engine.image(spec.image)
         spec = replace(spec, binds=self.binds.check(spec.binds))
         allocation, live = self._claim(family, spec, image)
@@ -54,7 +54,8 @@ class Creator:
             self.versions.commit(live, record, None, ())
         return Made(container, plan.name)
 
-    def _check_absent(self, family: str) -> None:
+    def check_absent(self, family: str) -> None:
+        """ContainerExists or OperationRunning if the family's first version cannot be made."""
         existing = self.undo.sweep(family)  # before the records: a rival's new container is in them by then
         operation = self.journal.running(family)
         if operation is not None and operation.kind == "create":
@@ -82,7 +83,7 @@ class Creator:
             )
             live = self.versions.begin(operation, 0, allocation.plan(operation), volumes)
             if live is None:
-                self._check_absent(family)
+                self.check_absent(family)
             return live
 
         live = self.journal.compete(attempt)

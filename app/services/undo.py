@@ -5,7 +5,7 @@ import structlog
 from app.domain.containers import Observed
 from app.domain.naming import Name
 from app.domain.operations import Operation
-from app.errors import OperationFailed, StartRefused, VolumeNotFound
+from app.errors import NotFound, OperationFailed, PortTaken, StartRefused
 from app.ports import Engine, Store
 from app.services.keys import HISTORY
 from app.services.live import Live
@@ -61,9 +61,9 @@ class Undo:
     def _start_parent(self, operation: Operation) -> None:
         if operation.parent is None or not operation.parent.running:
             return
-        record = self._records.version(Name(operation.family, operation.parent.version))
         try:
-            self._volumes.ready(record.spec)
+            if self._records.find(operation.family):  # a container that was to be adopted is not on record
+                self._volumes.ready(self._records.version(Name(operation.family, operation.parent.version)).spec)
             self._engine.start(operation.parent.container_id)
-        except (OperationFailed, StartRefused, VolumeNotFound) as exc:
+        except (OperationFailed, StartRefused, NotFound, PortTaken) as exc:
             log.error("the old version does not start again", operation=operation.id, reason=exc.message)

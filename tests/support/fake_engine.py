@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Labels, Mount, Observed, PortMapping
+from app.domain.adoption import Foreign, ForeignVolume
+from app.domain.containers import (
+    ContainerPlan,
+    ExecResult,
+    Image,
+    Inspected,
+    Labels,
+    Mount,
+    Observed,
+    PortMapping,
+    Spec,
+)
 from app.errors import (
     CommandRefused,
     ContainerExists,
@@ -29,7 +40,10 @@ Command = Callable[["FakeContainer", Sequence[str]], ExecResult]
 
 @dataclass
 class FakeContainer:
-    """A container of the fake: `plan` is None for one that somebody else made."""
+    """A container of the fake: `plan` is None for one that somebody else made, to which `spec` comes closest.
+
+    `wants` are the GPUs that such a one asks for, by name or as their number; `peculiar` is what a spec cannot say.
+    """
 
     id: str
     name: str
@@ -43,6 +57,9 @@ class FakeContainer:
     exit_code: int = 0
     ended: float | None = None
     out_of_memory: bool = False
+    spec: Spec = field(default_factory=lambda: Spec("busybox:test"))
+    wants: tuple[str, ...] | int = 0
+    peculiar: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Labels | None:
@@ -54,12 +71,12 @@ class FakeContainer:
 
     @property
     def mounted(self) -> dict[str, str]:
-        binds = self.plan.spec.binds if self.plan else ()
+        binds = (self.plan.spec if self.plan else self.spec).binds
         return {**{bind.dest: bind.src for bind in binds if bind.is_volume}, **self.anonymous}
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:
-        return self.plan.spec.ports if self.plan else ()
+        return (self.plan.spec if self.plan else self.spec).ports
 
     def inspected(self) -> Inspected:
         return Inspected(
@@ -75,6 +92,10 @@ class FakeContainer:
             ended=self.ended,
             out_of_memory=self.out_of_memory,
         )
+
+    @property
+    def status(self) -> str:
+        return f"Exited ({self.exit_code}) 2 minutes ago" if self.state == "exited" else self.state.capitalize()
 
     def end(self, exit_code: int, out_of_memory: bool = False) -> None:
         """Its main process ends."""
@@ -95,6 +116,8 @@ class FakeEngine:
         self.images = {"busybox:test": Image("sha256:" + "b" * 64)}
         self.held: set[str] = set()
         self.volumes: set[str] = set()
+        self.drivers: dict[str, str] = {}
+        self.options: dict[str, dict[str, str]] = {}
         self.containers: dict[str, FakeContainer] = {}
         self.commands: dict[str, Command] = {"echo": _echo}
         self.busy_ports: set[int] = set()
@@ -127,13 +150,24 @@ class FakeEngine:
         with self._call("volume_exists"):
             return name in self.volumes
 
+    def volume_names(self) -> set[str]:
+        with self._call("volume_names"):
+            return set(self.volumes)
+
+    def volume(self, name: str) -> ForeignVolume | None:
+        """`drivers` and `options` say what is not as Docker does it by itself."""
+        with self._call("volume"):
+            if name not in self.volumes:
+                return None
+            return ForeignVolume(name, self.drivers.get(name, "local"), self.options.get(name, {}), managed=False)
+
     def mounts(self) -> dict[str, list[Mount]]:
         with self._call("mounts"):
             found: dict[str, list[Mount]] = {}
             for container in self.containers.values():
                 for dest, volume in container.mounted.items():
                     found.setdefault(volume, []).append(
-                        Mount(container.name, dest, container.running, container.started)
+                        Mount(container.name, dest, container.running, container.started, bool(container.plan))
                     )
             return found
 
@@ -158,10 +192,23 @@ class FakeEngine:
         with self._call("inspect"):
             return found.inspected() if (found := self._find(ref)) else None
 
+    def describe(self, ref: str) -> Foreign | None:
+        with self._call("describe"):
+            found = self._find(ref)
+            if found is None:
+                return None
+            names, count = (found.wants, len(found.wants)) if isinstance(found.wants, tuple) else ((), found.wants)
+            return Foreign(found.inspected(), found.plan.spec if found.plan else found.spec, names, count)
+
+    def differences(self, old: str, new: str) -> Sequence[str]:
+        with self._call("differences"):
+            assert self._find(new)
+            return self._get(old).peculiar
+
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
         with self._call("list"):
             return [
-                Observed(container.id, container.name, container.state, labels)
+                Observed(container.id, container.name, container.state, labels, container.status)
                 for container in self.containers.values()
                 if (labels := container.labels) and labels.node == self.node
                 if family in (None, labels.family) and operation in (None, labels.operation)
@@ -214,10 +261,18 @@ class FakeEngine:
         with self._call("logs"):
             return "".join(self._get(ref).output.splitlines(keepends=True)[-tail:] if tail else ())
 
-    def add_foreign(self, name: str, state: str = "running") -> str:
+    def add_foreign(
+        self,
+        name: str,
+        state: str = "running",
+        spec: Spec | None = None,
+        wants: tuple[str, ...] | int = 0,
+        peculiar: tuple[str, ...] = (),
+    ) -> str:
         """Put a container there that gpudock did not make; returns its id."""
         container = self._add(name, self.images["busybox:test"].id, None)
-        container.state = state
+        container.state, container.started = state, state != "created"
+        container.spec, container.wants, container.peculiar = spec or container.spec, wants, peculiar
         return container.id
 
     def _add(self, name: str, image_id: str, plan: ContainerPlan | None) -> FakeContainer:

@@ -124,6 +124,10 @@ class FakeVolumes:
         self._fault("names")
         return sorted(name for name in self.engine.volumes if (ours := self._ours(name)) and ours.family == family)
 
+    def made(self) -> dict[str, str]:
+        self._fault("made")
+        return {name: ours.operation for name in self.engine.volumes if (ours := self._ours(name))}
+
     def set_aside(self, name: str) -> str:
         with self._lock:
             self._fault("set_aside")

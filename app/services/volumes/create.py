@@ -28,10 +28,11 @@ class VolumeCreator:
             return self.maker.commit(live, wanted, way, None, None)
 
     def _begin(self, family: str) -> Live | None:
-        self._check_absent(family)
+        self.check_absent(family)
         return self.maker.begin(Plan(self.maker.operation("create", family, 0)), 0, {})
 
-    def _check_absent(self, family: str) -> None:
+    def check_absent(self, family: str) -> None:
+        """VolumeExists or OperationRunning if the family's first version cannot be made."""
         operation = self.maker.journal.running(family, VOLUMES)
         if operation is not None and operation.kind != "create":
             raise busy(operation)

@@ -1,6 +1,7 @@
 """What creating, resizing and rolling back a volume share: the intent, the records, and the undoing."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from app.domain.containers import Labels
@@ -69,7 +70,10 @@ class VolumeMaker:
         return self.volumes.create(VolumePlan(labels, size))
 
     def commit(self, live: Live, size: Size, way: str, state: VolumeState | None, parent: int | None) -> MadeVolume:
-        """The commit point: the operation's volume becomes the family's newest version."""
+        """The commit point: the operation's volume becomes the family's newest version.
+
+        What was copied into it from the version `parent` is on disk by then.
+        """
         operation, created = live.operation, now()
         record = VolumeRecord(
             family=operation.family,
@@ -81,12 +85,22 @@ class VolumeMaker:
             parent=parent,
             why=operation.kind,
             created=created,
-            seal=self.volumes.last_change(self.volumes.place(operation.name)),
+            seal=self._seal(operation.name, copied=parent is not None),
         )
         begun = state.record.created if state else created
         family = VolumeFamily(record.family, record.node, record.version, begun, created)
         live.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
         return MadeVolume(record)
+
+    def _seal(self, name: str, *, copied: bool) -> int:
+        """The time of the last change; it takes as long to find out as it does to write a copy to disk."""
+        place = self.volumes.place(name)
+        with ThreadPoolExecutor(1) as helper:
+            written = helper.submit(self.volumes.sync, place) if copied else None
+            seal = self.volumes.last_change(place)
+            if written:
+                written.result()
+        return seal
 
     def undo(self, live: Live) -> None:
         """Remove what the operation made and end it in the journal; may be repeated."""

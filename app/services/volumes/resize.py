@@ -151,7 +151,6 @@ class VolumeResizer:
 
     def _copy(self, live: Live, job: Job, name: str, size: Size) -> None:
         volumes = self.maker.volumes
-        target = volumes.place(name)
         usage = volumes.usage(name)
         if usage and usage.capacity is not None and job.used > usage.capacity:
             raise VolumeTooSmall(
@@ -161,10 +160,9 @@ class VolumeResizer:
                 size=usage.capacity,
             )
         live.step("copying")
-        transfer = volumes.begin(job.place, target, live.progress)
+        transfer = volumes.begin(job.place, volumes.place(name), live.progress)
         if any(mount.running for mount in self.engine.mounts().get(job.origin.name, ())):
             transfer.copy_live()
             transfer.settle()
         else:
             transfer.finish()
-        volumes.sync(target)

@@ -1,0 +1,1 @@
+"""Commands of `flask`, and so of `./gpudock`."""

@@ -1,0 +1,178 @@
+"""Take in what somebody made with Docker itself: a container goes on as the first version of a family."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.adoption import ALL_GPUS, Foreign, family_for
+from app.domain.containers import Inspected
+from app.domain.gpus import check_count
+from app.domain.operations import Parent
+from app.domain.rules import check_spec
+from app.errors import (
+    AdoptionFailed,
+    AdoptionRefused,
+    AlreadyManaged,
+    ContainerNotFound,
+    GpuNotFound,
+    NotEnoughGpus,
+    OperationFailed,
+)
+from app.ports import Layers
+from app.services.allocation import Allocation
+from app.services.carry import Carrier, Source, upper_dir
+from app.services.create import Creator
+from app.services.lent import LentHost, LentInventory
+from app.services.live import Live
+from app.services.versions import Made
+from app.services.volumes.adopt import VolumeAdopter
+from app.services.volumes.making import MadeVolume
+
+_STATES = ("running", "exited", "created")
+
+
+@dataclass(frozen=True)
+class Job:
+    """An adoption that is claimed: the container that is there, its files, and what the new one may use."""
+
+    old: Inspected
+    source: Source
+    allocation: Allocation
+
+
+@dataclass(frozen=True)
+class Adopter:
+    """Takes in containers and volumes that gpudock did not make. What they were made of stays, stopped and untouched.
+
+    A failure before the commit is undone, and the old container runs on.
+    """
+
+    creator: Creator
+    carrier: Carrier
+    layers: Layers
+    volumes: VolumeAdopter
+
+    def __post_init__(self) -> None:
+        self.creator.journal.register("adopt", self.creator.undo)
+
+    def container(self, name: str, family: str | None = None) -> Made:
+        """Make `family`-0 (default: named as the container) of a container, with its files and settings, and start it.
+
+        The old one is stopped; GPUs that it names are kept. Raises AdoptionRefused, and nothing is changed, for
+        settings that gpudock cannot keep; AlreadyManaged; ContainerNotFound; and what a create raises.
+        """
+        found = self._find(name)
+        family = family_for(found.container.name, family)
+        self.creator.check_absent(family)
+        spec = check_spec(replace(found.spec, binds=self.creator.binds.check(found.spec.binds)))
+        job, live = self._claim(family, replace(found, spec=spec))
+        with self.creator.journal.guard(live):
+            try:
+                return self._make(job, live)
+            except OperationFailed as exc:
+                raise AdoptionFailed(f"{name} could not be taken in, and is as it was: {exc.message}") from exc
+
+    def volume(self, name: str, family: str | None, size: str) -> MadeVolume:
+        """Make `family`-0 (default: named as the volume) of a volume, of that size, with its data."""
+        return self.volumes.adopt(name, family, size)
+
+    def _find(self, name: str) -> Foreign:
+        found = self.creator.engine.describe(name)
+        if found is None:
+            raise ContainerNotFound(f"Docker has no container {name}; docker ps -a lists them")
+        if labels := found.container.labels:
+            raise AlreadyManaged(f"{name} is gpudock's already, version {labels.version} of {labels.family}")
+        if found.container.state not in _STATES:
+            raise AdoptionRefused(
+                f"{name} is {found.container.state}; it must run or be stopped (docker unpause, docker stop)",
+                settings=[found.container.state],
+            )
+        return found
+
+    def _claim(self, family: str, found: Foreign) -> tuple[Job, Live]:
+        jobs: list[Job] = []
+
+        def attempt() -> Live | None:
+            job = self._plan(family, found)
+            jobs[:] = [job]
+            volumes = self.creator.volumes.claim(found.spec)
+            operation = replace(
+                self.creator.versions.operation("adopt", family, 0, job.source.parent),
+                gpus=job.allocation.taken,
+                ports=job.allocation.new_ports,
+                image_id=job.old.image_id,
+                volumes=volumes.names,
+            )
+            plan = job.allocation.plan(operation, [lambda: self.layers.measure(job.source.layer)])
+            live = self.creator.versions.begin(operation, 0, plan, volumes)
+            if live is None:
+                self.creator.check_absent(family)
+            return live
+
+        live = self.creator.journal.compete(attempt)
+        return jobs[0], live
+
+    def _plan(self, family: str, found: Foreign) -> Job:
+        old = self.creator.engine.inspect(found.container.id)
+        if old is None:
+            raise ContainerNotFound(f"{found.container.name} was removed from Docker in this moment")
+        source = Source(upper_dir(old), Parent(0, old.id, old.running), moving=True)
+        return Job(replace(old, anonymous=found.container.anonymous), source, self._allocate(family, found, old))
+
+    def _allocate(self, family: str, found: Foreign, old: Inspected) -> Allocation:
+        """GPUs and ports as they are free once the old container has stopped; those that it names, if it names some."""
+        inventory, host = self.creator.allocator.inventory, self.creator.allocator.host
+        named = self._named(found)
+        count = len(inventory.uuids()) if found.gpu_count == ALL_GPUS else found.gpu_count
+        ports = {port.host for port in found.spec.ports} if old.running else set()
+        allocator = replace(
+            self.creator.allocator,
+            inventory=LentInventory(inventory, old.id, named),
+            host=LentHost(host, frozenset(ports)),
+        )
+        try:
+            return allocator.allocate(family, found.spec.with_gpus(check_count(len(named) or count)))
+        except NotEnoughGpus as exc:
+            if not named:
+                raise
+            message = f"not all GPUs that {old.name} names are free ({', '.join(sorted(named))}): {exc.message}"
+            raise NotEnoughGpus(message, **(exc.data or {})) from exc
+
+    def _named(self, found: Foreign) -> frozenset[str]:
+        """The UUIDs of the GPUs that it asks for by name."""
+        if not found.gpus:
+            return frozenset()
+        gpus = self.creator.allocator.inventory.gpus()
+        known = {name: gpu.uuid for gpu in gpus for name in (gpu.uuid, str(gpu.index))}
+        if unknown := [name for name in found.gpus if name not in known]:
+            raise GpuNotFound(f"{found.container.name} asks for GPU {', '.join(unknown)}, which is not on this node")
+        return frozenset(known[name] for name in found.gpus)
+
+    def _make(self, job: Job, live: Live) -> Made:
+        creator, engine = self.creator, self.creator.engine
+        plan = creator.versions.plan(live.operation, job.allocation, job.old.image_id, job.old.anonymous)
+        engine.hold_image(plan.image_id)
+        container = engine.create(plan)
+        _check_nothing_lost(job.old.name, engine.differences(job.old.id, container))
+        write_out = self.carrier.carry(live, job.source, upper_dir(self._inspect(container)))
+        live.step("starting")
+        creator.volumes.ready(plan.spec)
+        engine.start(container)
+        write_out()
+        record = creator.versions.record(plan, container, self._inspect(container).anonymous, "adopt", None)
+        creator.versions.commit(live, record, None, ())
+        return Made(container, plan.name)
+
+    def _inspect(self, container: str) -> Inspected:
+        inspected = self.creator.engine.inspect(container)
+        if inspected is None:
+            raise OperationFailed("the new container vanished from Docker while it was being made")
+        return inspected
+
+
+def _check_nothing_lost(name: str, lost: Sequence[str]) -> None:
+    if not lost:
+        return
+    message = f"gpudock cannot keep what {name} was made with: {', '.join(lost)}; make it again without"
+    if "--restart" in lost:
+        message += f" (docker update --restart=no {name} is enough for --restart)"
+    raise AdoptionRefused(message, settings=list(lost))

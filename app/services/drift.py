@@ -1,0 +1,189 @@
+"""Finds drift: compares what is recorded of this node's containers and volumes with what its parts say."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain import drift
+from app.domain.containers import FamilyRecord, Mount, Observed, VersionRecord
+from app.domain.drift import Drift
+from app.domain.gpu_health import ABSENT
+from app.domain.operations import Operation
+from app.domain.volumes import VolumeFamily, VolumeRecord
+from app.errors import Unavailable
+from app.ports import Engine
+from app.services.gpu_health import GpuHealth
+from app.services.gpus import Gpus
+from app.services.journal import Journal
+from app.services.keys import CONTAINERS, VOLUMES
+from app.services.records import Claims
+from app.services.volumes.records import VolumeRecords
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A container of ours in Docker whose family is not on record any more."""
+
+    container: Observed
+    drift: Drift
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the drift of containers is judged by, read once for all of them.
+
+    `since` is the time (ISO 8601) before Docker was asked: what was changed after it may have looked otherwise then.
+    `volumes` are those that Docker has, `incomplete` those with only a part of their data. `gpus` has the fault of
+    each GPU that is there, None for a healthy one; it is None itself if the inventory does not answer. `inside` says
+    for families why their containers do not reach their GPUs.
+    """
+
+    since: str
+    observed: Mapping[str, Observed]
+    claims: Claims
+    operations: Sequence[Operation]
+    volumes: frozenset[str]
+    incomplete: Mapping[str, VolumeRecord]
+    gpus: Mapping[str, str | None] | None
+    inside: Mapping[str, str]
+
+    def of(self, family: FamilyRecord, record: VersionRecord) -> tuple[Drift, ...]:
+        """The drift of one version of this node's containers."""
+        if record.removed:
+            return ()
+        moving = family.updated > self.since or _busy(self.operations, CONTAINERS, family.family)
+        newest = record.version == family.current
+        found = [] if moving else [*self._of_container(family, record, newest)]
+        if newest:
+            found += [*self._of_volumes(record), *self._of_gpus(record)]
+        return tuple(found)
+
+    def leftovers(self, families: Sequence[FamilyRecord]) -> tuple[Leftover, ...]:
+        """The containers whose family is none of `families`, by name."""
+        known = {family.family for family in families} | {o.family for o in self.operations}
+        found = sorted(self.observed.values(), key=lambda container: container.name)
+        return tuple(
+            Leftover(container, drift.leftover(container, container.labels))
+            for container in found
+            if container.labels and container.labels.family not in known
+        )
+
+    def _of_container(self, family: FamilyRecord, record: VersionRecord, newest: bool) -> Iterator[Drift]:
+        seen = self.observed.get(record.container_id)
+        if seen is None:
+            yield drift.missing(record, newest)
+            return
+        if not newest:
+            if seen.running:
+                yield drift.older_running(record, seen, f"{family.family}-{family.current}")
+        elif family.desired == "stopped" and seen.running:
+            yield drift.started(record)
+        elif family.desired == "running" and not seen.running:
+            yield drift.exited(record, seen)
+        if newest and seen.state == "paused":
+            yield drift.paused(record, seen)
+        if seen.name != record.name:  # last: what the others advise names it as it is called now
+            yield drift.renamed(record, seen.name)
+
+    def _of_volumes(self, record: VersionRecord) -> Iterator[Drift]:
+        for name in dict.fromkeys(bind.src for bind in record.spec.binds if bind.is_volume):
+            if name not in self.volumes:
+                yield drift.volume_missing(record, name)
+            elif volume := self.incomplete.get(name):
+                yield drift.volume_incomplete(record, volume)
+
+    def _of_gpus(self, record: VersionRecord) -> Iterator[Drift]:
+        for uuid in self.claims.gpus_of(record.family):
+            if self.gpus is None:
+                continue
+            if uuid not in self.gpus:
+                yield drift.gpu_lost(record, uuid)
+            elif fault := self.gpus[uuid]:
+                yield drift.gpu_unhealthy(record, uuid, fault)
+        if fault := self.inside.get(record.family):
+            yield drift.gpu_lost_inside(record, fault)
+
+
+@dataclass(frozen=True)
+class VolumeCircumstances:
+    """What the drift of volumes is judged by; `present` are those whose data is there, see Circumstances."""
+
+    since: str
+    operations: Sequence[Operation]
+    volumes: frozenset[str]
+    present: frozenset[str]
+    mounts: Mapping[str, Sequence[Mount]]
+
+    def of(self, family: VolumeFamily, record: VolumeRecord) -> tuple[Drift, ...]:
+        """The drift of one version of this node's volumes."""
+        return () if record.removed else tuple(self._of(family, record))
+
+    def _of(self, family: VolumeFamily, record: VolumeRecord) -> Iterator[Drift]:
+        newest = record.version == family.current
+        if record.name not in self.present:
+            if family.updated <= self.since and not _busy(self.operations, VOLUMES, family.family):
+                yield (drift.data_gone if record.name in self.volumes else drift.missing_volume)(record, newest)
+            return
+        if newest and not record.enforced:
+            yield drift.unenforced(record)
+        if is_incomplete(record, self.operations):
+            yield drift.incomplete(record)
+        for container in sorted({m.container for m in self.mounts.get(record.name, ()) if not m.managed}):
+            yield drift.foreign_mount(record, container)
+
+
+class Drifts:
+    """Asks the parts of this node, each once, for what drift is judged by."""
+
+    def __init__(
+        self, journal: Journal, volumes: VolumeRecords, engine: Engine, gpus: Gpus, gpu_health: GpuHealth
+    ) -> None:
+        self._journal = journal
+        self._volumes = volumes
+        self._engine = engine
+        self._gpus = gpus
+        self._gpu_health = gpu_health
+
+    def of_containers(
+        self, since: str, observed: Mapping[str, Observed], claims: Claims, records: Sequence[VersionRecord]
+    ) -> Circumstances:
+        """For containers with these records; asks no part about what none of them has."""
+        operations = self._journal.all_running()
+        bound = {bind.src for record in records for bind in record.spec.binds if bind.is_volume}
+        return Circumstances(
+            since=since,
+            observed=observed,
+            claims=claims,
+            operations=operations,
+            volumes=frozenset(self._engine.volume_names()) if bound else frozenset(),
+            incomplete=self._incomplete(bound, operations),
+            gpus=self._faults() if claims.gpus else {},
+            inside=self._gpu_health.faults_inside() if claims.gpus else {},
+        )
+
+    def of_volumes(
+        self, since: str, present: frozenset[str], mounts: Mapping[str, Sequence[Mount]]
+    ) -> VolumeCircumstances:
+        """For all volumes, of which the data of `present` is there."""
+        operations, names = self._journal.all_running(), frozenset(self._engine.volume_names())
+        return VolumeCircumstances(since, operations, names, present, mounts)
+
+    def _incomplete(self, names: set[str], operations: Sequence[Operation]) -> dict[str, VolumeRecord]:
+        recorded = self._volumes.everything()[1] if names else {}
+        return {name: record for name, record in recorded.items() if is_incomplete(record, operations)}
+
+    def _faults(self) -> dict[str, str | None] | None:
+        try:
+            return {view.gpu.uuid: view.fault for view in self._gpus.all() if view.gpu.fault != ABSENT}
+        except Unavailable as exc:
+            if exc.part == "etcd":
+                raise
+            return None  # the container is as it was, as far as one can see
+
+
+def is_incomplete(record: VolumeRecord, operations: Sequence[Operation]) -> bool:
+    """Whether what was on its way into the volume does not come any more."""
+    return record.merging is not None and record.merging not in {operation.id for operation in operations}
+
+
+def _busy(operations: Sequence[Operation], resource: str, family: str) -> bool:
+    return any((operation.resource, operation.family) == (resource, family) for operation in operations)

@@ -1,0 +1,113 @@
+"""Take in a volume that somebody made with Docker itself: its data go on in the first version of a family."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.domain.adoption import family_for
+from app.domain.naming import VOLUME
+from app.domain.sizes import Size, human, parse_size
+from app.errors import (
+    AdoptionFailed,
+    AdoptionRefused,
+    AlreadyManaged,
+    OperationFailed,
+    Unavailable,
+    VolumeInUse,
+    VolumeNotFound,
+    VolumeTooSmall,
+)
+from app.ports import Engine, Volumes
+from app.services.keys import VOLUMES
+from app.services.live import Live
+from app.services.volumes.create import VolumeCreator
+from app.services.volumes.making import MadeVolume, VolumeMaker
+from app.services.watching import Plan
+
+# Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
+_MARGIN = 16 << 20
+
+
+@dataclass(frozen=True)
+class VolumeAdopter:
+    """Copies volumes that gpudock did not make, and that no running container uses, into sized ones of its own."""
+
+    creator: VolumeCreator
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        self._maker.journal.register("adopt", self._maker.undo, VOLUMES)
+
+    def adopt(self, name: str, family: str | None, text: str) -> MadeVolume:
+        """Make `family`-0 (default: named as the volume), of the size `text` (like 20GB), with what is in the volume.
+
+        The old one stays as it is. Raises AlreadyManaged, AdoptionRefused for one that is not a plain local volume,
+        VolumeInUse, VolumeNotFound, VolumeTooSmall, and what a create raises; nothing is changed then.
+        """
+        size = parse_size(text)
+        self._check(name)
+        family = family_for(name, family, VOLUME)
+        self._check_unused(name)
+        place = self._volumes.place(name)
+        self._check_room(name, place, size)
+        live = self._maker.journal.compete(lambda: self._begin(name, family, lambda: self._volumes.measure(place)))
+        with self._maker.journal.guard(live):
+            try:
+                way = self._maker.make(live, size)
+                self._copy(live, name, place, size)
+                return self._maker.commit(live, size, way, None, None)
+            except OperationFailed as exc:
+                raise AdoptionFailed(f"{name} could not be taken in, and is as it was: {exc.message}") from exc
+
+    def _check(self, name: str) -> None:
+        found = self.engine.volume(name)
+        if found is None:
+            raise VolumeNotFound(f"Docker has no volume {name}; docker volume ls lists them")
+        if found.managed or self._maker.records.entry(name):
+            raise AlreadyManaged(f"the volume {name} is gpudock's already; GET /api/v1/volumes lists it")
+        if found.driver != "local" or found.options:
+            settings = [f"driver {found.driver}", *(f"option {key}" for key in sorted(found.options))]
+            raise AdoptionRefused(
+                f"{name} is no plain local volume ({', '.join(settings)}), so gpudock does not know where its data is; "
+                "copy them into a volume that gpudock made",
+                settings=settings,
+            )
+
+    def _check_unused(self, name: str) -> None:
+        running = sorted(mount.container for mount in self.engine.mounts().get(name, ()) if mount.running)
+        if running:
+            raise VolumeInUse(f"{name} is mounted by {', '.join(running)}; stop that first", containers=running)
+
+    def _check_room(self, name: str, place: str, size: Size) -> None:
+        used, _ = self._volumes.measure(place)
+        self._check_fits(name, used, size.bytes)
+        free = self._volumes.free_bytes()
+        if free < used + _MARGIN:
+            raise Unavailable("disk", f"copying needs {human(used)} but only {human(free)} are free; make room")
+
+    def _check_fits(self, name: str, used: int, capacity: int) -> None:
+        if used > capacity:
+            message = f"{name} holds {human(used)}, more than the {human(capacity)} there would be; give a larger size"
+            raise VolumeTooSmall(message, used=used, size=capacity)
+
+    def _begin(self, name: str, family: str, measure: Callable[[], tuple[int, int]]) -> Live | None:
+        self.creator.check_absent(family)
+        operation = replace(self._maker.operation("adopt", family, 0), volumes=(name,))
+        return self._maker.begin(Plan(operation, copies=[measure]), 0, {})
+
+    def _copy(self, live: Live, name: str, place: str, size: Size) -> None:
+        target = live.operation.name
+        usage = self._volumes.usage(target)
+        if usage and usage.capacity is not None:
+            self._check_fits(name, self._volumes.measure(place)[0], usage.capacity)
+        live.step("copying")
+        self._volumes.begin(place, self._volumes.place(target), live.progress).finish()
+        self._check_unused(name)  # whoever began to write meanwhile would be missing half of it
+        self._volumes.sync(self._volumes.place(target))
+
+    @property
+    def _maker(self) -> VolumeMaker:
+        return self.creator.maker
+
+    @property
+    def _volumes(self) -> Volumes:
+        return self._maker.volumes
