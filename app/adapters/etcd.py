@@ -56,9 +56,14 @@ class _Member:
 
     @classmethod
     def at(cls, host: str, port: int) -> "_Member":
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        channel = connect(host, port)
         return cls(etcdrpc.KVStub(channel), etcdrpc.MaintenanceStub(channel), channel)
+
+
+def connect(host: str, port: int) -> Any:
+    """A gRPC channel to one member; it connects when it is used first."""
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
 
 
 class EtcdStore:

@@ -70,7 +70,7 @@ class Deleter:
         inspected = self.engine.inspect(observed.id)
         self.engine.stop(observed.id)
         self.engine.remove(observed.id)
-        self.retire.erased([], list(inspected.anonymous.values()) if inspected else [])
+        self.retire.empty([], list(inspected.anonymous.values()) if inspected else [])
 
     def _unrecorded(self, name: Name) -> Observed:
         for observed in self.engine.list(family=name.family):
@@ -145,8 +145,10 @@ class Deleter:
                 Delete(version_key(CONTAINERS, family, target.record.version)),
                 Put(family_key(CONTAINERS, family), state.to_json()),
             ]
+        # What they held goes first: once the records are gone, nobody would know of it if this process died.
+        self.retire.empty(gone, volumes)
         live.commit([*writes, *self._claims_of(target)])
-        self.retire.erased(gone, volumes)
+        self.retire.erased(gone)
 
     def _claims_of(self, target: Target) -> list[Delete]:
         if not target.newest:

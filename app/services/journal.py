@@ -17,7 +17,7 @@ from app.domain.operations import Operation
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
 from app.services import watching
-from app.services.keys import CONTAINERS, HISTORY, OPERATIONS, operation_key
+from app.services.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
 from app.services.layout import Layout
 from app.services.live import Live
 
@@ -40,7 +40,9 @@ class Journal:
     # waits long for it: a part that is down must not make requests queue up behind it.
     _turn = threading.Lock()
 
-    def __init__(self, store: Store, host: Host, node: str) -> None:
+    def __init__(self, store: Store, host: Host, node: str, gate: Callable[[], None] = lambda: None) -> None:
+        """`gate` raises while nothing may be begun, nor taken over from dead processes."""
+        self._gate = gate
         self._store = store
         self._host = host
         self._node = node
@@ -89,11 +91,13 @@ class Journal:
 
         None if something changed meanwhile: the caller plans again.
         """
+        self._gate()
         self._layout.ensure()
         key = operation_key(operation.resource, operation.family)
         put = Put(key, operation.to_json())
+        newest = Put(newest_key(operation.node), {"schema": 1, "operation": operation.id})
         try:
-            revision = self._store.transact({**expected, key: 0}, [put, *writes])
+            revision = self._store.transact({**expected, key: 0}, [put, newest, *writes])
         except OutcomeUnknown as exc:
             self._settle_in_background(operation, str(exc))
             raise
@@ -157,6 +161,7 @@ class Journal:
 
     def _take_over(self, operation: Operation, revision: int) -> None:
         """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
+        self._gate()
         ours = operation.owned_by(self.owner)
         key = operation_key(ours.resource, ours.family)
         if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:

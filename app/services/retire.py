@@ -1,4 +1,4 @@
-"""After the commit point: let go of what nobody needs any more. A failure here is logged; nothing is lost by it."""
+"""Let go of what nobody needs any more, mostly after the commit point. A failure is logged; nothing is lost by it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,20 +30,23 @@ class Retire:
                 self._layers.discard(record.layer)
             self._journal.trim_history()
 
-    def erased(self, records: Sequence[VersionRecord], volumes: Sequence[str]) -> None:
-        """These records are gone; their containers' `volumes` too, as far as no other container uses them."""
-        for record in records:
+    def empty(self, records: Sequence[VersionRecord], volumes: Sequence[str]) -> None:
+        """These records are about to go: what was set aside for them goes, and `volumes` and those of their containers
+        too, as far as no other container uses them.
+        """
+        for layer in {record.layer for record in records} - {None}:
             with self._logged():
-                self._discard(record)
+                self._layers.discard(str(layer))
         for volume in {*volumes, *(v for record in records for v in record.anonymous.values())}:
             with self._logged():
                 self._engine.remove_volume(volume)
-        self._journal.trim_history()
 
-    def _discard(self, record: VersionRecord) -> None:
-        if record.layer is not None:
-            self._layers.discard(record.layer)
-        self._undo.release_image(record.image_id)
+    def erased(self, records: Sequence[VersionRecord]) -> None:
+        """These records are gone: their images too, as far as nobody else needs them."""
+        for image in {record.image_id for record in records}:
+            with self._logged():
+                self._undo.release_image(image)
+        self._journal.trim_history()
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

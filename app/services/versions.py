@@ -11,6 +11,7 @@ from app.errors import ContainerNotFound
 from app.ports import Put
 from app.services import watching
 from app.services.allocation import Allocation
+from app.services.gpu_records import GpuRecords
 from app.services.journal import Journal, busy
 from app.services.keys import CONTAINERS, family_key, version_key
 from app.services.live import Live
@@ -35,10 +36,11 @@ class Made:
 class Versions:
     """Builds operations, plans and records for one node."""
 
-    def __init__(self, records: Records, journal: Journal, volumes: VolumeClaims) -> None:
+    def __init__(self, records: Records, journal: Journal, volumes: VolumeClaims, health: GpuRecords) -> None:
         self._records = records
         self._journal = journal
         self._volumes = volumes
+        self._health = health
 
     def ensure_idle(self, family: str) -> None:
         """OperationRunning if another operation on the family has not ended."""
@@ -64,7 +66,8 @@ class Versions:
         """Write the intent and claim its GPUs, ports and volumes, if the family's record has `revision` (0: none)."""
         watching.planned(plan or Plan(operation))
         volumes = volumes or VolumeClaim()
-        free = dict.fromkeys(self._records.claim_keys(operation.gpus, operation.ports), 0)
+        unclaimed = self._records.claim_keys(operation.gpus, operation.ports)
+        free = dict.fromkeys([*unclaimed, *self._health.keys(operation.gpus)], 0)
         expected = {family_key(CONTAINERS, operation.family): revision, **free, **volumes.expected()}
         holder = Holder(operation.family, operation.version, operation.id)
         claims = self._records.put_claims(holder, operation.gpus, operation.ports)

@@ -161,6 +161,14 @@ def test_names_are_those_of_the_family(bench: Bench) -> None:
     bench.create(0, family="volume")
     bench.add_foreign("vol-3")
     assert bench.volumes.names("vol") == ["vol-0", "vol-10"]
+    assert bench.volumes.made().keys() == {"vol-0", "vol-10", "volume-0"}
+
+
+def test_which_operation_made_a_volume_is_told(bench: Bench) -> None:
+    assert bench.volumes.made() == {}
+    plan = bench.plan()
+    bench.volumes.create(plan)
+    assert bench.volumes.made() == {plan.name: plan.labels.operation}
 
 
 def test_usage_and_measure_follow_what_is_written(bench: Bench) -> None:

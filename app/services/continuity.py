@@ -1,0 +1,184 @@
+"""Whether etcd knows all that it once knew: one that was restored from a backup, or lost, is older than Docker.
+
+Whatever gpudock makes in Docker carries the id of its operation, and those sort by time. An object made by an
+operation that is newer than the newest that etcd knows of, and that nothing in etcd explains, was made after etcd's
+state. Docker is always asked before etcd, where an operation is written down before Docker sees anything of it.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.naming import versioned
+from app.domain.operations import now
+from app.errors import StateUnexplained
+from app.ports import Engine, Entry, Put, Store, Volumes
+from app.services import layout
+from app.services.keys import (
+    CONTAINERS,
+    HISTORY,
+    META,
+    OPERATIONS,
+    RESTORED,
+    RESTORING,
+    VOLUMES,
+    accepted_key,
+    families_prefix,
+    newest_key,
+)
+
+# For how many seconds a look at Docker counts for calls that change something, unless etcd steps back meanwhile.
+_FRESH = 10.0
+_ID = re.compile(r"[0-9a-f]{22}")
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Made:
+    """Something that gpudock made in Docker: a container with its id and state, or a volume, where both are None.
+
+    `unsettled` tells that its operation was running when the backup was made that etcd was restored from. It may have
+    ended well since, but to etcd it has broken off.
+    """
+
+    kind: str
+    name: str
+    operation: str
+    id: str | None = None
+    state: str | None = None
+    unsettled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" ({self.state})" if self.state else "")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What etcd notes of itself: the newest operation of the node or accepted one, and what was restored last.
+
+    `unsettled` are the operations that came back with that, unless an operator has accepted them.
+    """
+
+    newest: str
+    restored: str
+    unsettled: frozenset[str]
+
+
+class Continuity:
+    """Compares the Docker of `node` with etcd, and remembers what an operator has accepted."""
+
+    def __init__(self, store: Store, engine: Engine, volumes: Volumes, node: str) -> None:
+        self._store = store
+        self._engine = engine
+        self._volumes = volumes
+        self._node = node
+        self._layout = layout.Layout(store)
+        self._looked: tuple[float, _Known] | None = None
+
+    def check(self) -> None:
+        """Look now. Raises StateUnexplained, which says what to do, or RestoreUnfinished."""
+        self._look(self._made(), self._known())
+
+    def ensure(self) -> None:
+        """The same for one who is about to change something: a look at Docker counts for ten seconds."""
+        known = self._known()
+        if self._looked is None or time.monotonic() > self._looked[0] or _stepped_back(self._looked[1], known):
+            self.check()
+
+    def unexplained(self) -> list[Made]:
+        """What Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
+        made = self._made()
+        return self._unexplained(made, self._known())
+
+    def accept(self) -> list[Made]:
+        """Let what is unexplained now be, and return it.
+
+        Operations that came back with a restore are settled from then on, and so undone as far as they were.
+        """
+        if found := self.unexplained():
+            self._layout.ensure()
+            known = self._known()
+            newest = max(known.newest, *(object_.operation for object_ in found))
+            value = {"schema": 1, "newest": newest, "restored": known.restored, "accepted": now()}
+            self._store.transact({}, [Put(accepted_key(self._node), value)])
+        return found
+
+    def _look(self, made: Sequence[Made], known: _Known) -> None:
+        self._looked = None
+        if found := self._unexplained(made, known):
+            raise _refusal(found, empty=not known.newest)
+        self._looked = time.monotonic() + _FRESH, known
+
+    def _made(self) -> list[Made]:
+        """Everything of ours in Docker whose operation has an id that makes sense."""
+        containers = [
+            Made("container", seen.name, seen.labels.operation, seen.id, seen.state)
+            for seen in self._engine.list()
+            if seen.labels
+        ]
+        volumes = [Made("volume", name, operation) for name, operation in self._volumes.made().items()]
+        return [object_ for object_ in [*containers, *volumes] if _ID.fullmatch(object_.operation)]
+
+    def _known(self) -> _Known:
+        notes = {entry.key: entry.value for entry in self._store.list(META)}
+        if RESTORING in notes:
+            raise layout.unfinished()
+        newest = notes.get(newest_key(self._node), {"operation": ""})["operation"]
+        accepted = notes.get(accepted_key(self._node), {"newest": "", "restored": ""})
+        restored = notes.get(RESTORED, {"restored": "", "operations": []})
+        pending = restored["operations"] if accepted["restored"] != restored["restored"] else []
+        return _Known(
+            newest=max(newest, accepted["newest"]),
+            restored=restored["restored"],
+            unsettled=frozenset(pending),
+        )
+
+    def _unexplained(self, made: Sequence[Made], known: _Known) -> list[Made]:
+        marked = [replace(object_, unsettled=_may_have_ended_well(object_, known)) for object_ in made]
+        late = [object_ for object_ in marked if object_.operation > known.newest or object_.unsettled]
+        if not late:  # as a rule: nothing but the notes had to be read
+            return []
+        entries = self._store.list(families_prefix(CONTAINERS), families_prefix(VOLUMES), OPERATIONS, HISTORY)
+        recorded, running = _recorded(entries), {e.value["id"] for e in entries if e.key.startswith(OPERATIONS)}
+        ended = max((e.value["id"] for e in entries if e.key.startswith(HISTORY) and self._here(e)), default="")
+        return sorted(
+            (
+                object_
+                for object_ in late
+                if (object_.id or object_.name) not in recorded
+                and (object_.unsettled or (object_.operation not in running and object_.operation > ended))
+            ),
+            key=lambda object_: (object_.kind, object_.name),
+        )
+
+    def _here(self, entry: Entry) -> bool:
+        return bool(entry.value["node"] == self._node)
+
+
+def _may_have_ended_well(object_: Made, known: _Known) -> bool:
+    return object_.operation in known.unsettled and object_.state != "created"
+
+
+def _recorded(entries: Sequence[Entry]) -> set[str]:
+    """The ids of recorded containers and the names of recorded volumes."""
+    found = set()
+    for entry in entries:
+        if "/versions/" in entry.key:
+            family, version = entry.value["family"], entry.value["version"]
+            found.add(entry.value.get("container_id") or versioned(family, version))
+    return found
+
+
+def _stepped_back(before: _Known, after: _Known) -> bool:
+    return after.newest < before.newest or after.restored != before.restored
+
+
+def _refusal(found: Sequence[Made], empty: bool) -> StateUnexplained:
+    names = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    state = "etcd is empty" if empty else "etcd is older than Docker"
+    return StateUnexplained(
+        "etcd",
+        f"{state}, which has {names} that it does not explain; restore a newer backup (gpudock restore FILE), "
+        "or look at them and run: gpudock accept-restored-state",
+    )
