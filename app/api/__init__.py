@@ -7,7 +7,8 @@ from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
 from app.api import changes, containers, gpus, health, idempotency, inside, operations, volumes
-from app.api.schemas import ErrorEnvelope, PreviewSchema, envelope
+from app.api.schemas import ErrorEnvelope, envelope
+from app.api.schemas_operations import PreviewSchema
 from app.http_errors import code_table, http_error
 
 _DESCRIPTION = """\

@@ -10,7 +10,8 @@ from flask import Response, jsonify, request, url_for
 from app import errors
 from app.api import present
 from app.api.envelope import Resource, ok
-from app.api.schemas import OperationSchema, PreviewSchema, envelope
+from app.api.schemas import envelope
+from app.api.schemas_operations import OperationSchema, PreviewSchema
 from app.domain.operations import Operation
 from app.services.background import Background
 from app.services.operations import OperationView

@@ -8,7 +8,8 @@ from app import errors
 from app.api import present
 from app.api.cursor import read_cursor, write_cursor
 from app.api.envelope import Resource, ok
-from app.api.schemas import OperationSchema, OperationsQuery, OperationsSchema, envelope
+from app.api.schemas import envelope
+from app.api.schemas_operations import OperationSchema, OperationsQuery, OperationsSchema
 from app.web import services
 
 blueprint = Resource("operations", __name__, url_prefix="/api/v1/operations", description="Running and past changes")

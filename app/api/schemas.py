@@ -5,10 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.domain.drift import CONTAINER_KINDS, VOLUME_KINDS
+from app.domain.drift import CONTAINER_KINDS
 from app.services.inquiry import STATES
-from app.services.operations import STATES as OPERATION_STATES
-from app.services.volumes.inquiry import STATES as VOLUME_STATES
 
 
 class BindSchema(Schema):
@@ -90,38 +88,6 @@ class RollbackSchema(Schema):
     """The version to go back to."""
 
     version = fields.Integer(strict=True, required=True, metadata={"example": 0})
-
-
-class VolumeCreateSchema(Schema):
-    """A volume to create; its size is a number and one of KB, MB, GB, TB, which are binary (1 KB = 1024 bytes)."""
-
-    name = fields.String(load_default="", metadata={"example": "rubVol"})
-    size = fields.String(required=True, metadata={"example": "20GB"})
-
-
-class SizeSchema(Schema):
-    """The size that the volume shall have."""
-
-    size = fields.String(required=True, metadata={"example": "50GB"})
-
-
-class VolumesQuery(Schema):
-    """Which volumes to list."""
-
-    state = fields.String(validate=validate.OneOf(VOLUME_STATES))
-    name = fields.String(metadata={"description": "only names that contain this"})
-    container = fields.String(metadata={"description": "only those that the container of this versioned name mounts"})
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
-    cursor = fields.String(metadata={"description": "`next` of the page before"})
-
-
-class OperationsQuery(Schema):
-    """Which operations to list."""
-
-    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
-    name = fields.String(metadata={"description": "only those on containers or volumes whose names contain this"})
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
-    cursor = fields.String(metadata={"description": "`next` of the page before"})
 
 
 class LogsQuery(Schema):
@@ -284,118 +250,6 @@ class GpusSchema(Schema):
 
     gpuStatus = fields.Dict(keys=fields.String(), values=fields.Integer())
     gpus = fields.List(fields.Nested(GpuSchema))
-
-
-class MadeVolumeSchema(Schema):
-    """A volume's versioned name and size; `enforced` is there, and false, only where its size is not enforced."""
-
-    name = fields.String()
-    size = fields.String()
-    enforced = fields.Boolean()
-
-
-class MountSchema(Schema):
-    """A container that mounts the volume, at a path in it."""
-
-    container = fields.String()
-    dest = fields.String()
-    running = fields.Boolean()
-
-
-class VolumeDriftSchema(DriftSchema):
-    """What is not as gpudock left it, of a volume."""
-
-    kind = fields.String(validate=validate.OneOf(VOLUME_KINDS))
-
-
-class VolumeVersionSchema(Schema):
-    """One version of a volume. `bytes` is its size, `used` what is in use of `capacity`; null where nobody measures."""
-
-    name = fields.String()
-    version = fields.Integer()
-    state = fields.String(validate=validate.OneOf(VOLUME_STATES))
-    size = fields.String()
-    bytes = fields.Integer()
-    used = fields.Integer(allow_none=True)
-    capacity = fields.Integer(allow_none=True)
-    files = fields.Integer(allow_none=True)
-    enforced = fields.Boolean()
-    way = fields.String(metadata={"description": "how the size is enforced: quota, loop, none"})
-    complete = fields.Boolean(metadata={"description": "false after a change that broke off while it was filled"})
-    mountedBy = fields.List(fields.Nested(MountSchema))
-    why = fields.String(metadata={"description": "the operation that made it: create, adopt, resize, rollback"})
-    parent = fields.Integer(allow_none=True, metadata={"description": "the version whose data it began with"})
-    created = fields.String()
-    removed = fields.String(allow_none=True)
-    node = fields.String()
-    drift = fields.List(fields.Nested(VolumeDriftSchema), metadata={"description": "empty if all is well"})
-
-
-class VolumeSchema(VolumeVersionSchema):
-    """A volume's newest version, and how many versions are recorded; `drift` is that of all versions."""
-
-    versionCount = fields.Integer()
-    updated = fields.String()
-
-
-class VolumeDetailSchema(VolumeSchema):
-    """A volume with all its versions, newest first."""
-
-    versions = fields.List(fields.Nested(VolumeVersionSchema))
-
-
-class VolumesSchema(Schema):
-    """A page of volumes by name; `next` is the cursor of the following one, null on the last."""
-
-    volumes = fields.List(fields.Nested(VolumeSchema))
-    next = fields.String(allow_none=True)
-
-
-class OperationSchema(Schema):
-    """A change: `undone` ones left nothing behind. Bytes count a copy that takes longer than a second."""
-
-    id = fields.String()
-    kind = fields.String()
-    resource = fields.String(metadata={"description": "containers or volumes"})
-    target = fields.String(metadata={"description": "the versioned name of what it makes or acts on"})
-    node = fields.String()
-    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
-    step = fields.String()
-    bytesDone = fields.Integer(allow_none=True)
-    bytesTotal = fields.Integer(allow_none=True)
-    started = fields.String()
-    ended = fields.String(allow_none=True)
-    error = fields.String(allow_none=True)
-
-
-class OperationsSchema(Schema):
-    """A page of operations, the newest first; `next` is the cursor of the following one, null on the last."""
-
-    operations = fields.List(fields.Nested(OperationSchema))
-    next = fields.String(allow_none=True)
-
-
-class BlockerSchema(Schema):
-    """Why a change would be refused, as its error would say."""
-
-    code = fields.Integer()
-    msg = fields.String()
-    data = fields.Raw(allow_none=True)
-
-
-class PreviewSchema(Schema):
-    """What a change would do. GPUs and free ports are chosen anew when it really happens; `expectedDowntime` in s."""
-
-    dryRun = fields.Boolean()
-    changes = fields.Boolean(metadata={"description": "false if there is nothing to change, or a blocker"})
-    kind = fields.String(allow_none=True)
-    name = fields.String(allow_none=True, metadata={"description": "what would be made or acted on"})
-    gpus = fields.List(fields.String())
-    ports = fields.List(fields.Integer())
-    bytesToCopy = fields.Integer()
-    filesToCopy = fields.Integer()
-    expectedDowntime = fields.Float()
-    blockers = fields.List(fields.Nested(BlockerSchema))
 
 
 class ErrorEnvelope(Schema):

@@ -9,16 +9,14 @@ from app.api import present
 from app.api.changes import carry_out, changing
 from app.api.cursor import read_cursor, write_cursor
 from app.api.envelope import Resource, ok
-from app.api.schemas import (
-    DeleteSchema,
+from app.api.schemas import DeleteSchema, RollbackSchema, envelope
+from app.api.schemas_volumes import (
     MadeVolumeSchema,
-    RollbackSchema,
     SizeSchema,
     VolumeCreateSchema,
     VolumeDetailSchema,
     VolumesQuery,
     VolumesSchema,
-    envelope,
 )
 from app.domain.naming import VOLUME, parse
 from app.services.volumes.making import MadeVolume

@@ -1,0 +1,61 @@
+"""Shapes of operations, and of the previews of what one would do."""
+
+from marshmallow import Schema, fields, validate
+
+from app.services.operations import STATES as OPERATION_STATES
+
+
+class OperationsQuery(Schema):
+    """Which operations to list."""
+
+    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
+    name = fields.String(metadata={"description": "only those on containers or volumes whose names contain this"})
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+    cursor = fields.String(metadata={"description": "`next` of the page before"})
+
+
+class OperationSchema(Schema):
+    """A change: `undone` ones left nothing behind. Bytes count a copy that takes longer than a second."""
+
+    id = fields.String()
+    kind = fields.String()
+    resource = fields.String(metadata={"description": "containers or volumes"})
+    target = fields.String(metadata={"description": "the versioned name of what it makes or acts on"})
+    node = fields.String()
+    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
+    step = fields.String()
+    bytesDone = fields.Integer(allow_none=True)
+    bytesTotal = fields.Integer(allow_none=True)
+    started = fields.String()
+    ended = fields.String(allow_none=True)
+    error = fields.String(allow_none=True)
+
+
+class OperationsSchema(Schema):
+    """A page of operations, the newest first; `next` is the cursor of the following one, null on the last."""
+
+    operations = fields.List(fields.Nested(OperationSchema))
+    next = fields.String(allow_none=True)
+
+
+class BlockerSchema(Schema):
+    """Why a change would be refused, as its error would say."""
+
+    code = fields.Integer()
+    msg = fields.String()
+    data = fields.Raw(allow_none=True)
+
+
+class PreviewSchema(Schema):
+    """What a change would do. GPUs and free ports are chosen anew when it really happens; `expectedDowntime` in s."""
+
+    dryRun = fields.Boolean()
+    changes = fields.Boolean(metadata={"description": "false if there is nothing to change, or a blocker"})
+    kind = fields.String(allow_none=True)
+    name = fields.String(allow_none=True, metadata={"description": "what would be made or acted on"})
+    gpus = fields.List(fields.String())
+    ports = fields.List(fields.Integer())
+    bytesToCopy = fields.Integer()
+    filesToCopy = fields.Integer()
+    expectedDowntime = fields.Float()
+    blockers = fields.List(fields.Nested(BlockerSchema))
