@@ -52,7 +52,8 @@ class Signals:
         self._clients = Clients(docker_host)
         self._endpoints = tuple(endpoints)
         self._prefix = prefix.rstrip("/")
-        self._watched = ("operations/", "containers/", "volumes/", f"gpus/{node}/", "nodes/")
+        # Not nodes/: whoever waits here notes there that he looked, and would wake himself for ever.
+        self._watched = ("operations/", "containers/", "volumes/", f"gpus/{node}/")
         # Its put may interrupt its get, so that a signal handler may call `close`.
         self._hints: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

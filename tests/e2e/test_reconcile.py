@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from app.adapters.etcd import EtcdStore
 from tests.e2e.test_volumes import ERASE, wait_for
 from tests.support.dockerd import Dockerd
-from tests.support.server import Server
+from tests.support.etcd import EtcdServer
+from tests.support.server import PREFIX, Server
 
 PATIENT = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
@@ -117,3 +119,19 @@ def test_what_is_not_ours_is_left_alone(site: Server, dockerd: Dockerd) -> None:
     dockerd.docker("kill", "bar-0")
     wait_for(lambda: states(dockerd).get("bar-0") == "running")
     assert states(dockerd) == {"theirs": "created", "foo-0": "exited", "bar-0": "running"}
+
+
+def test_an_idle_node_is_looked_at_every_few_seconds_only(site: Server, etcd_server: EtcdServer) -> None:
+    store = EtcdStore([etcd_server.endpoint], PREFIX)
+
+    def noted() -> float:
+        entry = store.get("/nodes/test-node")
+        return float(entry.value["seen"]) if entry else 0.0
+
+    def gap() -> float:
+        first = noted()
+        return wait_for(lambda: (now := noted()) != first and now) - first
+
+    # At its start it makes changes itself, which wake it.
+    wait_for(lambda: 2 < gap() < 8)
+    store.close()

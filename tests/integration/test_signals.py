@@ -71,7 +71,6 @@ def silent(signals: Signals) -> None:
         ("/containers/foo", "etcd containers"),
         ("/volumes/foo/versions/1", "etcd volumes"),
         (f"/gpus/{NODE}/GPU-1", "etcd gpus"),
-        ("/nodes/other", "etcd nodes"),
     ],
 )
 def test_a_changed_key_wakes_within_a_second(listen: Listen, etcd_server: EtcdServer, key: str, hint: str) -> None:
