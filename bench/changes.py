@@ -25,22 +25,28 @@ def measure_changes(server: Server, dockerd: Dockerd, rounds: int) -> None:
         name = f"change{number}"
         server.create(name, gpuCount=1, cmd=PATIENT)
         server.sh(name, fill)
-        ours, reference, down, restart = [], [], [], []
+        ours, by_hand, written, down, restart = [], [], [], [], []
         for n in range(rounds):
             subprocess.run(["sync"], check=True)
-            reference.append(_by_hand(dockerd, f"{name}-{n}", f"hand{number}x{n}"))
+            seconds = _by_hand(dockerd, f"{name}-{n}", f"hand{number}x{n}")
+            by_hand.append(seconds[0])
+            written.append(sum(seconds))
             restart.append(bare_restart(dockerd, f"{name}-{n}"))
             subprocess.run(["sync"], check=True)
             change = {"gpuCount": 2 - n % 2}
             ours.append(timed(lambda: server.data("PATCH", f"/containers/{name}/gpu", change)))  # noqa: B023
             down.append(downtime(dockerd, f"{name}-{n}", f"{name}-{n + 1}"))
-        report(f"GPU change, {layer} / stop + cp -a + run", ours, reference, 1.2)
+        report(f"GPU change, {layer} / stop + cp -a + run", ours, by_hand, 1.2)
+        report(f"GPU change, {layer} / stop + cp -a + sync -f + run", ours, written)
         report(f"downtime, {layer} / docker stop + start", down, restart, 1.5)
         server.data("DELETE", f"/containers/{name}", {"force": True, "delEtcdInfoAndVersionRecord": True})
 
 
-def _by_hand(dockerd: Dockerd, name: str, copy: str) -> float:
-    """Stop the container, copy its layer and run another: what a person would do; then it is started again."""
+def _by_hand(dockerd: Dockerd, name: str, copy: str) -> tuple[float, float]:
+    """Stop the container, copy its layer and run another: what a person would do; then it is started again.
+
+    Returns the seconds for that, and from then on until the copy is on disk, for which a change waits too.
+    """
     source = inspect(dockerd, name)["GraphDriver"]["Data"]["UpperDir"]
     target = Path(source).parent / copy
 
@@ -50,6 +56,7 @@ def _by_hand(dockerd: Dockerd, name: str, copy: str) -> float:
         dockerd.docker("run", "-dit", "--name", copy, IMAGE, *PATIENT)
 
     target.mkdir()
-    seconds = timed(work)
+    done = timed(work)
+    written = timed(lambda: subprocess.run(["sync", "-f", target], check=True))
     dockerd.docker("start", name)
-    return seconds
+    return done, written

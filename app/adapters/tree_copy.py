@@ -11,12 +11,15 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from app.adapters.tree_files import opened
 from app.adapters.tree_measure import inodes
 from app.adapters.tree_progress import Meter
+from app.adapters.tree_writeback import Writeback
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TIMEOUT = 4 * 3600.0  # seconds; only against a disk that hangs
-_LOOK = 250  # milliseconds
-_LONG = 1.0  # seconds; of a copy that takes longer, the size is worth finding out
+_LOOK = 100  # milliseconds
+_LONG = 2.0  # seconds; of a copy that takes longer, the size is worth finding out
 _SLICE = 2000  # files to be measured between two looks
 _KEPT = 1 << 16  # bytes of what cp said last
 
@@ -34,29 +37,36 @@ def copy_tree(source: str, target: str, meter: Meter) -> None:
 
     Raises OSError; what has been copied by then is worth nothing, and nothing of cp writes on.
     """
+    with opened(os.open(target, _DIRECTORY)) as directory, Writeback(directory) as writeback:
+        returncode, said = _run(source, target, meter, writeback)
+        if returncode:
+            number = next((number for text, number in _NO_SPACE.items() if text in said), errno.EIO)
+            raise OSError(number, f"cp ended with {returncode}: {said[-2000:].strip()}", source)
+
+
+def _run(source: str, target: str, meter: Meter, writeback: Writeback) -> tuple[int, str]:
+    """What cp returned and said."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     command = [*_GUARD, *_CP, f"{source}/.", f"{target}/"]
     with subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as cp:
         try:
-            watch = _Watch(cp, source, meter)
+            watch = _Watch(cp, source, meter, writeback)
             watch.run()
         finally:
             cp.kill()
-    if cp.returncode:
-        said = watch.said.decode(errors="replace")
-        number = next((number for text, number in _NO_SPACE.items() if text in said), errno.EIO)
-        raise OSError(number, f"cp ended with {cp.returncode}: {said[-2000:].strip()}", source)
+    return cp.returncode, watch.said.decode(errors="replace")
 
 
 class _Watch:
     """Sees a cp to its end, keeps what it says, and tells how far it is."""
 
-    def __init__(self, cp: "subprocess.Popen[bytes]", source: str, meter: Meter) -> None:
+    def __init__(self, cp: "subprocess.Popen[bytes]", source: str, meter: Meter, writeback: Writeback) -> None:
         assert cp.stderr is not None
         self.said = b""
-        self._cp, self._stderr, self._source, self._meter = cp, cp.stderr.fileno(), source, meter
+        self._cp, self._stderr, self._source = cp, cp.stderr.fileno(), source
+        self._meter, self._writeback = meter, writeback
         self._begun = time.monotonic()
         self._inodes, self._size, self._measured = inodes(source), 0, False
         self._poll = select.poll()
@@ -83,6 +93,7 @@ class _Watch:
         if time.monotonic() - self._begun > _TIMEOUT:
             raise OSError(errno.ETIMEDOUT, f"cp took longer than {_TIMEOUT:.0f} s", self._source)
         self._meter.reach(self._written())
+        self._writeback.reach(self._meter.done)
         if self._measuring():
             self._measure()
 

@@ -3,13 +3,14 @@
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.adapters.tree_errors import VANISHED, Tolerance
 from app.adapters.tree_files import directory, listing
 
 Identity = tuple[int, ...]
+Names = dict[str, bool]  # what is in a directory, and whether it is a directory itself
 
 
 def identity(status: os.stat_result) -> Identity:
@@ -22,7 +23,8 @@ class Plan:
     """What to remove from the target and what to copy to it, as names by directory.
 
     `attributes` are the directories, parents first, that need their attributes set after all that. `size` is the
-    number of bytes in the files to be copied, `listed` how each directory of the source was before it was listed.
+    number of bytes in the files to be copied, `listed` how each directory of the source was before it was listed,
+    `held` what is in each of these directories in the target, which is nothing where the target lacks it.
     """
 
     remove: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -30,13 +32,16 @@ class Plan:
     attributes: dict[str, None] = field(default_factory=dict)
     size: int = 0
     listed: dict[str, Identity] = field(default_factory=dict)
+    held: dict[str, Names] = field(default_factory=dict)
 
 
 class Comparison:
     """Goes through two trees, given as open directories, and asks `unchanged(path, status)` about each source entry.
 
-    What is unchanged but looks different in the target counts as changed. A source directory that cannot be read,
-    which `tolerance` may cover, stays in the target as it is. `tick` is called for each directory. Raises OSError.
+    What is unchanged but looks different in the target counts as changed. A directory of the target that is among
+    `held` is not looked at: it has these names, and what is unchanged there is as it should be. A source directory
+    that cannot be read, which `tolerance` may cover, stays in the target as it is. `tick` is called for each
+    directory. Raises OSError.
     """
 
     def __init__(
@@ -44,18 +49,20 @@ class Comparison:
         source: int,
         target: int,
         unchanged: Callable[[str, os.stat_result], bool],
+        held: Mapping[str, Names],
         tolerance: Tolerance,
         tick: Callable[[], None],
     ) -> None:
         self._source, self._target = source, target
-        self._unchanged, self._tolerance, self._tick = unchanged, tolerance, tick
+        self._unchanged, self._held, self._tolerance, self._tick = unchanged, held, tolerance, tick
         self._plan = Plan()
         self._linked: dict[int, dict[tuple[str, str], bool]] = defaultdict(dict)
         self._sizes: dict[int, int] = {}
 
     def plan(self) -> Plan:
         """Compare; to be called once."""
-        if not self._same("", os.fstat(self._source), os.fstat(self._target)):
+        status = os.fstat(self._source)
+        if not (self._unchanged("", status) and _alike(status, os.fstat(self._target))):
             self._plan.attributes[""] = None
         found = [("", True)]
         for path, in_target in found:
@@ -73,27 +80,38 @@ class Comparison:
             old = listing(fd)
         if old is None:
             return []
-        new = _entries(self._target, path) if in_target else {}
+        held, looks = self._in_target(path) if in_target else ({}, {})
+        self._plan.held[path] = held
         below = []
-        for name in new.keys() - old.keys():
+        for name in held.keys() - old.keys():
             self._plan.remove[path].append(name)
         for name, status in old.items():
-            full, other = f"{path}/{name}" if path else name, new.get(name)
+            full, there = f"{path}/{name}" if path else name, held.get(name)
+            same = there is not None and self._unchanged(full, status)
+            if same and looks is not None:
+                same = _alike(status, looks[name])
             if stat.S_ISDIR(status.st_mode):
-                below.append((full, self._directory(path, name, full, status, other)))
+                below.append((full, self._directory(path, name, full, same, there)))
             else:
-                self._file(path, name, self._same(full, status, other), status, other)
+                self._file(path, name, same, status, there)
         return below
 
-    def _directory(self, path: str, name: str, full: str, status: os.stat_result, other: os.stat_result | None) -> bool:
-        in_target = other is not None and stat.S_ISDIR(other.st_mode)
-        if not in_target:
-            self._replace(path, name, other)
-        if not self._same(full, status, other):
-            self._plan.attributes[full] = None
-        return in_target
+    def _in_target(self, path: str) -> tuple[Names, dict[str, os.stat_result] | None]:
+        """The names in a directory of the target, and what each looks like if that is not known to be right."""
+        if path in self._held:
+            return self._held[path], None
+        with directory(self._target, path) as fd:
+            found = listing(fd)
+        return {name: stat.S_ISDIR(status.st_mode) for name, status in found.items()}, found
 
-    def _file(self, path: str, name: str, same: bool, status: os.stat_result, other: os.stat_result | None) -> None:
+    def _directory(self, path: str, name: str, full: str, same: bool, there: bool | None) -> bool:
+        if not there:
+            self._replace(path, name, there)
+        if not (same and there):
+            self._plan.attributes[full] = None
+        return bool(there)
+
+    def _file(self, path: str, name: str, same: bool, status: os.stat_result, there: bool | None) -> None:
         size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         if status.st_nlink > 1:
             self._linked[status.st_ino][path, name] = same
@@ -101,11 +119,11 @@ class Comparison:
         elif not same:
             self._plan.size += size
         if not same:
-            self._replace(path, name, other)
+            self._replace(path, name, there)
 
-    def _replace(self, path: str, name: str, other: os.stat_result | None) -> None:
+    def _replace(self, path: str, name: str, there: bool | None) -> None:
         self._plan.copy[path].append(name)
-        if other is not None:
+        if there is not None:
             self._plan.remove[path].append(name)
 
     def _complete(self, inode: int, names: dict[tuple[str, str], bool]) -> None:
@@ -116,9 +134,6 @@ class Comparison:
                 if same:
                     self._plan.remove[path].append(name)
                     self._plan.copy[path].append(name)
-
-    def _same(self, path: str, status: os.stat_result, other: os.stat_result | None) -> bool:
-        return other is not None and self._unchanged(path, status) and _alike(status, other)
 
 
 def outdated(plan: Plan, source: int) -> bool:
@@ -134,11 +149,6 @@ def _now(root: int, path: str) -> Identity | None:
         if exc.errno not in VANISHED:
             raise
         return None
-
-
-def _entries(root: int, path: str) -> dict[str, os.stat_result]:
-    with directory(root, path) as fd:
-        return listing(fd)
 
 
 def _alike(a: os.stat_result, b: os.stat_result) -> bool:

@@ -34,11 +34,15 @@ class Tolerance:
     def __init__(self, covers: Callable[[OSError], bool], meter: Meter) -> None:
         self._covers, self._meter = covers, meter
 
+    def covers(self, exc: OSError) -> bool:
+        """Whether it is to be put up with."""
+        return not self._meter.refused and self._covers(exc)
+
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
-        return isinstance(exc, OSError) and not self._meter.refused and self._covers(exc)
+        return isinstance(exc, OSError) and self.covers(exc)
 
 
 @contextmanager

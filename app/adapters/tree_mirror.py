@@ -13,7 +13,10 @@ program can set a ctime, so what still has all four is as it was read, with thes
 
 Renaming a directory stamps nothing in it: hence the inode, recorded from the very descriptor that was read.
 
-What is still needs no such care: without a pass to build on, the last one is GNU cp, which takes about half the time.
+Nobody else writes to the target between two passes. So the next one need not look at what the last one left there,
+which halves the time that a container is down, except where something failed that the last one put up with.
+
+What is still needs no such care: without a pass to build on, the last one is GNU cp, which takes a third less time.
 """
 
 import os
@@ -23,9 +26,10 @@ from contextlib import contextmanager
 
 from app.adapters.filesystem import filesystem_name, sync_filesystem
 from app.adapters.tree_copy import copy_tree
-from app.adapters.tree_delta import Comparison, Identity, Plan, identity, outdated
+from app.adapters.tree_delta import Comparison, Identity, Names, Plan, identity, outdated
+from app.adapters.tree_entry import copy_directory_attributes
 from app.adapters.tree_errors import Tolerance, all_but_no_space, nothing, vanishing
-from app.adapters.tree_files import copy_directory_attributes, listing, opened, remove
+from app.adapters.tree_files import listing, opened, remove
 from app.adapters.tree_pass import Pass
 from app.adapters.tree_progress import Meter
 from app.ports import Progress
@@ -46,6 +50,7 @@ class Mirror:
         self.meter = Meter(progress)
         self._source, self._target = source, target
         self._read: dict[str, Identity] = {}
+        self._held: dict[str, Names] = {}
         self._horizon, self._clock = 0, _clock()
 
     def copy_live(self) -> None:
@@ -91,12 +96,14 @@ class Mirror:
 
     def _pass(self, source: int, target: int, covers: Callable[[OSError], bool], horizon: int) -> Plan:
         tolerance = Tolerance(covers, self.meter)
-        plan = Comparison(source, target, self._unchanged, tolerance, self.meter.tick).plan()
+        held, self._held = self._held, {}  # what a pass leaves that breaks off is not known
+        plan = Comparison(source, target, self._unchanged, held, tolerance, self.meter.tick).plan()
         self._horizon = horizon
-        Pass(plan, source, target, self._read, tolerance, self.meter).run()
+        self._held = Pass(plan, source, target, self._read, tolerance, self.meter).run()
         return plan
 
     def _copy_all(self, source: int, target: int) -> None:
+        self._held = {}
         for name in listing(target):
             remove(target, name, self.meter.tick)
         copy_tree(self._source, self._target, self.meter)

@@ -6,10 +6,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from app.adapters.tree_delta import Identity, Plan, identity
+from app.adapters.tree_delta import Identity, Names, Plan, identity
+from app.adapters.tree_entry import Entries, copy_directory_attributes
 from app.adapters.tree_errors import Tolerance
-from app.adapters.tree_files import copy_directory_attributes, copy_entry, directory, remove
+from app.adapters.tree_files import directory, remove
 from app.adapters.tree_progress import Meter
+from app.adapters.tree_writeback import Writeback
 
 
 class Pass:
@@ -20,39 +22,73 @@ class Pass:
     ) -> None:
         self._plan, self._source, self._target, self._read = plan, source, target, read
         self._tolerance, self._meter = tolerance, meter
+        self._writeback = Writeback(target)
         self._first_names: dict[int, tuple[str, str]] = {}
 
-    def run(self) -> None:
-        """Remove, copy, and in the end set the attributes of the directories: what happens in one changes its mtime."""
+    def run(self) -> dict[str, Names]:
+        """Remove, copy, and in the end set the attributes of the directories: what happens in one changes its mtime.
+
+        Returns what is in the target's directories then. Each entry there has all that was read last of it in the
+        source; directories where something failed that is put up with are left out.
+        """
         plan = self._plan
         self._meter.expect(self._meter.done + plan.size)
         for path, names in plan.remove.items():
-            with directory(self._target, path) as fd:
-                for name in names:
-                    remove(fd, name, self._meter.tick)
-        for path, names in plan.copy.items():
-            with self._tolerance, self._both(path) as (source, target):
-                for name in names:
-                    with self._tolerance:
-                        self._copy(path, name, source, target)
+            self._remove(path, names)
+        with self._writeback:
+            for path, names in plan.copy.items():
+                with self._tolerance, self._both(path) as (source, target):
+                    self._fill(path, names, source, target)
         for path in {**plan.attributes, **dict.fromkeys([*plan.remove, *plan.copy])}:
+            self._read.pop(path, None)
             with self._tolerance, self._both(path) as (source, target):
                 self._read[path] = identity(copy_directory_attributes(source, target))
+        return plan.held
 
-    def _copy(self, path: str, name: str, source: int, target: int) -> None:
-        self._meter.tick()
+    def _remove(self, path: str, names: list[str]) -> None:
+        held = self._plan.held[path]
+        with directory(self._target, path) as fd:
+            for name in names:
+                remove(fd, name, self._meter.tick)
+                del held[name]
+
+    def _fill(self, path: str, names: list[str], source: int, target: int) -> None:
+        held, entries = self._plan.held[path], Entries(target, self._copied)
+        for name in names:
+            self._meter.tick()
+            try:
+                held[name] = self._copy(path, name, source, target, entries)
+            except OSError as exc:
+                if not self._tolerance.covers(exc):
+                    raise
+                self._plan.held.pop(path, None)  # who knows how much of it is there
+
+    def _copied(self, count: int) -> None:
+        self._meter.add(count)
+        self._writeback.reach(self._meter.done)
+
+    def _copy(self, path: str, name: str, source: int, target: int, entries: Entries) -> bool:
+        """Copy one entry; whether it is a directory, of which there is then an empty one."""
         full = _joined(path, name)
         self._read.pop(full, None)
-        status = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            self._make_directory(full, name, target)
-        elif status.st_nlink > 1 and (first := self._first_name(status)):
-            self._read[full] = self._link(first, name, target)
-        else:
-            status = copy_entry(source, target, name, self._meter.add)
-            self._read[full] = identity(status)
-            if status.st_nlink > 1:
-                self._first_names[status.st_ino] = path, name
+        # O_PATH: what was a file a moment ago may be a device node now, and opening a device acts on it. And whatever
+        # takes the name from here on, all that is copied is of one and the same inode.
+        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        try:
+            status = os.fstat(handle)
+            if stat.S_ISDIR(status.st_mode):
+                self._make_directory(full, name, target)
+                return True
+            if status.st_nlink > 1 and (first := self._first_name(status)):
+                self._read[full] = self._link(first, name, target)
+                return False
+            entries.copy(handle, name, status)
+        finally:
+            os.close(handle)
+        self._read[full] = identity(status)
+        if status.st_nlink > 1:
+            self._first_names[status.st_ino] = path, name
+        return False
 
     def _make_directory(self, full: str, name: str, target: int) -> None:
         if full not in self._plan.attributes:

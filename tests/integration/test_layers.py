@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from app.adapters import tree_mirror
+from app.adapters import tree_delta, tree_mirror
 from app.adapters.overlay import OverlayLayers
 from app.adapters.tree_delta import Comparison, Plan
+from app.adapters.tree_files import listing
 from app.errors import LayerCopyFailed, Unavailable
 from tests.support.trees import differences, make_everything, make_layer, store_mapped, untold
 
@@ -206,16 +208,61 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
     assert [path for path in target.rglob("secret") if path.read_text() != "mine"] == []
 
 
-def test_a_partial_copy_is_completed(source: Path, target: Path, settled: None) -> None:
+@pytest.mark.parametrize("failing", ["links", "shared", "."])
+def test_a_partial_copy_is_completed(failing: str, source: Path, target: Path, settled: None) -> None:
     make_everything(source)
     transfer = LAYERS.begin(str(source), str(target), untold)
     transfer.copy_live()
-    shutil.rmtree(target / "links")
-    (target / "large").write_bytes(b"half")
-    (target / "stray").mkdir()
-    (target / "stray/file").touch()
+    (source / "links/first").write_text("changed")
+    (source / "shared/before").unlink()
+    (source / "shared/further").mkdir()
+    (source / "shared/further/file").write_text("x")
+    (source / "zeros").rename(source / "links/zeros")
+    subprocess.run(["chattr", "+a", target / failing], check=True)
+    try:
+        with suppress(LayerCopyFailed):  # while removing; what fails while copying is left to the last pass
+            transfer.copy_live()
+    finally:
+        subprocess.run(["chattr", "-a", target / failing], check=True)
     transfer.finish()
     assert differences(source, target) == []
+
+
+def test_what_could_not_be_made_is_made_by_the_next_pass(source: Path, target: Path, settled: None) -> None:
+    for name in ("a", "b"):
+        (source / name).mkdir()
+        (source / name / "file").write_text(name)
+    transfer = LAYERS.begin(str(source), str(target), untold)
+    transfer.copy_live()
+    for name in ("a", "b"):
+        (source / name / "tree").mkdir()
+        (source / name / "tree/file").write_text("new")
+    subprocess.run(["chattr", "+i", target / "b"], check=True)
+    try:
+        transfer.copy_live()
+    finally:
+        subprocess.run(["chattr", "-i", target / "b"], check=True)
+    assert (target / "a/tree/file").read_text() == "new" and not (target / "b/tree").exists()
+    transfer.finish()
+    assert differences(source, target) == []
+
+
+def test_after_the_stop_only_the_source_is_looked_at(
+    source: Path, target: Path, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_everything(source)
+    transfer = LAYERS.begin(str(source), str(target), untold)
+    transfer.copy_live()
+    listed: list[str] = []
+
+    def recorded(fd: int) -> dict[str, os.stat_result]:
+        listed.append(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115 (of a link of the kernel's)
+        return listing(fd)
+
+    monkeypatch.setattr(tree_delta, "listing", recorded)
+    transfer.finish()
+    assert str(source / "links") in listed
+    assert [path for path in listed if path.startswith(str(target))] == []
 
 
 @pytest.fixture
