@@ -29,7 +29,7 @@ from app.services.keys import (
 )
 
 # For how many seconds a look at Docker counts for calls that change something, unless etcd steps back meanwhile.
-_FRESH = 10.0
+_FRESH = 2.0
 _ID = re.compile(r"[0-9a-f]{22}")
 _NAMED = 5
 
@@ -81,10 +81,12 @@ class Continuity:
         self._look(self._made(), self._known())
 
     def ensure(self) -> None:
-        """The same for one who is about to change something: a look at Docker counts for ten seconds."""
-        known = self._known()
-        if self._looked is None or time.monotonic() > self._looked[0] or _stepped_back(self._looked[1], known):
+        """The same for one who is about to change something: a look at Docker counts for two seconds."""
+        looked, known = self._looked, self._known()
+        if looked is None or time.monotonic() > looked[0] or _stepped_back(looked[1], known):
             self.check()
+        else:
+            self._looked = looked[0], known
 
     def unexplained(self) -> list[Made]:
         """What Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
@@ -108,7 +110,8 @@ class Continuity:
         self._looked = None
         if found := self._unexplained(made, known):
             raise _refusal(found, empty=not known.newest)
-        self._looked = time.monotonic() + _FRESH, known
+        if known.newest:  # one that knows nothing yet could be emptied without being seen to step back
+            self._looked = time.monotonic() + _FRESH, known
 
     def _made(self) -> list[Made]:
         """Everything of ours in Docker whose operation has an id that makes sense."""

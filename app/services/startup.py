@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.errors import DomainError, Unavailable
+from app.errors import DomainError, StateUnexplained, Unavailable
 from app.ports import Volumes
 from app.services.journal import Journal
 from app.services.volumes.records import VolumeRecords
 
 log = structlog.get_logger()
-_RETRY = 0.5
+# Seconds; the second where an operator has to act first.
+_RETRY, _RETRY_LATER = 0.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,5 @@ class Startup:
         while True:
             try:
                 return self.run()
-            except Unavailable:
-                time.sleep(_RETRY)
+            except Unavailable as exc:
+                time.sleep(_RETRY_LATER if isinstance(exc, StateUnexplained) else _RETRY)

@@ -290,22 +290,43 @@ def test_a_change_looks_at_docker_only_now_and_then(world: World, monkeypatch: p
     monkeypatch.setattr(world.volumes, "made", lambda: looks.append(1) or made())
     for number in range(5):
         world.services.creator.create(f"foo{number}", spec())
-    assert len(looks) == 1
+    assert len(looks) == 2, "the first one saw an etcd that knew nothing, which does not count"
     monkeypatch.setattr("app.services.continuity._FRESH", 0.0)
     world.services.continuity.check()
     time.sleep(0.01)
     world.services.creator.create("bar", spec())
-    assert len(looks) == 3
+    assert len(looks) == 4
 
 
 def test_an_etcd_that_steps_back_under_a_running_process_is_noticed_at_once(world: World) -> None:
     world.services.creator.create("foo", spec())
     old = {entry.key: entry.value for entry in world.store.list("/")}
     world.services.creator.create("bar", spec())
-    world.services.continuity.check()  # counts for ten seconds
+    world.services.continuity.check()  # counts for two seconds
     world.store.transact({}, [Delete("/", prefix=True)])
     world.store.transact({}, [Put(key, value) for key, value in old.items()])
     refused(world, "bar-0")
+
+
+@pytest.mark.parametrize("operations", [1, 2, 3])
+def test_an_etcd_that_is_emptied_right_after_a_change_is_noticed_by_the_next(world: World, operations: int) -> None:
+    for number in range(operations):
+        world.services.creator.create(f"foo{number}", spec())
+    world.store.transact({}, [Delete("/", prefix=True)])
+    with pytest.raises(errors.StateUnexplained):
+        world.services.creator.create("other", spec())
+
+
+def test_what_the_last_call_saw_counts_for_the_next(world: World) -> None:
+    for name in ("foo", "bar"):
+        world.services.creator.create(name, spec())  # the second one's look counts for two seconds
+    old = {entry.key: entry.value for entry in world.store.list("/")}
+    for name in ("late", "later"):
+        world.services.creator.create(name, spec())
+    world.store.transact({}, [Delete("/", prefix=True)])
+    world.store.transact({}, [Put(key, value) for key, value in old.items()])
+    with pytest.raises(errors.StateUnexplained, match="late-0"):
+        world.services.creator.create("other", spec())
 
 
 def test_as_a_rule_only_the_notes_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
