@@ -3,10 +3,10 @@
 ARGS ?=
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop doctor test test-xfs lint typecheck format bench lock clean
+.PHONY: help run stop doctor test test-faults test-xfs lint typecheck format bench lock clean
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: ## install what is missing, start everything that does not run yet, say how to use it
 	@scripts/run
@@ -19,6 +19,9 @@ doctor: ## examine Docker, etcd, the GPUs and the host, and say what to do
 
 test: ## install what the tests need and run them all
 	@scripts/test $(ARGS)
+
+test-faults: ## only the fault suite: everything is killed, frozen, filled up (GPUDOCK_FAULTS=all: at every point)
+	@scripts/test-faults $(ARGS)
 
 test-xfs: ## only the tests of volumes with project quotas, on an XFS of their own
 	@scripts/test-xfs $(ARGS)

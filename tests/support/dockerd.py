@@ -25,11 +25,12 @@ NODE = "test-node"
 class Dockerd:
     """A Docker daemon with everything of its own under `root`, which must be on a disk that overlay2 works on.
 
-    `kill` and `freeze` are for tests of outages; the containers outlive a kill.
+    `kill` and `freeze` are for tests of outages; the containers outlive a kill. `flags` go to its command line.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *flags: str) -> None:
         self.root = root
+        self._flags = flags
         self.url = f"unix://{root}/sock"
         self.data = root / "data"
         self.log = root / "log"
@@ -46,7 +47,7 @@ class Dockerd:
         environment = {**os.environ, "PATH": f"{hooks}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", "-H", self.url, "--storage-driver=overlay2", *paths, *network],
+                ["dockerd", "-H", self.url, "--storage-driver=overlay2", *paths, *network, *self._flags],
                 stdout=log,
                 stderr=log,
                 env=environment,
