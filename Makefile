@@ -17,10 +17,10 @@ stop: ## stop what make run started
 doctor: ## examine Docker, etcd, the GPUs and the host, and say what to do
 	@scripts/doctor $(ARGS)
 
-test: ## install what the tests need and run them all
+test: ## install what the tests need, run the main suite and that on XFS
 	@scripts/test $(ARGS)
 
-test-faults: ## only the fault suite: everything is killed, frozen, filled up (GPUDOCK_FAULTS=all: at every point)
+test-faults: ## the fault suite: all is killed, frozen, filled up (GPUDOCK_FAULTS=all: at every point)
 	@scripts/test-faults $(ARGS)
 
 test-xfs: ## only the tests of volumes with project quotas, on an XFS of their own
