@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_operations import ASYNC, operation
+from tests.e2e.test_operations import ASYNC, hold_copy, operation
 from tests.e2e.test_volumes import ERASE, MB, data_of, make, refused, shown, site, wait_for
 from tests.support import images
 from tests.support.dockerd import Dockerd
@@ -27,10 +27,10 @@ def homes(dockerd: Dockerd) -> list[str]:
 def test_killed_workers_leave_the_old_volume_and_nothing_of_the_new_one(site: Server, dockerd: Dockerd) -> None:
     make(site, "vol", "3GB")
     site.create("foo", binds=[{"src": "vol-0", "dest": "/vol"}])
-    site.sh("foo", "dd if=/dev/urandom of=/vol/big bs=1M count=1500")
+    site.sh("foo", "dd if=/dev/urandom of=/vol/big bs=1M count=1000")
     site.data("PATCH", "/containers/foo/stop")
     answer = site.call("PATCH", "/volumes/vol-0/size", {"size": "4GB"}, headers=ASYNC)
-    wait_for(lambda: operation(site, answer)["bytesDone"])
+    hold_copy(dockerd)
     site.kill_workers()
     wait_for(lambda: site.call("GET", "/healthz").ok)
     ended = wait_for(lambda: (now := operation(site, answer))["state"] != "running" and now)
@@ -38,7 +38,7 @@ def test_killed_workers_leave_the_old_volume_and_nothing_of_the_new_one(site: Se
     # The workers that took over try out, with a volume of their own, how sizes are enforced here.
     wait_for(lambda: dockerd.docker("volume", "ls", "-q") == "vol-0" and homes(dockerd) == ["vol-0"])
     assert site.data("PATCH", "/volumes/vol-0/size", {"size": "4GB"})["name"] == "vol-1"
-    assert data_of(dockerd, "vol-1").joinpath("big").stat().st_size == 1500 * MB
+    assert data_of(dockerd, "vol-1").joinpath("big").stat().st_size == 1000 * MB
 
 
 def test_after_a_reboot_containers_find_their_volumes(site: Server, dockerd: Dockerd) -> None:

@@ -48,12 +48,12 @@ def refused(response: requests.Response) -> tuple[int, int]:
     return response.status_code, response.json()["code"]
 
 
-def wait_for(condition: Callable[[], Found], seconds: float = 20) -> Found:
-    """What the condition gives as soon as that is something."""
+def wait_for(condition: Callable[[], Found], seconds: float = 20, pause: float = 0.05) -> Found:
+    """What the condition gives as soon as that is something; it is asked every `pause` seconds."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 

@@ -44,6 +44,13 @@ def broken_hook(dockerd: Dockerd) -> Iterator[None]:
     hook.write_text(working)
 
 
+def test_a_port_of_the_container_may_have_several_of_the_host(engine: DockerEngine, dockerd: Dockerd) -> None:
+    ports = (PortMapping(45917, 22), PortMapping(45918, 80), PortMapping(45919, 22))
+    bindings = inspect(dockerd, engine.create(plan(engine, ports=ports)))["HostConfig"]["PortBindings"]
+    found = {port: [binding["HostPort"] for binding in hosts] for port, hosts in bindings.items()}
+    assert found == {"22/tcp": ["45917", "45919"], "80/tcp": ["45918"]}
+
+
 def test_everything_of_the_spec_arrives(engine: DockerEngine, dockerd: Dockerd) -> None:
     binds = (Bind("vol-0", "/root/vol-0"), Bind("/var/tmp", "/root/data"))
     spec = {"binds": binds, "env": ("USER=foo", "A=b=c"), "cmd": ("sleep", "99"), "ports": (PortMapping(45918, 22),)}

@@ -112,7 +112,6 @@ def test_gpus_by_number_by_name_and_all(
         ("--mount type=volume,src=named,dst=/t,volume-nocopy", "options of --mount /t"),
         ("-p 45000:80/udp", "--publish 80/udp"),
         ("-p 127.0.0.1:45000:80", "--publish 80/tcp at an address of its own"),
-        ("-p 45000:80 -p 45002:80", "--publish 80/tcp"),
         ("-P", "--publish-all"),
         ("--expose 99", "--expose"),
         ("--link other", "--link"),
