@@ -145,7 +145,10 @@ class Deleter:
                 Delete(version_key(CONTAINERS, family, target.record.version)),
                 Put(family_key(CONTAINERS, family), state.to_json()),
             ]
-        # What they held goes first: once the records are gone, nobody would know of it if this process died.
+        # What they held goes first: once the records are gone, nobody would know of it if this process died. And from
+        # here on the deletion is finished, also where there was no container to remove.
+        if live.operation.step != "removing":
+            live.step("removing")
         self.retire.empty(gone, volumes)
         live.commit([*writes, *self._claims_of(target)])
         self.retire.erased(gone)

@@ -202,3 +202,17 @@ def test_a_volume_takes_the_place_of_an_anonymous_one(world: World) -> None:
     world.services.changer.volume(Name("foo"), Bind("a-0", "/a"), Bind("b-0", "/data"))
     plan = world.engine.containers[world.services.records.version(Name("foo")).container_id].plan
     assert plan is not None and plan.spec.binds == (Bind("b-0", "/data"),) and plan.anonymous == {}
+
+
+def test_erasing_a_kept_record_is_finished_once_its_files_may_be_gone(foo: World) -> None:
+    foo.services.deleter.delete(Name("foo", 0), force=True, erase=False)
+    foo.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
+    foo.store.fail_next("unknown-lost", skip=2)
+    with pytest.raises(errors.Unavailable):
+        foo.services.deleter.delete(Name("foo"), force=False, erase=True)
+    assert not [path for path in foo.engine.layers if path.startswith("/aside/")]
+    del foo.services.journal.settle  # type: ignore[method-assign]
+    foo.host.alive = {"next-process"}
+    foo.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
+    foo.services.journal.settle_orphans()
+    assert foo.stored("/containers/", "/operations/") == []
