@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,14 @@ class VolumeDocker:
         """Let Docker mount the volume for a moment, which it does to look into a container, started or not."""
         with translated(VolumeCreateFailed):
             client = self._clients.patient(_MAKE)
-            client.import_image_from_data(_END_OF_TAR, repository=_EMPTY, tag=operation)
+            labels = docker_labels.helper(self._node, operation)
+            marks = [f"LABEL {label}={value}" for label, value in labels.items()]
+            client.import_image_from_data(_END_OF_TAR, repository=_EMPTY, tag=operation, changes=marks)
             made = client.create_container(
                 f"{_EMPTY}:{operation}",
                 ["never started"],
                 host_config=client.create_host_config(binds=[f"{name}:/volume"], network_mode="none"),
-                labels=docker_labels.helper(self._node, operation),
+                labels=labels,
             )
             url = f"{client.base_url}/v{client.api_version}/containers/{made['Id']}/archive"
             answered(client.head(url, params={"path": "/volume"}, timeout=_MAKE))
@@ -129,10 +132,10 @@ class VolumeDocker:
             client = self._clients.patient(_MAKE)
             for container in client.containers(all=True, filters={"label": wanted}):
                 client.remove_container(container["Id"], force=True)
-            try:
-                client.remove_image(f"{_EMPTY}:{operation}")
-            except NotFound:
-                return
+            # By its labels: a process that died may have left one whose name went to its successor's.
+            for image in client.images(filters={"label": wanted}, all=True):
+                with suppress(NotFound):
+                    client.remove_image(image["Id"], force=True)
 
 
 def taken(name: str) -> VolumeExists:
