@@ -153,7 +153,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         leadership=leadership,
         contact=Contact(store, leadership),
         gatherer=Gatherer(store, engine, inventory, backends.host, config.node),
-        actor=Actor(store, records, journal, engine, lifecycle, undo),
+        actor=Actor(store, journal, engine, lifecycle, undo),
         startup=startup,
         continuity=continuity,
         gpu_health=gpu_health,

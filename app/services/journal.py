@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import structlog
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
-from app.domain.operations import Operation
+from app.domain.operations import Operation, new_id, now
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
 from app.services import watching
@@ -60,6 +60,24 @@ class Journal:
     def owner(self) -> str:
         """The token of this process, for new operations."""
         return self._host.own_token()
+
+    def operation(self, kind: str, family: str, version: int, resource: str = CONTAINERS) -> Operation:
+        """A new operation of this process and node, claiming nothing."""
+        return Operation(
+            id=new_id(),
+            kind=kind,
+            family=family,
+            version=version,
+            node=self._node,
+            owner=self.owner,
+            started=now(),
+            resource=resource,
+        )
+
+    def ensure_idle(self, family: str, resource: str = CONTAINERS) -> None:
+        """OperationRunning if another operation on the family has not ended."""
+        if operation := self.running(family, resource):
+            raise busy(operation)
 
     def running(self, family: str, resource: str = CONTAINERS) -> Operation | None:
         """The family's running operation, or None; one whose process died is settled first."""

@@ -1,18 +1,18 @@
 """What creating and re-creating share: an operation's intent, the container it plans, the records it commits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.containers import ContainerPlan, FamilyRecord, Labels, VersionRecord
 from app.domain.gpus import Holder
 from app.domain.naming import versioned
-from app.domain.operations import Operation, Parent, new_id, now
+from app.domain.operations import Operation, Parent, now
 from app.errors import ContainerNotFound
 from app.ports import Put
 from app.services import watching
 from app.services.allocation import Allocation
 from app.services.gpu_records import GpuRecords
-from app.services.journal import Journal, busy
+from app.services.journal import Journal
 from app.services.keys import CONTAINERS, family_key, version_key
 from app.services.live import Live
 from app.services.records import FamilyState, Records
@@ -44,21 +44,11 @@ class Versions:
 
     def ensure_idle(self, family: str) -> None:
         """OperationRunning if another operation on the family has not ended."""
-        if operation := self._journal.running(family):
-            raise busy(operation)
+        self._journal.ensure_idle(family)
 
     def operation(self, kind: str, family: str, version: int, parent: Parent | None = None) -> Operation:
         """A new operation of this process, claiming nothing."""
-        return Operation(
-            id=new_id(),
-            kind=kind,
-            family=family,
-            version=version,
-            node=self._records.node,
-            owner=self._journal.owner,
-            started=now(),
-            parent=parent,
-        )
+        return replace(self._journal.operation(kind, family, version), parent=parent)
 
     def begin(
         self, operation: Operation, revision: int, plan: Plan | None = None, volumes: VolumeClaim | None = None

@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.naming import Name
-from app.domain.operations import Operation, new_id, now
+from app.domain.naming import Name, parse
+from app.domain.operations import now
 from app.errors import DomainError, Unavailable
 from app.ports import Delete, Engine, Put, Store
 from app.services.journal import Journal
 from app.services.keys import CONTAINERS, HISTORY, family_key, operation_key
 from app.services.lifecycle import Lifecycle
 from app.services.reconcile.plan import Action
-from app.services.records import Records
 from app.services.undo import Undo
 
 log = structlog.get_logger()
@@ -33,7 +32,6 @@ class Actor:
     """Does what a plan says. What it did is in the journal's history, as operations of its own kinds."""
 
     store: Store
-    records: Records
     journal: Journal
     engine: Engine
     lifecycle: Lifecycle
@@ -69,20 +67,19 @@ class Actor:
         self.journal.settle_orphans()
 
     def _start(self, action: Action) -> None:
-        family, _, version = action.target.rpartition("-")
-        self.lifecycle.resume(Name(family, int(version)))
+        self.lifecycle.resume(parse(action.target))
 
     def _stop(self, action: Action) -> None:
-        family, _, version = action.target.rpartition("-")
-        if self.journal.running(family) is None:
+        name = parse(action.target)
+        if self.journal.running(name.family) is None:
             self.engine.stop(str(action.container))
-            self._note("stop stray", family, int(version), action.reason)
+            self._note("stop stray", name, action.reason)
 
     def _remove(self, action: Action) -> None:
-        family, _, version = action.target.rpartition("-")
-        if self.journal.running(family) is None:
-            self.undo.sweep(family)
-            self._note("remove stray", family, int(version), action.reason)
+        name = parse(action.target)
+        if self.journal.running(name.family) is None:
+            self.undo.sweep(name.family)
+            self._note("remove stray", name, action.reason)
 
     def _release(self, action: Action) -> None:
         """Only if claim and family are as they were, and nobody works on the family."""
@@ -96,10 +93,9 @@ class Actor:
             operation_key(CONTAINERS, holder.family): 0,
         }
         if self.store.transact(expected, [Delete(action.claim.key)]) is not None:
-            self._note("release", holder.family, holder.version, f"{action.target}: {action.reason}")
+            self._note("release", Name(holder.family, holder.version), f"{action.target}: {action.reason}")
 
-    def _note(self, kind: str, family: str, version: int, reason: str) -> None:
-        moment = now()
-        operation = Operation(new_id(), kind, family, version, self.records.node, self.journal.owner, moment)
-        history = {**operation.to_json(), "ended": moment, "outcome": "done", "error": reason}
+    def _note(self, kind: str, name: Name, reason: str) -> None:
+        operation = self.journal.operation(kind, name.family, name.version or 0)
+        history = {**operation.to_json(), "ended": now(), "outcome": "done", "error": reason}
         self.store.transact({}, [Put(HISTORY + operation.id, history)])

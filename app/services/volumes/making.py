@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.containers import Labels
-from app.domain.operations import Operation, new_id, now
+from app.domain.operations import Operation, now
 from app.domain.sizes import Size
 from app.domain.volumes import VolumeFamily, VolumePlan, VolumeRecord
 from app.ports import Put, Volumes
 from app.services import watching
-from app.services.journal import Journal, busy
+from app.services.journal import Journal
 from app.services.keys import VOLUMES, family_key
 from app.services.live import Live
 from app.services.volumes.records import VolumeRecords, VolumeState
@@ -39,22 +39,12 @@ class VolumeMaker:
 
     def ensure_idle(self, family: str) -> None:
         """OperationRunning if another operation on the family has not ended."""
-        if operation := self.journal.running(family, VOLUMES):
-            raise busy(operation)
+        self.journal.ensure_idle(family, VOLUMES)
 
     def operation(self, kind: str, family: str, version: int, source: VolumeRecord | None = None) -> Operation:
         """A new operation of this process, which will read `source`."""
-        return Operation(
-            id=new_id(),
-            kind=kind,
-            family=family,
-            version=version,
-            node=self.records.node,
-            owner=self.journal.owner,
-            started=now(),
-            resource=VOLUMES,
-            volumes=(source.name,) if source else (),
-        )
+        read = (source.name,) if source else ()
+        return replace(self.journal.operation(kind, family, version, VOLUMES), volumes=read)
 
     def begin(self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()) -> Live | None:
         """Write the intent, if the family's record has `revision` (0: none) and `also` holds."""

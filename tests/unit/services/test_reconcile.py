@@ -31,7 +31,7 @@ def gatherer(world: World) -> Gatherer:
 def actor(world: World) -> Actor:
     services = world.services
     undo = services.creator.undo
-    return Actor(world.store, services.records, services.journal, world.engine, services.lifecycle, undo)
+    return Actor(world.store, services.journal, world.engine, services.lifecycle, undo)
 
 
 def decided(world: World, outages: Outages = ()) -> list[str]:
