@@ -3,7 +3,7 @@
 ARGS ?=
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop doctor test test-faults test-xfs lint typecheck format bench lock clean
+.PHONY: help run stop doctor test test-faults test-xfs lint typecheck format translations bench lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -17,7 +17,7 @@ stop: ## stop what make run started
 doctor: ## examine Docker, etcd, the GPUs and the host, and say what to do
 	@scripts/doctor $(ARGS)
 
-test: ## install what the tests need, run the main suite and that on XFS
+test: ## install what the tests need, run the main suite, the fault suite and that on XFS
 	@scripts/test $(ARGS)
 
 test-faults: ## the fault suite: all is killed, frozen, filled up (GPUDOCK_FAULTS=all: at every point)
@@ -40,6 +40,10 @@ format: ## let ruff format and mend what it can
 	@scripts/install python
 	$(python) -m ruff format .
 	$(python) -m ruff check --fix .
+
+translations: ## collect the texts of the pages for translation, compile what is translated
+	@scripts/install python
+	scripts/translations $(ARGS)
 
 bench: ## measure the service (ARGS: see python -m bench --help)
 	@scripts/install run

@@ -6,24 +6,29 @@ from collections.abc import Sequence
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
-from docker.utils import parse_repository_tag
 
-from app.adapters import docker_exec, docker_foreign, docker_labels, docker_plan, docker_seen, stopping
+from app.adapters import (
+    docker_exec,
+    docker_foreign,
+    docker_labels,
+    docker_marks,
+    docker_names,
+    docker_plan,
+    docker_seen,
+    stopping,
+)
 from app.adapters.docker_client import QUICK, Clients
-from app.adapters.docker_errors import answered, create_error, reason, start_error, translated
+from app.adapters.docker_errors import answered, create_error, start_error, translated
 from app.domain.adoption import Foreign, ForeignVolume
 from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
-from app.errors import CommitFailed, DeleteFailed, ImageNotFound, InvalidRequest, StartFailed, StopFailed, Unavailable
+from app.errors import CommitFailed, DeleteFailed, ImageNotFound, StartFailed, StopFailed, Unavailable
 
 # How long, in seconds, Docker may take for what it does not do at once: a create copies what the image has
 # at its VOLUMEs, a removal deletes a layer of any size, a commit packs one.
 _CREATE, _START, _REMOVE, _COMMIT = 120, 120, 120, 900
 _HELD = "gpudock-held"
 _LOG_CAP = 1 << 20
-# Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
-_ID = re.compile(r"[0-9a-f]{64}")
 _REF = re.compile(r"[a-zA-Z0-9][\w.-]*", re.ASCII)
-_IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)
 
 
 class DockerEngine:
@@ -47,11 +52,11 @@ class DockerEngine:
     def image(self, name: str) -> Image:
         """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
         absent = ImageNotFound(f"there is no image {name!r} on this host; pull or build it there first")
-        if not _IMAGE.fullmatch(name):
+        if not docker_names.IMAGE.fullmatch(name):
             raise absent
         with translated():
             try:
-                raw = self._clients.quick().inspect_image(_unlike_an_id(name))  # type: ignore[no-untyped-call]
+                raw = self._clients.quick().inspect_image(docker_names.unlike_an_id(name))  # type: ignore[no-untyped-call]
             except APIError as exc:
                 if exc.status_code in (400, 404):
                     raise absent from exc
@@ -72,6 +77,11 @@ class DockerEngine:
             except APIError as exc:
                 if exc.status_code not in (404, 409):  # gone already; the last name of what a container needs
                     raise
+
+    def held_images(self) -> set[str]:
+        """The ids of the images with such a tag, without those that a container, anybody's, was made of."""
+        with translated():
+            return docker_marks.held(self._clients.quick(), _HELD)
 
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
@@ -190,22 +200,37 @@ class DockerEngine:
                     raise
                 self._wait_until_gone(ref)  # somebody else is removing it
 
-    def commit(self, ref: str, image_name: str) -> str:
-        """Make an image of the container and return its id; CommitFailed if Docker cannot.
+    def commit(self, ref: str, image_name: str, operation: str) -> str:
+        """Make an image of the container for an operation and return its id; CommitFailed if Docker cannot.
 
-        Raises InvalidRequest for a name that no image can have.
+        It gets its name at the end, from here: Docker goes on with a commit whose caller has died, and must not give
+        the name away then. Raises InvalidRequest for a name that no image can have.
         """
-        repository, tag = parse_repository_tag(image_name)
-        if "@" in image_name:  # docker-py would take what follows as the tag
-            raise InvalidRequest(f"{image_name!r} cannot be an image's name: a digest cannot be chosen")
+        with translated():
+            docker_names.check_new(self._clients.quick(), image_name)
         with translated(CommitFailed):
-            try:
-                client, changes = self._clients.patient(_COMMIT), docker_labels.blanked()
-                return str(client.commit(ref, _unlike_an_id(repository), tag, changes=changes)["Id"])
-            except APIError as exc:
-                if reason(exc).startswith("invalid"):
-                    raise InvalidRequest(f"{image_name!r} cannot be an image's name: {reason(exc)}") from exc
-                raise
+            client, changes = self._clients.patient(_COMMIT), [*docker_labels.blanked(), *self._origin(ref)]
+            made = str(client.commit(ref, changes=[*changes, docker_labels.committed_by(operation)])["Id"])
+            client.tag(made, *docker_names.parts(image_name))
+        return made
+
+    def name_commit(self, operation: str, image_name: str) -> bool:
+        """Give the image that `commit` made for an operation its name, once more if need be.
+
+        False if there is no such image, or if another one has the name by now.
+        """
+        with translated(CommitFailed):
+            return docker_marks.name_commit(self._clients.quick(), operation, image_name)
+
+    def nameless_commits(self) -> set[str]:
+        """The operations whose commits made images that have no name."""
+        with translated():
+            return docker_marks.nameless_commits(self._clients.quick())
+
+    def drop_commit(self, operation: str) -> None:
+        """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
+        with translated(DeleteFailed):
+            docker_marks.drop_commit(self._clients.patient(_REMOVE), operation)
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
         """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
@@ -228,6 +253,10 @@ class DockerEngine:
                     kept += chunk
                     del kept[:-_LOG_CAP]
         return kept.decode(errors="replace")
+
+    def _origin(self, ref: str) -> Sequence[str]:
+        seen = self.inspect(ref)
+        return [docker_labels.committed(seen.labels.name)] if seen and seen.labels else []
 
     def _create(self, client: APIClient, plan: ContainerPlan) -> str:
         try:
@@ -255,8 +284,3 @@ class DockerEngine:
 
 def _held_tag(image_id: str) -> str:
     return image_id.removeprefix("sha256:")[:32]
-
-
-def _unlike_an_id(name: str) -> str:
-    """The name spelled out if it has 64 hex digits, as after an unnamed commit: Docker would take it for an id."""
-    return f"docker.io/library/{name}" if _ID.fullmatch(name) else name

@@ -9,6 +9,7 @@ NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.ve
 GPUS = "gpudock.gpus"
 WAY, SIZE = "gpudock.way", "gpudock.size"
 HELPER = "gpudock.helper"
+COMMIT, COMMITTED_BY = "gpudock.commit", "gpudock.commit-operation"
 _OF_CONTAINERS = (NODE, FAMILY, VERSION, OPERATION, GPUS)
 
 
@@ -40,6 +41,26 @@ def without(raw: Mapping[str, str] | None) -> dict[str, str]:
 def blanked() -> list[str]:
     """Instructions that blank these labels in an image: containers that anybody makes of it are not ours."""
     return [f'LABEL {label}=""' for label in _OF_CONTAINERS]
+
+
+def committed(name: str) -> str:
+    """The instruction that notes in an image which container, by its versioned name, it is a commit of."""
+    return f'LABEL {COMMIT}="{name}"'
+
+
+def read_commit(raw: Mapping[str, str] | None) -> str | None:
+    """The name that `committed` noted, None in any other image."""
+    return (raw or {}).get(COMMIT) or None
+
+
+def read_maker(raw: Mapping[str, str] | None) -> str | None:
+    """The operation that `committed_by` noted, None in any other image."""
+    return (raw or {}).get(COMMITTED_BY) or None
+
+
+def committed_by(operation: str) -> str:
+    """The instruction that notes in an image which operation's commit made it."""
+    return f'LABEL {COMMITTED_BY}="{operation}"'
 
 
 def write_volume(labels: Labels, way: str, size: int) -> dict[str, str]:

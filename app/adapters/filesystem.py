@@ -3,6 +3,9 @@
 import ctypes
 import errno
 import os
+from pathlib import Path
+
+from app.domain.concerns import Room
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -25,3 +28,9 @@ def filesystem_name(directory: int) -> str | None:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return _MAGIC.get(buffer[0])
+
+
+def room(path: Path) -> Room:
+    """How much room the filesystem of a directory has; raises OSError."""
+    status = os.statvfs(path)
+    return Room(str(path), status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)

@@ -28,7 +28,7 @@ _SPARE = 8
 # Bytes for an inode of each block; ext4 numbers inodes with 32 bits.
 _MOST_BLOCKS = 1 << 31
 # discard gives the host back what is deleted inside; the tables that nobody uses need not be written.
-_OPTIONS = "loop,discard,noinit_itable,errors=remount-ro"
+_OPTIONS = "discard,noinit_itable,errors=remount-ro"
 _FORMAT, _MOUNT, _UNMOUNT, _BUSY = 600.0, 300.0, 120.0, 5.0
 _EMPTY = "trusted.gpudock.empty"
 
@@ -150,10 +150,25 @@ class Image:
         if self.mount_point.is_mount():
             return
         self.mount_point.mkdir(mode=0o700, exist_ok=True)
-        run("mount", "-t", "ext4", "-o", _OPTIONS, str(self.file), str(self.mount_point), timeout=_MOUNT)
+        try:
+            run("mount", "-t", "ext4", "-o", f"loop,{_OPTIONS}", str(self.file), str(self.mount_point), timeout=_MOUNT)
+        except OSError:
+            # Where / is no shared mount, Docker mounts its root over itself when it starts, and so over what is mounted
+            # there in that moment. The image cannot be mounted once more then, but its device can.
+            if (device := self._attached()) is None:
+                raise
+            run("mount", "-t", "ext4", "-o", _OPTIONS, str(device), str(self.mount_point), timeout=_MOUNT)
         # Faster, and spares the host a second copy of everything in its cache; not every disk lends itself to it.
         with suppress(OSError):
             run("losetup", "--direct-io=on", str(self._device()), timeout=_MOUNT)
+
+    def _attached(self) -> Path | None:
+        """The loop device that has the image, None if none has."""
+        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with suppress(OSError):  # detached meanwhile
+                if backing.read_text().removesuffix("\n") == str(self.file):
+                    return Path("/dev") / backing.parents[1].name
+        return None
 
     def _device(self) -> Path:
         number = self.mount_point.stat().st_dev

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from app.adapters.filesystem import room
 from app.adapters.overlay import LayerTransfer
 from app.adapters.volume_docker import Seen, VolumeDocker, taken
 from app.adapters.volume_errors import on_disk, told
@@ -15,6 +16,7 @@ from app.adapters.volume_loop import LoopVolumes, doomed
 from app.adapters.volume_places import Places, persist
 from app.adapters.volume_plain import PlainVolumes
 from app.adapters.volume_quota import QuotaVolumes
+from app.domain.concerns import Room
 from app.domain.containers import Labels
 from app.domain.sizes import parse_size
 from app.domain.volumes import LOOP, NONE, QUOTA, Usage, VolumePlan
@@ -74,6 +76,13 @@ class DockerVolumes:
         with on_disk(f"the room under {root} is unknown"):
             status = os.statvfs(root)
         return status.f_bavail * status.f_frsize
+
+    def rooms(self) -> list[Room]:
+        """The filesystems of Docker's root, and of gpudock's volumes if that is another one."""
+        root = self._docker.root()
+        with on_disk(f"the room under {root} is unknown"):
+            places = {path.stat().st_dev: path for path in (Home(root).path, root) if path.exists()}
+            return [room(path) for path in places.values()]
 
     def ready(self, names: Sequence[str]) -> None:
         """Mount what has a filesystem of its own; VolumeNotFound for a volume that is gone, or whose data are."""

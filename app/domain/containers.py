@@ -84,6 +84,11 @@ class Labels:
     version: int
     operation: str
 
+    @property
+    def name(self) -> str:
+        """The versioned name of what they mark."""
+        return f"{self.family}-{self.version}"
+
 
 @dataclass(frozen=True)
 class ContainerPlan:

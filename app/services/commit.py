@@ -24,7 +24,7 @@ class Committer:
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.journal.register("commit", lambda live: live.abandon([]))
+        self.journal.register("commit", self._settle)
 
     def commit(self, name: Name, image_name: str | None) -> tuple[str, str]:
         """Make an image of the container; its versioned name and the image's name (default: the container's id).
@@ -33,14 +33,14 @@ class Committer:
         """
         if image_name:
             self._check_free(check_image(image_name))
-        live, record = self._begin(name)
+        live, record = self._begin(name, image_name)
         image = image_name or record.container_id
         with self.journal.guard(live):
-            self.engine.commit(record.container_id, image)
+            self.engine.commit(record.container_id, image, live.operation.id)
             live.commit([])
         return record.name, image
 
-    def _begin(self, name: Name) -> tuple[Live, VersionRecord]:
+    def _begin(self, name: Name, image_name: str | None) -> tuple[Live, VersionRecord]:
         found: list[VersionRecord] = []
 
         def attempt() -> Live | None:
@@ -52,7 +52,8 @@ class Committer:
             inspected = self.engine.inspect(record.container_id)
             parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
             operation = self.versions.operation("commit", name.family, record.version, parent)
-            return self.versions.begin(replace(operation, image_id=record.image_id), state.revision)
+            operation = replace(operation, image_id=record.image_id, image=image_name or record.container_id)
+            return self.versions.begin(operation, state.revision)
 
         return self.journal.compete(attempt), found[0]
 
@@ -62,3 +63,13 @@ class Committer:
         except ImageNotFound:
             return
         raise ImageNameTaken(f"there is an image {image!r} already; choose another name, or remove it first")
+
+    def _settle(self, live: Live) -> None:
+        """A commit that broke: it counts if the image is there and its name is free, or its own already."""
+        live.step("settling")
+        operation = live.operation
+        if operation.image and self.engine.name_commit(operation.id, operation.image):
+            live.commit([])
+        else:
+            live.abandon([])
+            self.engine.drop_commit(operation.id)

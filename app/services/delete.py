@@ -109,8 +109,10 @@ class Deleter:
             self._keep_record(live, target)
 
     def _set_aside(self, live: Live, target: Target) -> None:
-        """Move the files out of Docker's reach. From its first step on the deletion is finished, never undone."""
-        if live.operation.erase:
+        """Move the newest version's files out of Docker's reach: the next one begins with them. From its first step on
+        the deletion is finished, never undone.
+        """
+        if live.operation.erase or not target.newest:
             return live.step("removing")
         inspected = self.engine.inspect(target.record.container_id)
         if inspected is not None and live.operation.layer is None:

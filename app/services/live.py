@@ -5,6 +5,8 @@ A process whose operation was taken over fails its next write (Fenced) and must 
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from app.domain.operations import Operation, now
 from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
@@ -14,14 +16,27 @@ from app.services.keys import HISTORY, cancellation_key, operation_key
 _REPORT_EVERY = 1.0
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why an operation has to be undone, and the code of the error that says so, None if it was no error."""
+
+    reason: str | None = None
+    code: int | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """What an error tells."""
+        return cls(str(error) or type(error).__name__, error.code if isinstance(error, DomainError) else None)
+
+
 class Live:
     """An operation of this process: its record and the revision that fences its writes."""
 
-    def __init__(self, store: Store, operation: Operation, revision: int, reason: str | None = None) -> None:
+    def __init__(self, store: Store, operation: Operation, revision: int, failure: Failure | None = None) -> None:
         self._store = store
         self.operation = operation
         self.revision = revision
-        self.reason = reason
+        self.failure = failure or Failure()
         self._report_at = time.monotonic() + _REPORT_EVERY
         self._uncertain = False
 
@@ -53,20 +68,21 @@ class Live:
 
         With `cancellable`, Cancelled and nothing written if that was asked for before.
         """
-        self._end(writes, "done", None, {cancellation_key(self.operation.id): 0} if cancellable else {})
+        self._end(writes, "done", Failure(), {cancellation_key(self.operation.id): 0} if cancellable else {})
 
     def abandon(self, writes: Sequence[Put | Delete]) -> None:
         """End an operation that was undone, giving up what `writes` release."""
-        self._end(writes, "undone", self.reason, {})
+        self._end(writes, "undone", self.failure, {})
 
     def _update(self, operation: Operation) -> None:
         key = operation_key(operation.resource, operation.family)
         self.revision = self._write([Put(key, operation.to_json())], {})
         self.operation = operation
 
-    def _end(self, writes: Sequence[Put | Delete], outcome: str, error: str | None, also: dict[str, int]) -> None:
+    def _end(self, writes: Sequence[Put | Delete], outcome: str, failure: Failure, also: dict[str, int]) -> None:
         operation = self.operation
-        history = {**operation.to_json(), "ended": now(), "outcome": outcome, "error": error}
+        told = {"ended": now(), "outcome": outcome, "error": failure.reason, "code": failure.code}
+        history = {**operation.to_json(), **told}
         ended = [Delete(operation_key(operation.resource, operation.family)), Delete(cancellation_key(operation.id))]
         self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also)
 

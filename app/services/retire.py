@@ -8,7 +8,9 @@ import structlog
 from app.domain.containers import VersionRecord
 from app.errors import DomainError
 from app.ports import Engine, Layers
+from app.services.asides import Asides
 from app.services.journal import Journal
+from app.services.keys import CONTAINERS
 from app.services.undo import Undo
 
 log = structlog.get_logger()
@@ -17,17 +19,18 @@ log = structlog.get_logger()
 class Retire:
     """Frees set-aside layers, images and anonymous volumes after an operation's success."""
 
-    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo) -> None:
+    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo, asides: Asides) -> None:
         self._journal = journal
         self._engine = engine
         self._layers = layers
         self._undo = undo
+        self._asides = asides
 
     def superseded(self, record: VersionRecord | None) -> None:
         """The next version has everything that `record` had; None if it began with another one's files."""
         with self._logged():
             if record is not None and record.layer is not None:
-                self._layers.discard(record.layer)
+                self._asides.drop(CONTAINERS, record.family, record.version)
             self._journal.trim_history()
 
     def empty(self, records: Sequence[VersionRecord], volumes: Sequence[str]) -> None:

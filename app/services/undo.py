@@ -47,9 +47,11 @@ class Undo:
         return left
 
     def release_image(self, image_id: str | None) -> None:
-        """Let go of an image that no version and no running operation needs."""
+        """Let go of an image that no version and no running operation needs; kept if one began to in that moment."""
         if image_id and image_id not in self._records.images_in_use():
             self._engine.release_image(image_id)
+            if image_id in self._records.images_in_use():
+                self._engine.hold_image(image_id)
 
     def _remove(self, family: str, container: str) -> None:
         inspected = self._engine.inspect(container)

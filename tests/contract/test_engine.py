@@ -168,7 +168,7 @@ def test_a_container_that_is_not_there(bench: Bench, act: str) -> None:
     with pytest.raises(ContainerNotFound):
         bench.engine.logs("foo-0", 5)
     with pytest.raises(ContainerNotFound):
-        bench.engine.commit("foo-0", "image:1")
+        bench.engine.commit("foo-0", "image:1", "op")
 
 
 def test_an_anonymous_volume_outlives_its_container_and_is_carried(bench: Bench) -> None:
@@ -213,11 +213,38 @@ def test_execute_tells_what_the_command_prints(bench: Bench) -> None:
 
 def test_commit_makes_an_image(bench: Bench) -> None:
     identity = bench.create()
-    made = bench.engine.commit(identity, "made:1")
+    made = bench.engine.commit(identity, "made:1", "op-1")
     assert bench.engine.image("made:1").id == made
     for name in ("Upper", "a b", "a@b", "-"):
         with pytest.raises(InvalidRequest):
-            bench.engine.commit(identity, name)
+            bench.engine.commit(identity, name, "op-2")
+    assert bench.engine.nameless_commits() == set()
+
+
+def test_the_image_of_a_commit_is_found_by_its_operation(bench: Bench) -> None:
+    identity = bench.create()
+    made = bench.engine.commit(identity, "made:1", "op-1")
+    assert bench.engine.name_commit("op-1", "made:1") and not bench.engine.name_commit("op-2", "made:2")
+    assert not bench.engine.name_commit("op-1", IMAGE), "that is another one's name"
+    bench.engine.drop_commit("op-1")
+    assert bench.engine.image("made:1").id == made, "it has a name"
+    bench.engine.commit(identity, "made:1", "op-3")
+    assert bench.engine.nameless_commits() == {"op-1"}
+    assert bench.engine.name_commit("op-1", "made:3") and bench.engine.image("made:3").id == made
+    bench.engine.commit(identity, "made:3", "op-4")
+    bench.engine.drop_commit("op-1")
+    bench.engine.drop_commit("op-1")
+    assert bench.engine.nameless_commits() == set() and not bench.engine.name_commit("op-1", "made:1")
+
+
+def test_held_images_are_told_unless_a_container_needs_them(bench: Bench) -> None:
+    made = bench.engine.commit(bench.create(), "made:1", "op-1")
+    image = bench.engine.image(IMAGE).id
+    for held in (made, image):
+        bench.engine.hold_image(held)
+    assert bench.engine.held_images() == {made}
+    bench.engine.release_image(made)
+    assert bench.engine.held_images() == set()
 
 
 def test_logs_of_a_container_that_has_printed_nothing(bench: Bench) -> None:

@@ -182,7 +182,10 @@ def test_usage_and_measure_follow_what_is_written(bench: Bench) -> None:
         usage = bench.volumes.usage(name)
         assert usage is not None
         assert (usage.used, usage.files) == (room, files)
-    assert bench.volumes.free_bytes() > MB
+    free = bench.volumes.free_bytes()
+    assert free > MB
+    (disk,) = bench.volumes.rooms()  # there is but one here
+    assert disk.path.startswith("/") and disk.total >= disk.free > MB and abs(disk.free - free) < disk.total / 10
 
 
 def test_a_full_volume_has_no_space(bench: Bench) -> None:

@@ -36,8 +36,12 @@ def test_what_is_killed_by_hand_runs_again(site: Server, dockerd: Dockerd) -> No
         dockerd.docker(command, *(["-t", "0"] if command == "stop" else []), "foo-0")
         wait_for(lambda: states(dockerd) == {"foo-0": "running"})
     assert site.in_use() == held
-    newest = site.data("GET", "/operations?name=foo")["operations"][0]
-    assert (newest["kind"], newest["state"]) == ("resume", "done")
+
+    def newest() -> tuple[str, str]:
+        found = site.data("GET", "/operations?name=foo")["operations"][0]
+        return found["kind"], found["state"]
+
+    wait_for(lambda: newest() == ("resume", "done"))
 
 
 def test_a_program_that_ends_is_not_started_again(site: Server, dockerd: Dockerd) -> None:

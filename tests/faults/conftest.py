@@ -3,10 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.faults.lab import Lab, laboratory
+from tests.faults import sites
+from tests.faults.lab import SEED, THOROUGH, Lab, laboratory
+from tests.faults.sites import RichSite, Site
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 
@@ -36,10 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TALLY] = Tally()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each of these tests more time than others need."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(7200 if THOROUGH else 900))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how many there were."""
     tally = config.stash[_TALLY]
-    terminalreporter.write_line(f"faults tried: {tally.tried}, survived: {tally.survived}")
+    terminalreporter.write_line(f"GPUDOCK_FAULTS_SEED={SEED} chooses the same ones again")
+    terminalreporter.write_line(f"faults tried {tally.tried}, survived {tally.survived}")
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +72,31 @@ def lab(main_lab: Lab) -> Iterator[Lab]:
     yield main_lab
     assert main_lab.settled() == []
     assert main_lab.untouched() == []
+
+
+@pytest.fixture(scope="session")
+def plain_site() -> Iterator[Site]:
+    """One for all tests that harm Docker and etcd only."""
+    with sites.plain() as site:
+        yield site
+
+
+@pytest.fixture
+def plain(plain_site: Site) -> Site:
+    """A site whose Docker and etcd may be harmed."""
+    plain_site.lab.begin_anew()
+    return plain_site
+
+
+@pytest.fixture(scope="session")
+def rich_site() -> Iterator[RichSite]:
+    """One for all tests that harm the rest too."""
+    with sites.rich() as site:
+        yield site
+
+
+@pytest.fixture
+def rich(rich_site: RichSite) -> RichSite:
+    """A site whose disk, clock and GPUs may be harmed too."""
+    rich_site.lab.begin_anew()
+    return rich_site

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import requests
 from docker import APIClient
 
 from app.adapters.etcd import EtcdStore
-from app.ports import Delete
+from app.ports import Delete, Entry, Put
 from tests.support import images, invariants
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
@@ -28,7 +29,9 @@ Found = TypeVar("Found")
 ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
 KEEP = {"force": True, "delEtcdInfoAndVersionRecord": False}
 THOROUGH = os.environ.get("GPUDOCK_FAULTS") == "all"
-RECOVERY = 10.0
+SEED = int(os.environ.get("GPUDOCK_FAULTS_SEED") or random.randrange(1 << 16))
+# Seconds: generous, since everything else on the machine may be busy too.
+RECOVERY = 40.0
 KILL_AT, CALLS = "X-Kill-At", "X-Calls"  # tests.support.killing
 ROOTFS = images.rootfs()
 _STAMP = 1_600_000_000_123_456_789
@@ -69,13 +72,13 @@ class MortalServer(Server):
 
 @dataclass(frozen=True)
 class Lab:
-    """The server and what it works with. `theirs` is what others have beside it, as it was at the beginning."""
+    """The server and what it works with. The one `theirs` is what others have beside it, as it was at the beginning."""
 
     server: MortalServer
     dockerd: Dockerd
     store: EtcdStore
     etcds: Sequence[EtcdServer]
-    theirs: str
+    theirs: list[str]
 
     def call(self, call: "Call", kill_at: str | None = None) -> requests.Response:
         """Make a call, with a kill point if wanted."""
@@ -83,7 +86,20 @@ class Lab:
 
     def must(self, *call: Any) -> Any:
         """The data of a call that must succeed."""
-        return self.server.data(*call)
+        answer = self.server.call(*call)
+        assert answer.status_code == 200, f"{call} answers {answer.text}\n{self.server.log.read_text()[-5000:]}"
+        return answer.json()["data"]
+
+    def stopped(self, *families: str) -> Entry | None:
+        """The operation on one of these families whose process is stopped, as soon as there is one."""
+        entries = [entry for entry in self.store.list("/operations/") if entry.value["family"] in families]
+        return next((entry for entry in entries if _state(pid_of(entry)) == "T"), None)
+
+    def disown(self, operation: Entry) -> None:
+        """Let an operation look as if its process were gone, and return once somebody has brought it to its end."""
+        gone = Put(operation.key, {**operation.value, "owner": "gone"})
+        assert self.store.transact({operation.key: operation.revision}, [gone])
+        wait_for(lambda: self.store.get(operation.key) is None, RECOVERY, "the end of its operation")
 
     def look(self, family: str | None = None) -> Estate:
         """Everything there is; of containers those of one family only, if given."""
@@ -127,7 +143,12 @@ class Lab:
     def untouched(self) -> list[str]:
         """What is wrong with the things of others."""
         now = theirs(self.dockerd)
-        return [] if now == self.theirs else [f"somebody else's things were {self.theirs}, and are {now}"]
+        return [] if [now] == self.theirs else [f"somebody else's things were {self.theirs}, and are {now}"]
+
+    def begin_anew(self) -> None:
+        """Let others start their container again, if it ended with Docker, and begin to compare from here on."""
+        self.dockerd.docker("start", "bystander")
+        self.theirs[:] = [theirs(self.dockerd)]
 
     def settled(self) -> list[str]:
         """What is still wrong after the time that recovery may take; at once when nothing is."""
@@ -153,7 +174,7 @@ def laboratory(dockerd: Dockerd, etcds: Sequence[EtcdServer], settings: Mapping[
     server.start()
     server.start_reconcile()
     try:
-        yield Lab(server, dockerd, store, etcds, theirs(dockerd))
+        yield Lab(server, dockerd, store, etcds, [theirs(dockerd)])
     finally:
         server.stop()
         store.transact({}, [Delete("/", prefix=True)])
@@ -191,11 +212,24 @@ def until_empty(wrong: Callable[[], list[str]], seconds: float = RECOVERY) -> li
     """What is wrong: nothing as soon as that is so, else what it still is when the time is up."""
     deadline = time.monotonic() + seconds
     while (found := wrong()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.2)
     return found
 
 
-def wait_for(condition: Callable[[], Found], seconds: float = 20, what: str = "it") -> Found:
+def pid_of(operation: Entry) -> int:
+    """The process that an operation's record names."""
+    return int(operation.value["owner"].split("/")[1])
+
+
+def _state(pid: int) -> str:
+    """The state of a process as in /proc/PID/stat, "" if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def wait_for(condition: Callable[[], Found], seconds: float = RECOVERY, what: str = "it") -> Found:
     """What the condition gives as soon as that is something."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -17,6 +17,11 @@ class Names:
     volume: str
 
     @property
+    def image(self) -> str:
+        """The image that a commit of the container makes."""
+        return f"image-{self.container}:latest"
+
+    @property
     def bind(self) -> dict[str, str]:
         """The first version of the volume in its place."""
         return self.bind_of(0)
@@ -34,18 +39,15 @@ class Names:
 class Scenario:
     """`prepare` makes what `change` is going to change. `proof` shows afterwards that the data is still there.
 
-    With `every` each point is tried, else every second one. A change that was killed may leave some parts of the
-    portrait other than they were before, which are `undone`, or other than they usually are after it, which are `done`.
-    `taken` is the code of the refusal, if it cannot be done again because it was done and its record says otherwise.
+    Scenarios that are `like` each other go the same way through the code. A change that was killed may leave some parts
+    of the portrait other than they were before, which are `undone`.
     """
 
     prepare: Callable[[Lab, Names], None]
     change: Callable[[Names], Call]
+    like: str
     proof: Callable[[Names], Call] | None = None
-    every: bool = True
     undone: Sequence[str] = ()
-    done: Sequence[str] = ()
-    taken: int | None = None
 
 
 Portrait = Mapping[str, Any]
@@ -68,6 +70,7 @@ def portrait(estate: Estate, names: Names) -> Portrait:
         "files": {n: invariants.files(estate, f"{names.container}-{n}") for n in versions},
         "layers": sum(name.startswith(f"{names.container}-") for name in estate.layers),
         "mounts": {n: _mounts(raw) for n, raw in _of(estate.containers, names.container).items()},
+        "image": names.image in estate.tags,
         "volume": volume and volume["current"],
         "volume versions": {
             n: (raw["why"], raw["parent"], raw["size"], bool(raw["removed"]), bool(raw["merging"]))
@@ -107,6 +110,8 @@ def clean(lab: Lab, names: Names) -> None:
     versions = {*_of(estate.volumes, names.volume), *_of(estate.versions("volumes"), names.volume)}
     for version in sorted(versions, key=int):
         lab.server.call("DELETE", f"/volumes/{names.volume}-{version}", ERASE)
+    if names.image in estate.tags:
+        lab.dockerd.docker("rmi", names.image)
 
 
 # --- what the changes begin with ---------------------------------------------------------------------------------
@@ -205,41 +210,36 @@ def _resize(size: str) -> Callable[[Names], Call]:
 
 
 SCENARIOS = {
-    "create": Scenario(volume, create_call, every=False),
-    "more GPUs": Scenario(with_gpus, lambda n: n.change("gpu", {"gpuCount": 4})),
-    "fewer GPUs": Scenario(with_gpus, lambda n: n.change("gpu", {"gpuCount": 1})),
-    "another volume, merged": Scenario(resized_under_it, exchange, undone=("/data/1/", "/volume versions/1")),
-    "container rollback": Scenario(changed_once, lambda n: n.change("rollback", {"version": 0})),
-    "restart of a stopped one": Scenario(stopped, lambda n: n.change("restart")),
-    # What was set aside goes last; what is left of it then goes with the record that names it.
-    "restart of a deleted one": Scenario(deleted, lambda n: n.change("restart"), done=("/layers", "/files/0/")),
-    "restart in place": Scenario(with_gpus, lambda n: n.change("restart"), every=False),
-    "resize": Scenario(volume, _resize("9MB")),
-    "resize of a deleted one": Scenario(volume_deleted, _resize("9MB"), every=False, done=("/homes",)),
+    "create": Scenario(volume, create_call, "create"),
+    "more GPUs": Scenario(with_gpus, lambda n: n.change("gpu", {"gpuCount": 4}), "change"),
+    "fewer GPUs": Scenario(with_gpus, lambda n: n.change("gpu", {"gpuCount": 1}), "change"),
+    "another volume, merged": Scenario(resized_under_it, exchange, "change", undone=("/data/1/", "/volume versions/1")),
+    "container rollback": Scenario(changed_once, lambda n: n.change("rollback", {"version": 0}), "change"),
+    "restart of a stopped one": Scenario(stopped, lambda n: n.change("restart"), "change"),
+    "restart of a deleted one": Scenario(deleted, lambda n: n.change("restart"), "change"),
+    "restart in place": Scenario(with_gpus, lambda n: n.change("restart"), "restart"),
+    "resize": Scenario(volume, _resize("9MB"), "resize"),
+    "resize of a deleted one": Scenario(volume_deleted, _resize("9MB"), "resize"),
     "volume rollback": Scenario(
-        volume_resized_once, lambda n: ("PATCH", f"/volumes/{n.volume}/rollback", {"version": 0}), every=False
+        volume_resized_once, lambda n: ("PATCH", f"/volumes/{n.volume}/rollback", {"version": 0}), "resize"
     ),
-    "volume create": Scenario(nothing, lambda n: ("POST", "/volumes", {"name": n.volume, "size": "8MB"}), every=False),
-    "stop": Scenario(with_gpus, lambda n: n.change("stop"), every=False),
-    "delete": Scenario(with_all_its_own, lambda n: ("DELETE", f"/containers/{n.container}", ERASE)),
+    "volume create": Scenario(nothing, lambda n: ("POST", "/volumes", {"name": n.volume, "size": "8MB"}), "resize"),
+    "stop": Scenario(with_gpus, lambda n: n.change("stop"), "stop"),
+    "delete": Scenario(with_all_its_own, lambda n: ("DELETE", f"/containers/{n.container}", ERASE), "delete"),
     "delete, record kept": Scenario(
-        with_gpus,
-        lambda n: ("DELETE", f"/containers/{n.container}", KEEP),
-        lambda n: n.change("restart"),
-        every=False,
+        with_gpus, lambda n: ("DELETE", f"/containers/{n.container}", KEEP), "delete", lambda n: n.change("restart")
     ),
-    "volume delete": Scenario(volume, lambda n: ("DELETE", f"/volumes/{n.volume}", ERASE), every=False),
+    "volume delete": Scenario(volume, lambda n: ("DELETE", f"/volumes/{n.volume}", ERASE), "volume delete"),
     "volume delete, record kept": Scenario(
-        volume, lambda n: ("DELETE", f"/volumes/{n.volume}", KEEP), _resize("9MB"), every=False
+        volume, lambda n: ("DELETE", f"/volumes/{n.volume}", KEEP), "volume delete", _resize("9MB")
     ),
     "commit": Scenario(
         with_gpus,
-        lambda n: ("POST", f"/containers/{n.container}/commit", {"newImageName": f"image-{n.container}"}),
-        every=False,
-        taken=2025,
+        lambda n: ("POST", f"/containers/{n.container}/commit", {"newImageName": n.image}),
+        "commit",
     ),
 }
 COPIES = {
-    "in a layer of 100 MB": Scenario(large, lambda n: n.change("gpu", {"gpuCount": 4})),
-    "in a volume of 100 MB": Scenario(large_volume, _resize("160MB")),
+    "in a layer of 100 MB": Scenario(large, lambda n: n.change("gpu", {"gpuCount": 4}), "change"),
+    "in a volume of 100 MB": Scenario(large_volume, _resize("160MB"), "resize"),
 }

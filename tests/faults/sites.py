@@ -20,41 +20,59 @@ from tests.faults.trial import Trial
 from tests.support import images
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
+from tests.support.nvml import FakeNvml
 
 MB = 1 << 20
 QUOTA = 16 * MB
+GPUS = 8
+_letters = itertools.cycle("abcdef")
 _CLOCK = Path(__file__).parents[1] / "support/clock.c"
 
 
 @dataclass(frozen=True)
 class Site:
-    """A laboratory, its members of etcd, the mount point of a disk of its own, and its clock's offset.
-
-    `trials` are those that were prepared there, by name.
-    """
+    """A laboratory with everything of its own, and the trials that were prepared there, by name."""
 
     lab: Lab
     etcds: list[EtcdServer]
-    disk: Path | None = None
-    clock: Path | None = None
-    trials: dict[str, Trial] = field(default_factory=dict)
+    trials: dict[str, Trial] = field(default_factory=dict, kw_only=True)
 
     def trial(self, name: str, scenario: Scenario) -> Trial:
         """The trial of a scenario."""
         return self.trials.get(name) or self.trials.setdefault(name, Trial(self.lab, scenario))
 
 
+@dataclass(frozen=True)
+class RichSite(Site):
+    """One with three members of etcd, a Docker with live-restore on a disk of its own (mounted at `disk`), a `clock`
+    that can be set, and GPUs that can be lost.
+    """
+
+    disk: Path
+    clock: Path
+    nvml: FakeNvml
+
+
 @contextmanager
-def site(kind: str) -> Iterator[Site]:
-    """A site of a kind: plain, live-restore (of Docker), cluster (of three etcds), small (disk), clock."""
+def plain() -> Iterator[Site]:
+    """A site with one etcd and simulated GPUs."""
     with ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpudock-faults-", dir="/var/tmp")))
-        disk = stack.enter_context(_disk(root, 700)) if kind == "small" else None
-        dockerd = stack.enter_context(_dockerd(disk or root, *(["--live-restore"] if kind == "live-restore" else [])))
-        etcds = stack.enter_context(_etcds(3 if kind == "cluster" else 1))
-        settings = _clock(root) if kind == "clock" else {}
+        dockerd = stack.enter_context(_dockerd(stack.enter_context(_directory())))
+        etcds = stack.enter_context(_etcds(1))
+        yield Site(stack.enter_context(laboratory(dockerd, etcds, {})), etcds)
+
+
+@contextmanager
+def rich() -> Iterator[RichSite]:
+    """A site with everything else."""
+    with ExitStack() as stack:
+        root = stack.enter_context(_directory())
+        disk = stack.enter_context(_disk(root, 700))
+        dockerd = stack.enter_context(_dockerd(disk, "--live-restore"))
+        etcds, nvml, clock = stack.enter_context(_etcds(3)), _nvml(root), _clock(root)
+        settings = {**clock, "GPUDOCK_GPUS": "nvml", **nvml.environ}
         lab = stack.enter_context(laboratory(dockerd, etcds, settings))
-        yield Site(lab, etcds, disk, Path(settings["CLOCK_OFFSET"]) if settings else None)
+        yield RichSite(lab, etcds, disk, Path(clock["CLOCK_OFFSET"]), nvml)
 
 
 def leader(etcds: list[EtcdServer]) -> EtcdServer:
@@ -115,13 +133,26 @@ def step_clock(clock: Path, seconds: int) -> None:
 
 
 @contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory of its own, on a shared mount as it is on any machine with systemd. Otherwise a Docker that starts
+    mounts its root over itself, and hides what is mounted there in that moment from whoever wants to look.
+    """
+    with tempfile.TemporaryDirectory(prefix="gpudock-faults-", dir="/var/tmp") as directory:
+        subprocess.run(["mount", "--bind", "--make-shared", directory, directory], check=True)
+        try:
+            yield Path(directory)
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@contextmanager
 def _disk(root: Path, megabytes: int) -> Iterator[Path]:
     image, mount = root / "disk", root / "mount"
     mount.mkdir()
     with image.open("wb") as file:
         file.truncate(megabytes * MB)
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+    subprocess.run(["mount", "-o", "loop", "--make-shared", image, mount], check=True)
     try:
         yield mount
     finally:
@@ -131,7 +162,7 @@ def _disk(root: Path, megabytes: int) -> Iterator[Path]:
 @contextmanager
 def _dockerd(parent: Path, *flags: str) -> Iterator[Dockerd]:
     dockerd = Dockerd(parent / "docker", *flags)
-    dockerd.bridge = f"{dockerd.bridge}f"
+    dockerd.bridge = f"{dockerd.bridge}{next(_letters)}"
     dockerd.root.mkdir()
     dockerd.start()
     try:
@@ -153,6 +184,14 @@ def _etcds(count: int) -> Iterator[list[EtcdServer]]:
     finally:
         for etcd in etcds:
             etcd.stop()
+
+
+def _nvml(root: Path) -> FakeNvml:
+    directory = root / "nvml"
+    directory.mkdir()
+    nvml = FakeNvml(directory)
+    nvml.reset(GPUS)
+    return nvml
 
 
 def _clock(root: Path) -> dict[str, str]:

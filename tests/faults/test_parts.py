@@ -3,7 +3,8 @@
 The middle of a change of GPUs is the stop of the old container, that of a resize the copy.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
@@ -11,16 +12,14 @@ import requests
 
 from tests.faults import sites
 from tests.faults.conftest import Tally
-from tests.faults.lab import Lab, fill, wait_for
+from tests.faults.lab import ERASE, SEED, THOROUGH, Lab, fill, wait_for
 from tests.faults.scenarios import COPIES, Names, Scenario
-from tests.faults.sites import Site
+from tests.faults.sites import RichSite, Site
 
 # A program that takes a second to end.
 _SLOW = ["sh", "-c", 'trap "sleep 1; exit" TERM; echo ready; while :; do sleep 0.1; done']
 # As long as a part may hang before it is healed, unless the change ends sooner.
 _HANG = 4.0
-# A Docker or an etcd that comes back needs a moment itself.
-_WITHIN = 20.0
 Fault = tuple[Callable[[Site], object], Callable[[Site], object]]
 
 
@@ -39,10 +38,13 @@ def many_files(lab: Lab, names: Names) -> None:
 
 
 CHANGES = {
-    "a GPU change": ("stopping", Scenario(slow_container, lambda names: names.change("gpu", {"gpuCount": 4}))),
+    "a GPU change": (
+        "stopping",
+        Scenario(slow_container, lambda names: names.change("gpu", {"gpuCount": 4}), "change"),
+    ),
     "a resize": (
         "copying",
-        Scenario(many_files, lambda names: ("PATCH", f"/volumes/{names.volume}/size", {"size": "70MB"})),
+        Scenario(many_files, lambda names: ("PATCH", f"/volumes/{names.volume}/size", {"size": "70MB"}), "resize"),
     ),
 }
 
@@ -63,13 +65,6 @@ DOCKER: dict[str, Fault] = {
     "frozen": (lambda site: site.lab.dockerd.freeze(), lambda site: site.lab.dockerd.thaw()),
     "restarted": (lambda site: site.lab.dockerd.restart(), nothing),
 }
-
-
-@pytest.fixture(scope="module")
-def parts(request: pytest.FixtureRequest) -> Iterator[Site]:
-    """A site of the kind that is the parameter."""
-    with sites.site(request.param) as site:
-        yield site
 
 
 def amid(site: Site, change: str, fault: Fault) -> Callable[[Names], list[str]]:
@@ -100,86 +95,77 @@ def amid(site: Site, change: str, fault: Fault) -> Callable[[Names], list[str]]:
 def try_fault(tally: Tally, site: Site, change: str, fault: Fault) -> None:
     trial = site.trial(change, CHANGES[change][1])
     with tally.fault():
-        assert trial.broken(amid(site, change, fault), _WITHIN) == []
+        assert trial.broken(amid(site, change, fault)) == []
         assert site.lab.settled() == []
 
 
-def on(kind: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("parts", [kind], indirect=True)
+def faults(*names: str) -> pytest.MarkDecorator:
+    """Each fault in the middle of one of the changes, or with THOROUGH of each of them."""
+    changes = list(CHANGES)
+    some = zip(names, itertools.cycle([changes[SEED % 2], changes[1 - SEED % 2]]), strict=False)
+    return pytest.mark.parametrize(("fault", "change"), list(itertools.product(names, changes) if THOROUGH else some))
 
 
-@on("plain")
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("fault", ETCD)
-def test_etcd_fails(parts: Site, tally: Tally, change: str, fault: str) -> None:
-    try_fault(tally, parts, change, ETCD[fault])
-    assert parts.lab.untouched() == []
+@faults(*ETCD)
+def test_etcd_fails(plain: Site, tally: Tally, fault: str, change: str) -> None:
+    try_fault(tally, plain, change, ETCD[fault])
+    assert plain.lab.untouched() == []
 
 
-@on("plain")
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("fault", DOCKER)
-def test_docker_fails(parts: Site, tally: Tally, change: str, fault: str) -> None:
-    try_fault(tally, parts, change, DOCKER[fault])
+@faults(*DOCKER)
+def test_docker_fails(plain: Site, tally: Tally, fault: str, change: str) -> None:
+    try_fault(tally, plain, change, DOCKER[fault])
 
 
-@on("live-restore")
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("fault", ["killed", "restarted"])
-def test_docker_fails_and_keeps_its_containers(parts: Site, tally: Tally, change: str, fault: str) -> None:
-    lab = parts.lab
+@faults("killed", "restarted")
+def test_docker_fails_and_keeps_its_containers(rich: RichSite, tally: Tally, fault: str, change: str) -> None:
+    lab = rich.lab
     lab.server.create("bystanding", gpuCount=1)
     before = lab.inspect("bystanding-0")["State"]["StartedAt"]
-    try_fault(tally, parts, change, DOCKER[fault])
+    try_fault(tally, rich, change, DOCKER[fault])
     assert lab.inspect("bystanding-0")["State"]["StartedAt"] == before
     assert lab.untouched() == []
-    lab.must("DELETE", "/containers/bystanding", {"force": True, "delEtcdInfoAndVersionRecord": True})
+    lab.must("DELETE", "/containers/bystanding", ERASE)
 
 
-@on("cluster")
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("harm", ["kill", "freeze"])
-def test_the_leader_of_three_etcds_is_lost(parts: Site, tally: Tally, change: str, harm: str) -> None:
-    lost = sites.leader(parts.etcds)
-    heal = lost.start if harm == "kill" else lost.thaw
-    try_fault(tally, parts, change, (lambda _: getattr(lost, harm)(), lambda _: heal()))
-    assert parts.lab.untouched() == []
+@faults("kill", "freeze")
+def test_the_leader_of_three_etcds_is_lost(rich: RichSite, tally: Tally, fault: str, change: str) -> None:
+    lost = sites.leader(rich.etcds)
+    heal = lost.start if fault == "kill" else lost.thaw
+    try_fault(tally, rich, change, (lambda _: getattr(lost, fault)(), lambda _: heal()))
+    assert rich.lab.untouched() == []
 
 
-@on("small")
 @pytest.mark.parametrize("name", COPIES)
-def test_the_disk_gets_full_in_a_copy(parts: Site, tally: Tally, name: str) -> None:
-    assert parts.disk is not None
-    disk, trial = parts.disk, parts.trial(name, COPIES[name])
+def test_the_disk_gets_full_in_a_copy(rich: RichSite, tally: Tally, name: str) -> None:
+    trial = rich.trial(name, COPIES[name])
 
     def off(names: Names) -> list[str]:
-        sites.take_room(disk, 50 * sites.MB)
+        sites.take_room(rich.disk, 50 * sites.MB)
         try:
-            answer = parts.lab.call(trial.scenario.change(names))
+            answer = rich.lab.call(trial.scenario.change(names))
         finally:
-            (disk / "filler").unlink()
+            (rich.disk / "filler").unlink()
         told = answer.status_code, answer.json()["data"]
         return [] if told == (503, {"part": "disk"}) else [f"it answered {answer.text}"]
 
     with tally.fault():
         assert trial.broken(off) == []
-        assert parts.lab.settled() == []
-        assert parts.lab.untouched() == []
+        assert rich.lab.settled() == []
+        assert rich.lab.untouched() == []
 
 
-@on("clock")
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("seconds", [3600, -3600])
-def test_the_clock_is_set(parts: Site, tally: Tally, change: str, seconds: int) -> None:
+@faults("3600", "-3600")
+def test_the_clock_is_set(rich: RichSite, tally: Tally, fault: str, change: str) -> None:
     """Of gpudock's processes only, since the machine's clock is not the tests' to set."""
-    clock = parts.clock
-    assert clock is not None
-    try_fault(tally, parts, change, (lambda _: sites.step_clock(clock, seconds), nothing))
-    ended = parts.lab.server.create("ended", cmd=["sh", "-c", "exit 0"])["name"]
-    wait_for(lambda: parts.lab.inspect(ended)["State"]["Status"] == "exited")
-    parts.lab.server.create("next", gpuCount=2)
-    parts.lab.dockerd.docker("kill", "next-0")
-    wait_for(lambda: parts.lab.inspect("next-0")["State"]["Running"])
-    assert parts.lab.untouched() == []
+    lab = rich.lab
+    try_fault(tally, rich, change, (lambda _: sites.step_clock(rich.clock, int(fault)), nothing))
+    ended = lab.server.create("ended", cmd=["sh", "-c", "exit 0"])["name"]
+    wait_for(lambda: lab.inspect(ended)["State"]["Status"] == "exited")
+    lab.server.create("next", gpuCount=2)
+    lab.dockerd.docker("kill", "next-0")
+    wait_for(lambda: lab.inspect("next-0")["State"]["Running"])
+    assert lab.untouched() == []
     for name in ("ended", "next"):
-        parts.lab.must("DELETE", f"/containers/{name}", {"force": True, "delEtcdInfoAndVersionRecord": True})
+        lab.must("DELETE", f"/containers/{name}", ERASE)
+    sites.step_clock(rich.clock, 0)

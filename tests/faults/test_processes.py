@@ -8,7 +8,7 @@ import pytest
 
 from app.ports import Put
 from tests.faults.conftest import Tally
-from tests.faults.lab import KEEP, THOROUGH, Call, Lab
+from tests.faults.lab import KEEP, SEED, THOROUGH, Call, Lab
 from tests.faults.scenarios import SCENARIOS, Names, clean
 from tests.faults.trial import Trial, fresh
 from tests.support import images
@@ -16,7 +16,7 @@ from tests.support.invariants import FAMILY, NODE, OPERATION, VERSION
 from tests.support.server import Server
 
 _KILLED = -9
-_EVERY = 1 if THOROUGH else 5
+_EVERY = 1 if THOROUGH else 10
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def mess(lab: Lab, trial: Trial) -> list[Names]:
 
 def test_reconcile_killed_before_each_of_its_writes(alone: Lab, tally: Tally) -> None:
     lab, trial = alone, Trial(alone, SCENARIOS["more GPUs"])
-    point, status = 1, _KILLED
+    point, status = 1 + SEED % _EVERY, _KILLED
     while status == _KILLED:
         with tally.fault():
             lab.server.hold_master()
@@ -62,15 +62,16 @@ def test_reconcile_killed_before_each_of_its_writes(alone: Lab, tally: Tally) ->
                 assert len(lab.running()) == 1
                 status = lab.server.reconcile_once(str(point))
                 assert status in (_KILLED, 0)
-                assert lab.server.reconcile_once() == 0
+                lab.server.start_reconcile()
                 assert lab.settled() == [], f"after a kill before write {point}"
                 assert trial.differences(made[0], trial.before) == []
             finally:
+                lab.server.kill_reconcile()
                 lab.server.let_master_go()
             for names in made:
                 clean(lab, names)
         point += _EVERY
-    assert point > 10, "it had hardly anything to do"
+    assert point > 3 * _EVERY, "it had hardly anything to do"
 
 
 def test_two_servers_on_one_docker_and_one_etcd(lab: Lab, tally: Tally) -> None:

@@ -2,17 +2,26 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import random
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
 
-from tests.faults.lab import CALLS, RECOVERY, THOROUGH, Lab, until_empty
+from app.ports import Entry
+from tests.faults.lab import CALLS, SEED, THOROUGH, Lab, pid_of, until_empty, wait_for
 from tests.faults.scenarios import Names, Portrait, Scenario, clean, portrait
 
 _numbers = itertools.count()
 # Seconds; in what takes longer, there is a middle.
 LONG = 0.02
+# How many points are tried besides those at which no other scenario of the kind was killed.
+_MORE = 1
+# The calls before and after a point.
+Place = tuple[str, str]
 
 
 def fresh() -> Names:
@@ -40,15 +49,18 @@ class Trial:
     def see(self, names: Names) -> Portrait:
         return portrait(self.lab.look(names.container), names)
 
-    def points(self) -> Iterator[str]:
-        """Before each step, after the last, and in the middle of those that take their time."""
-        steps = range(1, len(self.calls) + 1)
-        every = self.scenario.every or THOROUGH
-        yield from map(str, steps if every else steps[::2])
-        yield f"{len(self.calls)}+"
-        for step, (_, seconds) in zip(steps, self.calls, strict=True):
-            if seconds > LONG and (every or step % 2 == 0):
-                yield f"{step}~{seconds / 2:.4f}"
+    def points(self) -> dict[str, Place]:
+        """Before each step, after the last, and in the middle of those that take their time; each with its place."""
+        names = ["the beginning", *(name for name, _ in self.calls)]
+        found = {str(step): (names[step - 1], names[step]) for step in range(1, len(names))}
+        for step, (name, seconds) in enumerate(self.calls, 1):
+            if seconds > LONG:
+                found[f"{step}~{seconds / 2:.4f}"] = ("inside", name)
+        return {**found, f"{len(self.calls)}+": (names[-1], "the end")}
+
+    def step_of(self, call: str) -> str:
+        """The point right before the last call of that name."""
+        return str(max(step for step, (name, _) in enumerate(self.calls, 1) if name == call))
 
     def run(self, point: str) -> list[str]:
         """Kill the process at this point; what is wrong then."""
@@ -62,14 +74,28 @@ class Trial:
             return []
         return [f"it was not killed, and answered {answer.status_code} {answer.text}"]
 
-    def broken(self, off: Callable[[Names], list[str]], within: float = RECOVERY) -> list[str]:
-        """Let `off` make the change and break it off, on fresh families; what is wrong then, `within` seconds later."""
+    def pause(self, names: Names, point: str, meanwhile: Callable[[Entry], None]) -> requests.Response:
+        """Make the change and have its process stopped at this point for as long as `meanwhile` takes, which gets the
+        operation as it is then.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(self.lab.call, self.scenario.change(names), f"{point}!")
+            stopped = wait_for(lambda: answer.done() or self.lab.stopped(names.container, names.volume))
+            assert isinstance(stopped, Entry), f"it was not stopped: {answer.result().text}"
+            try:
+                meanwhile(stopped)
+            finally:
+                os.kill(pid_of(stopped), signal.SIGCONT)
+            return answer.result()
+
+    def broken(self, off: Callable[[Names], list[str]]) -> list[str]:
+        """Let `off` make the change and break it off, on fresh families; what is wrong then and stays so."""
         names = fresh()
         self.scenario.prepare(self.lab, names)
         try:
             wrong = self.differences(names, self.before)
             assert not wrong, f"it does not always begin alike: {wrong}"
-            return off(names) or until_empty(lambda: self._unsettled(names), within) or self._again(names)
+            return off(names) or until_empty(lambda: self._unsettled(names)) or self._again(names)
         finally:
             clean(self.lab, names)
 
@@ -78,7 +104,7 @@ class Trial:
             return [f"still under way: {running}"]
         seen = self.see(names)
         before = _but(self.scenario.undone, deep(seen, self.before))
-        after = _but(self.scenario.done, deep(seen, self.after))
+        after = deep(seen, self.after)
         return [f"neither as before: {before}", f"nor as after: {after}"] if before and after else []
 
     def _again(self, names: Names) -> list[str]:
@@ -86,19 +112,33 @@ class Trial:
         repeated = not self.differences(names, self.before, self.scenario.undone)
         if repeated:
             answer = self.lab.call(self.scenario.change(names))
-            if not answer.ok and answer.json()["code"] != self.scenario.taken:
+            if not answer.ok:
                 return [f"then it answers {answer.status_code} {answer.text}"]
             if wrong := self.differences(names, self.after):
                 return [f"done again it makes something else: {wrong}"]
         if self.scenario.proof is None:
             return []
         self.lab.must(*self.scenario.proof(names))
-        wrong = self.differences(names, self.proven, () if repeated else self.scenario.done)
+        wrong = self.differences(names, self.proven)
         return [f"its proof fails: {wrong}"] if wrong else []
 
     def differences(self, names: Names, model: Portrait, loose: Sequence[str] = ()) -> list[str]:
         """What differs from a portrait, but for the parts that are `loose`."""
         return _but(loose, deep(self.see(names), model))
+
+
+def chosen(trial: Trial, tried: set[tuple[str, Place]]) -> list[str]:
+    """The points of a trial that are tried: those in places that are new to scenarios like it, and a few at random; or
+    all. `tried` are the places of earlier trials, and then of this one too.
+    """
+    points, like = trial.points(), trial.scenario.like
+    if THOROUGH:
+        return list(points)
+    new = {(like, place): point for point, place in points.items() if (like, place) not in tried}
+    tried.update(new)
+    rest = [point for point in points if point not in new.values()]
+    more = random.Random(f"{SEED} {[name for name, _ in trial.calls]}").sample(rest, min(_MORE, len(rest)))
+    return [*new.values(), *more]
 
 
 def _but(loose: Sequence[str], lines: list[str]) -> list[str]:

@@ -208,7 +208,7 @@ def test_removing_a_paused_container_and_one_with_a_foreign_operation(engine: Do
 
 def test_the_held_image_stays_when_its_name_goes(engine: DockerEngine, dockerd: Dockerd) -> None:
     identity = engine.create(plan(engine))
-    image = engine.commit(identity, "passing:1")
+    image = engine.commit(identity, "passing:1", "op")
     engine.hold_image(image)
     dockerd.docker("rmi", "passing:1")
     dockerd.docker("image", "prune", "--force")
@@ -224,7 +224,7 @@ def test_the_held_image_stays_when_its_name_goes(engine: DockerEngine, dockerd: 
 def test_a_digest_is_no_name_for_a_new_image(engine: DockerEngine) -> None:
     identity = engine.create(plan(engine))
     with pytest.raises(InvalidRequest):
-        engine.commit(identity, f"image@sha256:{'0' * 64}")
+        engine.commit(identity, f"image@sha256:{'0' * 64}", "op")
 
 
 def test_logs_are_the_last_lines_and_at_most_a_mebibyte(engine: DockerEngine) -> None:

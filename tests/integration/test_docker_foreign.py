@@ -189,7 +189,7 @@ def test_volumes_tell_how_they_were_made(dockerd: Dockerd, engine: DockerEngine)
 def test_a_container_of_a_committed_image_is_not_taken_for_ours(dockerd: Dockerd, engine: DockerEngine) -> None:
     labels, base = Labels(NODE, "foo", 0, "op"), engine.image(IMAGE).id
     ours = engine.create(ContainerPlan("foo-0", labels, base, Spec(IMAGE), ("GPU-1",)))
-    made = engine.commit(ours, "made:1")
+    made = engine.commit(ours, "made:1", "op")
     again = engine.create(ContainerPlan("bar-0", replace(labels, family="bar"), made, Spec("made:1")))
     dockerd.docker("create", "--name", "stranger", "made:1")
     assert {seen.name for seen in engine.list()} == {"foo-0", "bar-0"}

@@ -241,3 +241,15 @@ def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: DockerVolumes,
         assert (place / "kept").read_text() == "x"
         holder.kill()
     assert volumes.measure(volumes.set_aside("vol-0"))[1] == 1
+
+
+def test_a_volume_below_a_mount_that_came_later_is_mounted_again(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+    """As after a start of Docker that mounted its root over itself."""
+    volumes.create(plan("8MB"))
+    Path(volumes.place("vol-0"), "file").write_text("kept")
+    subprocess.run(["mount", "--bind", home(dockerd), home(dockerd)], check=True)
+    try:
+        assert Path(volumes.place("vol-0"), "file").read_text() == "kept"
+        assert in_container(dockerd, "cat /v/file") == "kept"
+    finally:
+        subprocess.run(["umount", "--recursive", home(dockerd)], check=True)

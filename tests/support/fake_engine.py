@@ -114,7 +114,10 @@ class FakeEngine:
         self.node = node
         self.layers = {} if layers is None else layers
         self.images = {"busybox:test": Image("sha256:" + "b" * 64)}
+        self.commits: dict[str, str] = {}
+        self.untagged: set[str] = set()
         self.held: set[str] = set()
+        self.committed_by: dict[str, Image] = {}
         self.volumes: set[str] = set()
         self.drivers: dict[str, str] = {}
         self.options: dict[str, dict[str, str]] = {}
@@ -135,6 +138,8 @@ class FakeEngine:
             for known, image in self.images.items():
                 if name in (known, known.removesuffix(":latest"), image.id):
                     return image
+            if name in self.untagged:
+                return Image(name)
             raise ImageNotFound(f"there is no image {name!r} on this host")
 
     def hold_image(self, image_id: str) -> None:
@@ -145,6 +150,10 @@ class FakeEngine:
     def release_image(self, image_id: str) -> None:
         with self._call("release_image", image_id):
             self.held.discard(image_id)
+
+    def held_images(self) -> set[str]:
+        with self._call("held_images"):
+            return self.held - {container.image_id for container in self.containers.values()}
 
     def volume_exists(self, name: str) -> bool:
         with self._call("volume_exists"):
@@ -235,15 +244,34 @@ class FakeEngine:
                 self.layers.pop(found.upper_dir, None)
                 del self.containers[found.id]
 
-    def commit(self, ref: str, image_name: str) -> str:
+    def commit(self, ref: str, image_name: str, operation: str) -> str:
         with self._call("commit", ref):
             container = self._get(ref)
             if not _REFERENCE.fullmatch(image_name):
                 raise InvalidRequest(f"{image_name!r} cannot be an image's name")
-            content = repr(sorted(self.layers[container.upper_dir].items())) + container.image_id
+            content = repr(sorted(self.layers[container.upper_dir].items())) + container.image_id + operation
             image = Image("sha256:" + hashlib.sha256(content.encode()).hexdigest())
-            self.images[image_name if ":" in image_name else f"{image_name}:latest"] = image
+            self.committed_by[operation] = image
+            self.commits[image.id] = container.name
+            self.images[_full(image_name)] = image
             return image.id
+
+    def name_commit(self, operation: str, image_name: str) -> bool:
+        with self._call("name_commit", operation):
+            made, holder = self.committed_by.get(operation), self.images.get(_full(image_name))
+            if made and holder is None:
+                self.images[_full(image_name)] = made
+            return made is not None and holder in (None, made)
+
+    def nameless_commits(self) -> set[str]:
+        with self._call("nameless_commits"):
+            named = {image.id for image in self.images.values()} | self.held
+            return {operation for operation, image in self.committed_by.items() if image.id not in named}
+
+    def drop_commit(self, operation: str) -> None:
+        with self._call("drop_commit", operation):
+            if operation in self.nameless_commits():
+                del self.committed_by[operation]
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
         """`commands` says what exists; the work directory and the timeout make no difference."""
@@ -383,6 +411,10 @@ class FakeHost:
 
     def own_token(self) -> str:
         return "this-process"
+
+
+def _full(image_name: str) -> str:
+    return image_name if ":" in image_name else f"{image_name}:latest"
 
 
 def _echo(_: FakeContainer, cmd: Sequence[str]) -> ExecResult:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 from threading import RLock
 
+from app.domain.concerns import Room
 from app.domain.containers import Labels
 from app.domain.volumes import LOOP, NONE, Usage, VolumePlan
 from app.errors import (
@@ -76,6 +77,9 @@ class FakeVolumes:
     def free_bytes(self) -> int:
         self._fault("free_bytes")
         return self.free
+
+    def rooms(self) -> list[Room]:
+        return [Room("/var/lib/docker", self.free, 1 << 41)]
 
     def ready(self, names: Sequence[str]) -> None:
         self._fault("ready")

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.dockerd import Dockerd
 from tests.support.volumes import home, mounted
 
 NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.version", "gpudock.operation"
-HELD = "gpudock-held:"
+HELD, COMMIT = "gpudock-held:", "gpudock.commit-operation"
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
 # The kernel's note of the file in the image that was copied up.
 _ORIGIN = "trusted.overlay.origin"
@@ -31,14 +31,14 @@ Tree = dict[str, tuple[Any, ...]]
 class Estate:
     """Everything that there is, of gpudock and of others, as read at one moment.
 
-    `containers` and `volumes` are Docker's inspects by name, `entries` etcd's values by key. `held` are the tags that
-    keep images. `layers`, `volume_homes` and `mounts` are what is on the disk.
+    `containers` and `volumes` are Docker's inspects by name, `entries` etcd's values by key, `images` Docker's list.
+    `layers`, `volume_homes` and `mounts` are what is on the disk.
     """
 
     entries: Mapping[str, Json]
     containers: Mapping[str, Json]
     volumes: Mapping[str, Json]
-    held: frozenset[str]
+    images: Sequence[Json]
     layers: frozenset[str]
     volume_homes: frozenset[str]
     mounts: frozenset[str]
@@ -46,6 +46,11 @@ class Estate:
     def below(self, prefix: str) -> dict[str, Json]:
         """The entries under a prefix, without it."""
         return {key.removeprefix(prefix): value for key, value in self.entries.items() if key.startswith(prefix)}
+
+    @property
+    def tags(self) -> set[str]:
+        """The names of all images."""
+        return {tag for image in self.images for tag in image["RepoTags"] or ()}
 
     def families(self, resource: str) -> dict[str, Json]:
         """The records of families of "containers" or "volumes", by name."""
@@ -70,14 +75,14 @@ def look(dockerd: Dockerd, store: EtcdStore, family: str | None = None) -> Estat
         listed = client.containers(all=True, filters=filters)
         inspected = [raw for each in listed if (raw := _inspect(client, each["Id"]))]
         volumes = client.volumes()["Volumes"] or []
-        tags = [tag for image in client.images() for tag in image["RepoTags"] or ()]
+        images = client.images()
     finally:
         client.close()
     return Estate(
         entries=entries,
         containers={raw["Name"].removeprefix("/"): raw for raw in inspected},
         volumes={raw["Name"]: raw for raw in volumes},
-        held=frozenset(tag.removeprefix(HELD) for tag in tags if tag.startswith(HELD)),
+        images=images,
         layers=_names(dockerd.data / "gpudock/layers"),
         volume_homes=_names(home(dockerd)),
         mounts=frozenset(str(point) for point in mounted(dockerd)),
@@ -106,7 +111,7 @@ def violations(estate: Estate, left: frozenset[str] = frozenset()) -> list[str]:
         *_running(estate),
         *_families(estate),
         *_unknown(estate, left),
-        *_places(estate, left),
+        *_places(estate),
         *_images(estate),
     ]
 
@@ -227,33 +232,44 @@ def _unknown(estate: Estate, left: frozenset[str]) -> Iterator[str]:
         yield f"nobody knows the anonymous volume {name}"
 
 
-def _places(estate: Estate, left: frozenset[str]) -> Iterator[str]:
-    """Nothing of ours is on the disk that no record and no volume names."""
-    layers = {Path(record["layer"]).name for record in estate.versions("containers").values() if record["layer"]}
-    yield from (f"nobody knows the layer {name}" for name in estate.layers - layers)
-    yield from (f"the layer {name} is gone" for name in _kept(estate, "containers", "layer") - estate.layers)
-    aside = {Path(record["aside"]).name for record in estate.versions("volumes").values() if record["aside"]}
+def _set_aside(estate: Estate, resource: str, place: str) -> Iterator[tuple[str, str]]:
+    """The versions of which something is set aside, each with the name of the directory that has it."""
+    for name, record in estate.versions(resource).items():
+        if record[place]:
+            yield name, Path(record[place]).name
+
+
+def _places(estate: Estate) -> Iterator[str]:
+    """Nothing of ours is on the disk that no record and no volume names, and what they name is there. Of an older
+    version nothing is set aside: the next one has it all.
+    """
+    layers, aside = dict(_set_aside(estate, "containers", "layer")), dict(_set_aside(estate, "volumes", "aside"))
     named = {f"{name}.{labels(raw)[OPERATION]}" for name, raw in estate.ours(estate.volumes).items()}
-    yield from (f"nobody knows the volume's directory {name}" for name in estate.volume_homes - aside - named)
-    kept = _kept(estate, "volumes", "aside")
-    yield from (f"the data that was set aside in {name} is gone" for name in kept - estate.volume_homes)
+    yield from (f"nobody knows the layer {name}" for name in estate.layers - {*layers.values()})
+    yield from (f"the layer {name} is gone" for name in {*layers.values()} - estate.layers)
+    homes = estate.volume_homes - {*aside.values()} - named
+    yield from (f"nobody knows the volume's directory {name}" for name in homes)
+    yield from (f"the data set aside in {name} is gone" for name in {*aside.values()} - estate.volume_homes)
+    for resource, kept in (("containers", layers), ("volumes", aside)):
+        newest = {f"{name}-{record['current']}" for name, record in estate.families(resource).items()}
+        yield from (f"something is set aside of {name}, which is not the newest" for name in kept.keys() - newest)
     for point in estate.mounts:
-        if Path(point).parent.name not in named | aside:
+        if Path(point).parent.name not in {*named, *aside.values()}:
             yield f"{point} is mounted, and no volume needs that"
 
 
-def _kept(estate: Estate, resource: str, place: str) -> set[str]:
-    """What is set aside of newest versions: of older ones the next version has it all."""
-    versions = estate.versions(resource)
-    newest = [versions[f"{name}-{record['current']}"] for name, record in estate.families(resource).items()]
-    return {Path(record[place]).name for record in newest if record[place]}
-
-
-def held_tag(image_id: str) -> str:
-    """The tag that keeps an image."""
-    return image_id.removeprefix("sha256:")[:32]
-
-
 def _images(estate: Estate) -> Iterator[str]:
-    needed = {held_tag(record["image_id"]) for record in estate.versions("containers").values()}
-    yield from (f"the image {tag} is not held" for tag in needed - estate.held)
+    """What a record needs is held, nothing else is, and of a commit that was undone there is no image."""
+    held = {tag.removeprefix(HELD) for tag in estate.tags if tag.startswith(HELD)}
+    needed = {_held_tag(record["image_id"]) for record in estate.versions("containers").values()}
+    used = {_held_tag(container["Image"]) for container in estate.containers.values()}
+    yield from (f"the image {tag} is not held" for tag in needed - held)
+    yield from (f"the image {tag} is held, and nobody needs it" for tag in held - needed - used)
+    made = {(image["Labels"] or {}).get(COMMIT) for image in estate.images}
+    ended = estate.below("/history/").values()
+    undone = {record["id"] for record in ended if record["kind"] == "commit" and record["outcome"] == "undone"}
+    yield from (f"there is an image of the commit {operation}, which was undone" for operation in made & undone)
+
+
+def _held_tag(image_id: str) -> str:
+    return str(image_id).removeprefix("sha256:")[:32]

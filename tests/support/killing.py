@@ -4,7 +4,8 @@
 A request says in the header X-Kill-At, the reconcile process in the variable KILL_AT, when its process kills itself:
 
 - `3`: right before its third writing call to etcd, Docker, the layers or the volumes; `3+`: right after it;
-  `3~0.2`: 0.2 seconds after the call has begun, and at its end if it takes less.
+  `3~0.2`: 0.2 seconds after the call has begun, and at its end if it takes less. `3!`: there it is only stopped
+  (SIGSTOP), and makes the call when somebody lets it go on.
 - `record`: never; the answer's header X-Calls lists the writing calls instead, each with its duration in seconds.
 
 Calls on behalf of anybody else, as of a worker that settles what a dead one left, are not counted.
@@ -27,7 +28,10 @@ from app.config import load
 HEADER, CALLS, VARIABLE = "X-Kill-At", "X-Calls", "KILL_AT"
 _WRITING = {
     "store": {"transact"},
-    "engine": {"hold_image", "release_image", "create", "start", "stop", "remove", "commit", "remove_volume"},
+    "engine": {
+        *("create", "start", "stop", "remove", "remove_volume"),
+        *("hold_image", "release_image", "commit", "name_commit", "drop_commit"),
+    },
     "layers": {"sync", "set_aside", "discard"},
     "volumes": {"create", "sync", "set_aside", "discard", "discard_aside", "undo"},
     "transfer": {"copy_live", "settle", "finish"},
@@ -42,6 +46,7 @@ class Fate:
     call: int | None = None
     after: bool = False
     delay: float | None = None
+    pause: bool = False
     calls: list[tuple[str, float]] = field(default_factory=list)
 
     @classmethod
@@ -49,13 +54,15 @@ class Fate:
         """Read what a header or the variable says."""
         if text == "record":
             return cls()
-        number, tilde, delay = text.removesuffix("+").partition("~")
-        return cls(int(number), text.endswith("+"), float(delay) if tilde else None)
+        number, tilde, delay = text.rstrip("+!").partition("~")
+        return cls(int(number), text.endswith("+"), float(delay) if tilde else None, text.endswith("!"))
 
     def around(self, name: str, call: Callable[[], Any]) -> Any:
         """Make a writing call, unless the process has to die before it."""
         meant = len(self.calls) + 1 == self.call
-        if meant and not self.after and self.delay is None:
+        if meant and self.pause:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif meant and not self.after and self.delay is None:
             _die()
         if meant and self.delay is not None:
             threading.Timer(self.delay, _die).start()
@@ -64,7 +71,7 @@ class Fate:
         # A transaction whose expectations failed has written nothing, and is tried again.
         if name != "store.transact" or answer is not None:
             self.calls.append((name, round(time.monotonic() - begun, 4)))
-            if meant:
+            if meant and not self.pause:
                 _die()
         return answer
 

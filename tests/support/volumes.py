@@ -36,8 +36,10 @@ def unmount_all(dockerd: Dockerd) -> None:
 
 
 def remove_everything(dockerd: Dockerd) -> None:
-    """Remove all containers, all volumes and what gpudock keeps of them."""
+    """Remove all containers, all volumes and what gpudock keeps of them, and let go of all images."""
     dockerd.remove_containers()
+    if tags := dockerd.docker("images", "--format", "{{.Repository}}:{{.Tag}}", "gpudock-held").split():
+        dockerd.docker("rmi", "--no-prune", *tags)
     if volumes := dockerd.docker("volume", "ls", "-q").split():
         dockerd.docker("volume", "rm", *volumes)
     unmount_all(dockerd)

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.naming import Name, parse
+from app.domain.naming import VOLUME, Name, parse
 from app.domain.operations import now
 from app.errors import DomainError, Unavailable
-from app.ports import Delete, Engine, Put, Store
+from app.ports import Delete, Engine, Put, Store, Volumes
+from app.services.asides import Asides
 from app.services.journal import Journal
-from app.services.keys import CONTAINERS, HISTORY, family_key, operation_key
+from app.services.keys import CONTAINERS, HISTORY, VOLUMES, family_key, operation_key
 from app.services.lifecycle import Lifecycle
-from app.services.reconcile.plan import Action
+from app.services.reconcile.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMOVE_VOLUME, Action
 from app.services.undo import Undo
 
 log = structlog.get_logger()
@@ -23,6 +24,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 3.0, 300.0
 
 @dataclass
 class _Pause:
+    """`until` is on the monotonic clock; `length` is what the next pause will be."""
+
     until: float = 0.0
     length: float = _FIRST_PAUSE
 
@@ -36,14 +39,30 @@ class Actor:
     engine: Engine
     lifecycle: Lifecycle
     undo: Undo
+    volumes: Volumes
+    asides: Asides
     pauses: dict[str, _Pause] = field(default_factory=dict)
+    planned: frozenset[str] = frozenset()
 
-    def carry_out(self, actions: list[Action]) -> None:
-        """Do them all, in order; one that fails is logged and tried again later. Raises Unavailable."""
+    def carry_out(self, actions: list[Action]) -> list[Action]:
+        """Do them all, in order; one that fails is logged and tried again later. What was tried. Raises Unavailable.
+
+        What is left over only if it was planned the last time too: whoever is at work may just be tidying up itself.
+        """
+        before, self.planned = self.planned, frozenset(map(str, actions))
+        self._forget_pauses()
+        tried = []
         for action in actions:
             pause = self.pauses.get(str(action), _Pause())
-            if time.monotonic() >= pause.until:
+            if time.monotonic() >= pause.until and (action.kind not in LEFTOVERS or str(action) in before):
                 self._try(action, pause)
+                tried.append(action)
+        return tried
+
+    def _forget_pauses(self) -> None:
+        """Those that are over for so long that what they were for has not been tried again as soon as it could be."""
+        now_ = time.monotonic()
+        self.pauses = {name: pause for name, pause in self.pauses.items() if now_ < pause.until + pause.length}
 
     def _try(self, action: Action, pause: _Pause) -> None:
         doings: dict[str, Callable[[Action], None]] = {
@@ -52,6 +71,10 @@ class Actor:
             "stop": self._stop,
             "remove": self._remove,
             "release": self._release,
+            DISCARD: self._discard,
+            RELEASE_IMAGE: self._release_image,
+            REMOVE_VOLUME: self._remove_volume,
+            REMOVE_IMAGE: self._remove_image,
         }
         log.info("reconcile", action=action.kind, target=action.target, reason=action.reason)
         try:
@@ -95,7 +118,21 @@ class Actor:
         if self.store.transact(expected, [Delete(action.claim.key)]) is not None:
             self._note("release", Name(holder.family, holder.version), f"{action.target}: {action.reason}")
 
-    def _note(self, kind: str, name: Name, reason: str) -> None:
-        operation = self.journal.operation(kind, name.family, name.version or 0)
+    def _discard(self, action: Action) -> None:
+        if (aside := action.aside) and self.asides.drop(aside.resource, aside.family, aside.version):
+            self._note("discard", Name(aside.family, aside.version), action.reason, aside.resource)
+
+    def _release_image(self, action: Action) -> None:
+        self.undo.release_image(action.target)
+
+    def _remove_volume(self, action: Action) -> None:
+        self.volumes.undo(str(action.operation))
+        self._note("remove stray", parse(action.target, VOLUME), action.reason, VOLUMES)
+
+    def _remove_image(self, action: Action) -> None:
+        self.engine.drop_commit(str(action.operation))
+
+    def _note(self, kind: str, name: Name, reason: str, resource: str = CONTAINERS) -> None:
+        operation = self.journal.operation(kind, name.family, name.version or 0, resource)
         history = {**operation.to_json(), "ended": now(), "outcome": "done", "error": reason}
         self.store.transact({}, [Put(HISTORY + operation.id, history)])

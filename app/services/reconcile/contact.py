@@ -3,11 +3,15 @@
 import time
 from dataclasses import dataclass
 
+import structlog
+
+from app.domain.nodes import host_of
 from app.errors import Fenced
 from app.ports import Host, Put, Store
-from app.services.keys import node_key, reconciler_key
+from app.services.keys import agent_key, node_key, reconciler_key
 from app.services.reconcile.plan import Outages
 
+log = structlog.get_logger()
 # Passes are a few seconds apart; a longer gap means that Docker, this process or the host was away.
 _GAP = 15.0
 _REMEMBERED = 8
@@ -17,7 +21,8 @@ _REMEMBERED = 8
 class Leadership:
     """The right to reconcile the node: one process at a time, told by a key that names it.
 
-    All candidates are on this host, so that one sees whether another lives; no lease can expire in the middle.
+    All candidates are on this host, so that one sees whether another lives; no lease can expire in the middle. If
+    another host has the same name by mistake, the one that speaks for the node now goes on.
     """
 
     store: Store
@@ -33,6 +38,10 @@ class Leadership:
             self.revision = entry.revision
             return True
         if entry is not None and self.host.process_alive(entry.value["owner"]):
+            return False
+        agent = self.store.get(agent_key(self.node))
+        if agent is not None and agent.value["host"] != host_of(own):
+            log.warning("another host speaks for this node; give each its own GPUDOCK_NODE", node=self.node)
             return False
         value = {"schema": 1, "owner": own, "since": time.time()}
         revision = self.store.transact({key: entry.revision if entry else 0}, [Put(key, value)])

@@ -9,15 +9,18 @@ from app.domain.containers import FamilyRecord, Inspected, Observed, VersionReco
 from app.domain.gpus import Gpu, Holder
 from app.domain.operations import Operation
 from app.errors import Unavailable
-from app.ports import Engine, Entry, Host, Inventory, Store
+from app.ports import Engine, Entry, Host, Inventory, Store, Volumes
 from app.services.keys import (
     CONTAINERS,
     HISTORY,
     OPERATIONS,
+    VOLUMES,
     families_prefix,
     gpus_prefix,
     ports_prefix,
 )
+from app.services.reconcile import leftovers
+from app.services.reconcile.leftovers import Leftovers
 from app.services.records import holder_from
 
 log = structlog.get_logger()
@@ -47,8 +50,8 @@ class Facts:
     """Everything about this node's containers that a pass decides upon; what etcd says is as of one revision.
 
     `containers` are those of ours in Docker by id, `ended` those among the current versions that should run and do
-    not. `undone` are the operations that were undone, as far as a container still names one. `gpus` is None when the
-    inventory does not answer.
+    not. `undone` are the operations that were undone, as far as something in Docker still names one. `gpus` is None
+    when the inventory does not answer.
     """
 
     families: Mapping[str, Family]
@@ -59,6 +62,7 @@ class Facts:
     containers: Mapping[str, Observed]
     ended: Mapping[str, Inspected]
     undone: frozenset[str]
+    leftovers: Leftovers
     gpus: Mapping[str, Gpu] | None
 
     @property
@@ -74,9 +78,12 @@ class Facts:
 class Gatherer:
     """Reads the facts of one node. Raises Unavailable: without Docker or etcd there is nothing to act upon."""
 
-    def __init__(self, store: Store, engine: Engine, inventory: Inventory, host: Host, node: str) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, volumes: Volumes, inventory: Inventory, host: Host, node: str
+    ) -> None:
         self._store = store
         self._engine = engine
+        self._volumes = volumes
         self._inventory = inventory
         self._host = host
         self._node = node
@@ -84,10 +91,10 @@ class Gatherer:
     def gather(self) -> Facts:
         """All facts, as they are now."""
         containers = {observed.id: observed for observed in self._engine.list()}
-        gpus = self._gpus()
-        entries = self._store.list(
-            families_prefix(CONTAINERS), OPERATIONS, gpus_prefix(self._node), ports_prefix(self._node)
-        )
+        found, gpus = leftovers.look(self._engine, self._volumes), self._gpus()
+        records = families_prefix(CONTAINERS), families_prefix(VOLUMES)
+        entries = self._store.list(*records, OPERATIONS, gpus_prefix(self._node), ports_prefix(self._node))
+        left = leftovers.unneeded(found, entries, self._node)
         versions = self._versions(entries)
         families = self._families(entries, versions)
         operations = [Operation.from_json(e.value) for e in entries if e.key.startswith(OPERATIONS)]
@@ -100,7 +107,8 @@ class Gatherer:
             claims=self._claims(entries),
             containers=containers,
             ended=self._ended(families, containers),
-            undone=self._undone(containers, versions, here),
+            undone=self._undone(containers, versions, here, left),
+            leftovers=left,
             gpus=gpus,
         )
 
@@ -150,11 +158,13 @@ class Gatherer:
         containers: Mapping[str, Observed],
         versions: Mapping[str, VersionRecord],
         operations: Sequence[Operation],
+        left: Leftovers,
     ) -> frozenset[str]:
         known = {record.container_id for record in versions.values()}
         live = {operation.id for operation in operations}
-        named = {c.labels.operation for c in containers.values() if c.labels and c.id not in known} - live
-        ended = {name: self._store.get(HISTORY + name) for name in named}
+        named = {c.labels.operation for c in containers.values() if c.labels and c.id not in known}
+        named |= {*left.commits, *left.volumes.values()}
+        ended = {name: self._store.get(HISTORY + name) for name in named - live}
         return frozenset(name for name, entry in ended.items() if entry and entry.value["outcome"] == "undone")
 
     def _gpus(self) -> dict[str, Gpu] | None:

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from app.errors import DomainError, Unavailable
 from app.ports import DOCKER_IS_BACK, Signals
+from app.services.cluster.presence import Presence
 from app.services.continuity import Continuity
 from app.services.gpu_health import GpuHealth
 from app.services.reconcile.act import Actor
@@ -34,14 +35,20 @@ class Reconciler:
     continuity: Continuity
     gpu_health: GpuHealth
     signals: Signals
+    presence: Presence
     stopping: threading.Event = field(default_factory=threading.Event)
     _away: bool = False
     _listened: bool = False
     _prepared: bool = False
     _inside_at: float = 0.0
+    _serve: Callable[[], str] | None = None
 
-    def run(self) -> None:
-        """Until `stopping` is set. A part that is down, or a pass that fails, ends the pass and not the process."""
+    def run(self, serve: Callable[[], str]) -> None:
+        """Until `stopping` is set. A part that is down, or a pass that fails, ends the pass and not the process.
+
+        `serve` is called once this process leads: it is to answer other nodes from then on, and returns the URL.
+        """
+        self._serve = serve
         while not self.stopping.is_set():
             try:
                 self.once()
@@ -50,7 +57,9 @@ class Reconciler:
                 log.warning("no pass: a part is down", part=exc.part, reason=exc.message)
             except DomainError as exc:
                 log.error("a pass failed", reason=exc.message)
+            self.presence.look_again()
             self._listen()
+        self.presence.end()
 
     def _listen(self) -> None:
         """Until something changes or a few seconds are over. Docker may have been away between two passes."""
@@ -62,6 +71,7 @@ class Reconciler:
         """One pass, if this process leads: what it did. Raises Unavailable if a part is down, Fenced if it lost."""
         if not self.leadership.acquire():
             return ()
+        self._appear()
         self.continuity.check()  # an etcd older than Docker would have us end what it does not know
         moment = time.time()
         facts = self.gatherer.gather()
@@ -70,10 +80,9 @@ class Reconciler:
         if not self._prepared:
             self.startup.run()
             self._prepared = True
-        actions = plan(facts, outages)
-        self.actor.carry_out(actions)
+        done = self.actor.carry_out(plan(facts, outages))
         self._care_for_gpus()
-        return actions
+        return done
 
     def stop(self) -> None:
         """Let `run` return after the pass that is under way; may be called by a signal's handler."""
@@ -83,6 +92,16 @@ class Reconciler:
     def rehearse(self) -> Sequence[Action]:
         """What a pass would do now; nothing is done, and it does not matter who leads."""
         return plan(self.gatherer.gather(), self.contact.outages())
+
+    def _appear(self) -> None:
+        """Be there for the other nodes, once. While that cannot be, the passes go on."""
+        if self._serve is None:
+            return
+        try:
+            self.presence.begin(self._serve())
+            self._serve = None
+        except Unavailable as exc:
+            log.error("other nodes cannot reach this one", reason=exc.message)
 
     def _care_for_gpus(self) -> None:
         for sentence in self.gpu_health.check():

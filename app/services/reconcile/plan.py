@@ -6,24 +6,38 @@ from dataclasses import dataclass
 
 from app.domain.containers import Inspected, Observed, VersionRecord
 from app.services.reconcile.facts import Claim, Facts, Family
+from app.services.reconcile.leftovers import Aside
 
 # What an operator, Docker or a shutdown ends a process with. A crash (SIGSEGV, …) is the program's own.
 _BY_HAND = {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}
 # Docker's clock and ours are the same; but that of a pass is read a little after what it saw. A Docker that has just
 # come back may still end what outlived it, after it has told that it is there.
 _BEFORE, _AFTER = 2.0, 10.0
+# Kinds of actions that nobody waits for.
+LEFTOVERS = DISCARD, RELEASE_IMAGE, REMOVE_VOLUME, REMOVE_IMAGE = (
+    "discard",
+    "release image",
+    "remove volume",
+    "remove image",
+)
+_TOO_LATE = "Docker made it when its operation had been undone already"
 Outages = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Action:
-    """One thing to do, to what, and why. `kind` is settle, start, remove, stop or release."""
+    """One thing to do, to what, and why. `kind` is settle, start, remove, stop, release or one of LEFTOVERS.
+
+    What it is about is there too: a container's id, a claim, what is set aside, or the operation that made it.
+    """
 
     kind: str
     target: str
     reason: str
     container: str | None = None
     claim: Claim | None = None
+    aside: Aside | None = None
+    operation: str | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target}: {self.reason}"
@@ -31,7 +45,8 @@ class Action:
 
 def plan(facts: Facts, outages: Outages) -> list[Action]:
     """The actions of a pass. `outages` are the times (seconds since 1970) when Docker was away, the last few."""
-    return [*_settle(facts), *_stop(facts), *_release(facts), *_remove(facts), *_start(facts, outages)]
+    urgent = [*_settle(facts), *_stop(facts), *_release(facts), *_remove(facts), *_start(facts, outages)]
+    return [*urgent, *_tidy(facts)]
 
 
 def why_ended(container: Inspected, outages: Outages) -> str | None:
@@ -78,8 +93,7 @@ def _remove(facts: Facts) -> Iterator[Action]:
     for container in facts.containers.values():
         labels = container.labels
         if labels and labels.operation in facts.undone and facts.recorded(container) is None:
-            reason = "Docker made it when its operation had been undone already"
-            yield Action("remove", container.name, reason, container.id)
+            yield Action("remove", container.name, _TOO_LATE, container.id)
 
 
 def _stop(facts: Facts) -> Iterator[Action]:
@@ -128,3 +142,16 @@ def _may_use(facts: Facts, claim: Claim) -> bool:
         container.running and container.labels and container.labels.family == claim.holder.family
         for container in facts.containers.values()
     )
+
+
+def _tidy(facts: Facts) -> Iterator[Action]:
+    left = facts.leftovers
+    for aside in left.asides:
+        yield Action(DISCARD, aside.name, "what was set aside of it is in a newer version", aside=aside)
+    for name, operation in left.volumes.items():
+        if operation in facts.undone:
+            yield Action(REMOVE_VOLUME, name, _TOO_LATE, operation=operation)
+    for operation in left.commits & facts.undone:
+        yield Action(REMOVE_IMAGE, f"of commit {operation}", _TOO_LATE, operation=operation)
+    for image in left.images:
+        yield Action(RELEASE_IMAGE, image, "no version and no operation needs it any more")

@@ -11,7 +11,7 @@ from app.domain.containers import Bind, Spec
 from app.domain.operations import Merge, Operation, now
 from app.domain.sizes import human
 from app.domain.volumes import VolumeRecord
-from app.errors import VolumeIncomplete, VolumeNotFound, VolumeTooSmall
+from app.errors import DomainError, VolumeIncomplete, VolumeNotFound, VolumesApart, VolumeTooSmall
 from app.ports import Engine, Put, Volumes
 from app.services.journal import Journal, busy
 from app.services.keys import VOLUMES, version_key
@@ -65,7 +65,7 @@ class VolumeClaims:
             self._check(record, merge)
         for name in names:
             if not self.engine.volume_exists(name):
-                raise VolumeNotFound(f"there is no volume {name!r}; create it first")
+                raise self._absent(name)
         return VolumeClaim(entries, merge, merged)
 
     def writes(self, claim: VolumeClaim, operation: Operation) -> list[Put]:
@@ -99,6 +99,12 @@ class VolumeClaims:
     def ready(self, spec: Spec) -> None:
         """Make the volumes of `spec` mountable, also after a reboot."""
         self.volumes.ready([bind.src for bind in spec.binds if bind.is_volume])
+
+    def _absent(self, volume: str) -> DomainError:
+        home = self.records.home(volume.rpartition("-")[0])
+        if home not in (None, self.records.node):
+            return VolumesApart(f"volume {volume} is on node {home}, the container on {self.records.node}")
+        return VolumeNotFound(f"there is no volume {volume!r}; create it first")
 
     def _check(self, record: VolumeRecord, merge: Merge | None) -> None:
         is_target = merge is not None and record.name == merge.target

@@ -16,6 +16,7 @@ from app.errors import (
     VolumeTooSmall,
 )
 from app.ports import Engine
+from app.services.asides import Asides
 from app.services.journal import busy
 from app.services.keys import VOLUMES, version_key
 from app.services.live import Live
@@ -47,6 +48,7 @@ class VolumeResizer:
     maker: VolumeMaker
     engine: Engine
     pruner: Pruner
+    asides: Asides
 
     def resize(self, name: Name, text: str) -> MadeVolume:
         """Make the next version with size `text` (like 50GB) and everything that the newest holds.
@@ -96,7 +98,7 @@ class VolumeResizer:
             self._copy(live, job, live.operation.name, wanted)
             made = self.maker.commit(live, wanted, way, job.state, job.origin.version)
         if job.origin.aside:
-            self.maker.volumes.discard_aside(job.origin.aside)
+            self.asides.drop(VOLUMES, job.origin.family, job.origin.version)
         return made
 
     def _plan(self, name: Name, version: int | None, size: Size | None) -> Job:

@@ -131,6 +131,7 @@ def _on_another_node(world: World) -> World:
         there.host,
         there.volumes,
         FakeSignals(),
+        there.images,
     )
     return replace(there, store=world.store, services=build_services(config, parts))
 

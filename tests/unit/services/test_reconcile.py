@@ -25,13 +25,12 @@ def foo(world: World) -> World:
 
 
 def gatherer(world: World) -> Gatherer:
-    return Gatherer(world.store, world.engine, world.inventory, world.host, "test-node")
+    return Gatherer(world.store, world.engine, world.volumes, world.inventory, world.host, "test-node")
 
 
 def actor(world: World) -> Actor:
-    services = world.services
-    undo = services.creator.undo
-    return Actor(world.store, services.journal, world.engine, services.lifecycle, undo)
+    """One that remembers nothing."""
+    return replace(world.services.reconciler.actor, pauses={}, planned=frozenset())
 
 
 def decided(world: World, outages: Outages = ()) -> list[str]:
@@ -118,10 +117,23 @@ def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
         doing.carry_out(plan(gatherer(foo).gather(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 2
     (pause,) = doing.pauses.values()
-    pause.until = 0
+    pause.until = time.monotonic()
     doing.carry_out(plan(gatherer(foo).gather(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 3
-    assert next(iter(doing.pauses.values())).length > pause.length and foo.stored("/operations/") == []
+    (longer,) = doing.pauses.values()
+    assert longer.length > pause.length and foo.stored("/operations/") == []
+
+
+def test_what_need_not_be_tried_again_is_forgotten(foo: World) -> None:
+    container(foo, "foo-0").end(137)
+    doing = actor(foo)
+    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    (pause,) = doing.pauses.values()
+    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    assert list(doing.pauses.values()) == [pause], "it may end again at once"
+    pause.until = time.monotonic() - pause.length
+    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    assert doing.pauses == {}
 
 
 def test_a_dead_process_is_settled(foo: World) -> None:

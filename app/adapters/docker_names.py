@@ -1,0 +1,40 @@
+"""The names of images, as Docker understands them."""
+
+import re
+
+from docker import APIClient
+from docker.errors import APIError
+from docker.utils import parse_repository_tag
+
+from app.adapters.docker_errors import reason
+from app.errors import InvalidRequest
+
+# Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
+IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def check_new(client: APIClient, name: str) -> None:
+    """InvalidRequest for what cannot be the name of a new image. Docker says so when it is asked for such an image."""
+    if "@" in name:  # docker-py would take what follows as the tag
+        raise InvalidRequest(f"{name!r} cannot be an image's name: a digest cannot be chosen")
+    if not IMAGE.fullmatch(name):
+        raise InvalidRequest(f"{name!r} cannot be an image's name")
+    try:
+        client.inspect_image(unlike_an_id(name))  # type: ignore[no-untyped-call]
+    except APIError as exc:
+        if exc.status_code == 400:
+            raise InvalidRequest(f"{name!r} cannot be an image's name: {reason(exc)}") from exc
+        if exc.status_code != 404:
+            raise
+
+
+def parts(name: str) -> tuple[str, str | None]:
+    """Repository and tag of an image's name."""
+    repository, tag = parse_repository_tag(name)
+    return unlike_an_id(repository), tag
+
+
+def unlike_an_id(name: str) -> str:
+    """The name spelled out if it has 64 hex digits, as after an unnamed commit: Docker would take it for an id."""
+    return f"docker.io/library/{name}" if _ID.fullmatch(name) else name

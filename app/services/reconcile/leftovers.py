@@ -1,0 +1,85 @@
+"""What is left of operations whose process was killed or held up right at their end, beside containers.
+
+Nothing of it can do harm, so there is no hurry: it goes once two passes in a row have found it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.naming import versioned
+from app.ports import Engine, Entry, Volumes
+from app.services.asides import FIELDS
+from app.services.keys import VOLUMES, families_prefix, family_key, operation_key
+
+
+@dataclass(frozen=True)
+class Aside:
+    """The place of what is set aside of a version that is not its family's newest, so that the next one has it all."""
+
+    resource: str
+    family: str
+    version: int
+    place: str
+
+    @property
+    def name(self) -> str:
+        """The versioned name."""
+        return versioned(self.family, self.version)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Docker has: ids of images that are held and of which there is no container, operations whose commits made
+    images without a name, and by its name which operation made each volume of ours.
+    """
+
+    held: frozenset[str]
+    commits: frozenset[str]
+    volumes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What may go: images to be let go of, data set aside, and by what they made, operations that may have been undone.
+
+    `volumes` and `commits` count only as far as those operations were undone.
+    """
+
+    images: frozenset[str]
+    asides: Sequence[Aside]
+    commits: frozenset[str]
+    volumes: Mapping[str, str]
+
+
+def look(engine: Engine, volumes: Volumes) -> Found:
+    """What Docker has, to be asked before etcd."""
+    return Found(frozenset(engine.held_images()), frozenset(engine.nameless_commits()), volumes.made())
+
+
+def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
+    """That of it which no entry of etcd explains; `entries` has all records and operations, as of one revision."""
+    needed = {e.value.get("image_id") for e in entries if e.value.get("node") == node}
+    volumes = {name for name, entry in _versions(entries, VOLUMES) if not entry.value["removed"]}
+    return Leftovers(
+        images=found.held - needed,
+        asides=[aside for resource in FIELDS for aside in _asides(entries, resource, node)],
+        commits=found.commits,
+        volumes={name: operation for name, operation in found.volumes.items() if name not in volumes},
+    )
+
+
+def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[Aside]:
+    by_key = {entry.key: entry.value for entry in entries}
+    for _, entry in _versions(entries, resource):
+        family, version, place = entry.value["family"], entry.value["version"], entry.value[FIELDS[resource]]
+        newest = by_key.get(family_key(resource, family), {}).get("current", version)
+        busy = operation_key(resource, family) in by_key
+        if place and entry.value["node"] == node and version != newest and not busy:
+            yield Aside(resource, family, version, place)
+
+
+def _versions(entries: Sequence[Entry], resource: str) -> Iterator[tuple[str, Entry]]:
+    """The records of versions with their versioned names."""
+    for entry in entries:
+        if entry.key.startswith(families_prefix(resource)) and "/versions/" in entry.key:
+            yield versioned(entry.value["family"], entry.value["version"]), entry
