@@ -31,5 +31,10 @@ control_socket_disable = True
 
 
 def post_worker_init(worker):
-    """After a reboot volumes are to be mounted; what a killed worker left half done is settled by its successor."""
-    worker.wsgi.extensions["gpudock"].startup.run_soon()
+    """After a reboot volumes are to be mounted; what a killed worker left half done is settled by its successor.
+
+    Threads do not survive a fork, so the one that reads the GPUs for the charts begins here too.
+    """
+    services = worker.wsgi.extensions["gpudock"]
+    services.startup.run_soon()
+    services.sampler.start()

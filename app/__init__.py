@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app import api, auth, backends, cli, config, http_errors, logs, pages, web
+from app import api, auth, backends, cli, config, forwarding, http_errors, logs, pages, web
 
 MAX_BODY = 1 << 20
 
@@ -22,7 +22,8 @@ def create_app(settings: config.Config | None = None, parts: backends.Backends |
     web.init_app(app)
     http_errors.init_app(app)
     auth.init_app(app, settings)
+    forwarding.init_app(app)
     api.init_app(app)
-    app.register_blueprint(pages.blueprint)
+    pages.init_app(app)
     cli.init_app(app)
     return app

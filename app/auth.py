@@ -135,13 +135,13 @@ def _user(identity: str) -> Operator | None:
 
 
 def _secret_key(config: Config) -> bytes:
-    """The same in every worker and after every restart; a new token ends all logins.
+    """The same in every worker, on every node and after every restart; a new token ends all logins.
 
     It is slow to compute since the login page hands a signed cookie to anybody, by which tokens could be guessed
     offline. Without a token it only protects forms on loopback, so a secret that the whole host may read will do.
     """
     secret = config.token or _machine_id()
-    salt = f"gpudock session {config.prefix} {config.node}"
+    salt = f"gpudock session {config.prefix}"
     return hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32)
 
 

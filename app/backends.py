@@ -1,22 +1,34 @@
 """The composition root: builds adapters from the settings and services from the adapters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.adapters.docker_engine import DockerEngine
+from app.adapters.docker_images import DockerImages
 from app.adapters.etcd import EtcdStore
 from app.adapters.host import LocalHost
 from app.adapters.nvml import NvmlInventory
 from app.adapters.overlay import OverlayLayers
+from app.adapters.peers import HttpPeers
 from app.adapters.signals import Signals as EventSignals
 from app.adapters.simulated import SimulatedInventory
 from app.adapters.volumes import DockerVolumes
 from app.config import Config
-from app.ports import Engine, Host, Inventory, Layers, Signals, Store, Volumes
+from app.ports import Engine, Host, Images, Inventory, Layers, Peers, Signals, Store, Volumes
 from app.services.adopt import Adopter
 from app.services.allocation import Allocator
+from app.services.asides import Asides
 from app.services.binds import Binds
 from app.services.carry import Carrier
 from app.services.changes import Changer
+from app.services.cluster.forwarder import Forwarder
+from app.services.cluster.gpus import GpusElsewhere
+from app.services.cluster.nodes import Nodes
+from app.services.cluster.placement import Placement
+from app.services.cluster.presence import Presence
+from app.services.cluster.reporter import Reporter
+from app.services.cluster.reports import Reported
+from app.services.cluster.survey import Survey
+from app.services.cluster.whereabouts import Whereabouts
 from app.services.commit import Committer
 from app.services.continuity import Continuity
 from app.services.create import Creator
@@ -27,10 +39,14 @@ from app.services.gpu_inside import GpusInside
 from app.services.gpu_records import GpuRecords
 from app.services.gpus import Gpus
 from app.services.health import Health
+from app.services.holders import Holders
 from app.services.idempotency import Idempotency
+from app.services.image_pull import ImagePuller
+from app.services.images import ImageShelf
 from app.services.inquiry import Inquiry
 from app.services.inside import Inside
 from app.services.journal import Journal
+from app.services.layer_sizes import LayerSizes
 from app.services.lifecycle import Lifecycle
 from app.services.operations import Operations
 from app.services.prune import Pruner
@@ -41,6 +57,8 @@ from app.services.reconcile.loop import Reconciler
 from app.services.records import Records
 from app.services.recreate import Recreator
 from app.services.retire import Retire
+from app.services.sampling import Sampler
+from app.services.space import Space
 from app.services.startup import Startup
 from app.services.undo import Undo
 from app.services.versions import Versions
@@ -65,6 +83,8 @@ class Backends:
     host: Host
     volumes: Volumes
     signals: Signals
+    images: Images
+    peers: Peers = field(default_factory=HttpPeers)
 
 
 @dataclass(frozen=True)
@@ -93,15 +113,26 @@ class Services:
     deleter: Deleter
     inside: Inside
     committer: Committer
+    images: ImageShelf
+    puller: ImagePuller
+    layer_sizes: LayerSizes
     inquiry: Inquiry
     operations: Operations
     volumes: VolumeServices
     gpus: Gpus
     gpu_health: GpuHealth
     health: Health
+    holders: Holders
+    sampler: Sampler
+    space: Space
     idempotency: Idempotency
     startup: Startup
     reconciler: Reconciler
+    presence: Presence
+    whereabouts: Whereabouts
+    forwarder: Forwarder
+    placement: Placement
+    survey: Survey
 
 
 def build_backends(config: Config) -> Backends:
@@ -115,6 +146,7 @@ def build_backends(config: Config) -> Backends:
         host=LocalHost(),
         volumes=DockerVolumes(config.docker_host, config.node, config.volumes),
         signals=EventSignals(config.docker_host, config.node, config.etcd, config.prefix),
+        images=DockerImages(config.docker_host),
     )
 
 
@@ -131,7 +163,8 @@ def build_services(config: Config, backends: Backends) -> Services:
     allocator = Allocator(records, journal, gpu_records, inventory, backends.host, config.port_range, foreign)
     binds = Binds(backends.host, config.bind_roots)
     undo = Undo(store, records, engine, claims)
-    retire = Retire(journal, engine, layers, undo)
+    asides = Asides(store, layers, volumes)
+    retire = Retire(journal, engine, layers, undo, asides)
     maker = VolumeMaker(volume_records, journal, volumes)
     volume_deleter = VolumeDeleter(volume_records, records, journal, maker, engine, volumes)
     deleter = Deleter(records, journal, versions, engine, layers, retire, volume_deleter)
@@ -145,19 +178,30 @@ def build_services(config: Config, backends: Backends) -> Services:
     changer = Changer(records, versions, recreator)
     lifecycle = Lifecycle(records, journal, versions, engine, changer, claims)
     gpu_health = GpuHealth(gpu_records, GpusInside(store, records, engine), inventory)
-    gpus = Gpus(records, gpu_records, inventory, foreign)
+    nodes = Nodes(store, config.node)
+    reported = Reported(store, nodes)
+    gpus_elsewhere = GpusElsewhere(store, nodes)
+    gpus = Gpus(records, gpu_records, inventory, foreign, gpus_elsewhere.views)
+    shelf = ImageShelf(store, engine, backends.images, config.node)
     drifts = Drifts(journal, volume_records, engine, gpus, gpu_health)
+    operations = Operations(store, journal)
     startup = Startup(journal, volume_records, volumes)
     leadership = Leadership(store, backends.host, config.node)
+    inquiry = Inquiry(records, engine, drifts, reported)
+    volume_inquiry = VolumeInquiry(volume_records, engine, volumes, drifts, reported)
+    presence = Presence(
+        store, Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign), backends.host, config.node
+    )
     reconciler = Reconciler(
         leadership=leadership,
         contact=Contact(store, leadership),
-        gatherer=Gatherer(store, engine, inventory, backends.host, config.node),
-        actor=Actor(store, journal, engine, lifecycle, undo),
+        gatherer=Gatherer(store, engine, volumes, inventory, backends.host, config.node),
+        actor=Actor(store, journal, engine, lifecycle, undo, volumes, asides),
         startup=startup,
         continuity=continuity,
         gpu_health=gpu_health,
         signals=backends.signals,
+        presence=presence,
     )
     return Services(
         config=config,
@@ -170,20 +214,31 @@ def build_services(config: Config, backends: Backends) -> Services:
         lifecycle=lifecycle,
         deleter=deleter,
         committer=Committer(records, journal, versions, engine),
+        images=shelf,
+        puller=ImagePuller(journal, engine, backends.images, shelf),
+        layer_sizes=LayerSizes(engine, layers, config.node),
         inside=Inside(records, engine, config.exec_timeout),
-        inquiry=Inquiry(records, engine, drifts),
-        operations=Operations(store, journal),
+        inquiry=inquiry,
+        operations=operations,
         volumes=VolumeServices(
             records=volume_records,
             creator=volume_creator,
-            resizer=VolumeResizer(maker, engine, pruner),
+            resizer=VolumeResizer(maker, engine, pruner, asides),
             deleter=volume_deleter,
-            inquiry=VolumeInquiry(volume_records, engine, volumes, drifts),
+            inquiry=volume_inquiry,
         ),
         gpus=gpus,
         gpu_health=gpu_health,
         health=Health(store, engine, inventory),
+        holders=Holders(store),
+        sampler=Sampler(inventory),
+        space=Space(volumes),
         idempotency=Idempotency(store, backends.host, config.node),
         startup=startup,
         reconciler=reconciler,
+        presence=presence,
+        whereabouts=Whereabouts(store, nodes, records, volume_records, gpus_elsewhere),
+        forwarder=Forwarder(nodes, backends.peers, backends.host),
+        placement=Placement(nodes, gpus, volume_records, reported),
+        survey=Survey(nodes, gpus, records, volume_records),
     )

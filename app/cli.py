@@ -10,6 +10,7 @@ from app.adapters import probes
 from app.commands.adopt import adopt
 from app.commands.backup import backup, restore
 from app.commands.continuity import accept_restored_state, examine_state
+from app.commands.nodes import examine_nodes
 from app.commands.reconcile import reconcile
 from app.config import ConfigError, load
 from app.domain.findings import Finding, Status, fail
@@ -41,6 +42,6 @@ def doctor(as_json: bool) -> None:
 def _findings() -> list[Finding]:
     try:
         config = load()
-        return [*probes.examine(config), examine_state(config)]
+        return [*probes.examine(config), examine_state(config), examine_nodes(config)]
     except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

@@ -1,5 +1,6 @@
 """Settings, read from GPUDOCK_* variables once at start and validated there."""
 
+import ipaddress
 import re
 import socket
 from collections.abc import Callable
@@ -17,7 +18,8 @@ class ConfigError(Exception):
 class Config:
     """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked.
 
-    `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept.
+    `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept. Other nodes
+    reach this one at `node_url`; if that is None, at the address `node_bind` where it listens, port 0 being any.
     """
 
     etcd: tuple[tuple[str, int], ...]
@@ -35,13 +37,15 @@ class Config:
     foreign_memory: int
     volumes: str
     keep_versions: int | None
+    node_bind: tuple[str, int] = ("127.0.0.1", 0)
+    node_url: str | None = None
 
 
 def load() -> Config:
     """The settings from the process's environment; ConfigError names the variable that cannot be used."""
     try:
-        return _read(Env(prefix="GPUDOCK_"))
-    except EnvError as exc:
+        return _checked(_read(Env(prefix="GPUDOCK_")))
+    except (EnvError, ValidationError) as exc:
         raise ConfigError(str(exc)) from exc
 
 
@@ -65,12 +69,39 @@ def _read(env: Env) -> Config:
         foreign_memory=env.int("FOREIGN_MEMORY_MB", 64, validate=_between(0, 1_000_000)) << 20,
         volumes=env.str("VOLUMES", "auto", validate=_one_of("auto", "quota", "loop", "none")),
         keep_versions=_count(env.str("KEEP_VERSIONS", "all", validate=_versions)),
+        node_bind=_endpoint(env.str("NODE_BIND", "127.0.0.1:0", validate=_address)),
+        node_url=_without_slash(env.str("NODE_URL", None, validate=_url)),
     )
+
+
+def _checked(config: Config) -> Config:
+    """What a look at one variable alone cannot tell."""
+    host = config.node_bind[0]
+    _require(
+        _is_loopback(host) or (config.token and config.auth),
+        "GPUDOCK_NODE_BIND: without GPUDOCK_TOKEN, the same on all nodes, only loopback may be listened on",
+    )
+    _require(
+        config.node_url or host not in ("0.0.0.0", "::"),
+        "GPUDOCK_NODE_URL must say at which address the others reach this node, since GPUDOCK_NODE_BIND means any",
+    )
+    return config
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.strip().removeprefix("http://").rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def _without_slash(text: str | None) -> str | None:
+    return text.rstrip("/") if text else None
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -86,6 +117,19 @@ def _endpoints(text: str) -> None:
     _require(
         all(re.fullmatch(r"(http://)?(\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}", e.strip()) for e in text.split(",")),
         "must be comma-separated host:port pairs, like 10.0.0.1:2379,10.0.0.2:2379",
+    )
+
+
+def _address(text: str) -> None:
+    _require(
+        re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}", text), "must be host:port; port 0 means any free one"
+    )
+
+
+def _url(text: str | None) -> None:
+    _require(
+        text is None or re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+)(:[0-9]{1,5})?/?", text, re.ASCII),
+        "must be the address of this node for the others, like http://10.0.0.1:2377",
     )
 
 

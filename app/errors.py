@@ -125,6 +125,12 @@ class ImageNotFound(NotFound):
     code, title = 2012, "no such image on this host"
 
 
+class ImageNotInRegistry(NotFound):
+    """The registry has no such image, or does not give it to this host."""
+
+    code, title = 2111, "no such image in the registry"
+
+
 class GpuNotFound(NotFound):
     """No GPU with that UUID."""
 
@@ -147,6 +153,12 @@ class BindNotFound(NotFound):
     """The container has no such bind; data: binds."""
 
     code, title = 2015, "no such bind"
+
+
+class NodeNotFound(NotFound):
+    """No node of that name has ever joined the cluster; data: node, nodes."""
+
+    code, title = 2100, "no such node"
 
 
 class Conflict(DomainError):
@@ -240,15 +252,35 @@ class AdoptionRefused(Conflict):
 
 
 class OnAnotherNode(Conflict):
-    """The container lives on another host; data: node."""
+    """What is asked for is another host's to do; data: node.
 
-    code, title = 2024, "container is on another node"
+    Requests are then sent on to that node, so callers see this only if the nodes do not agree where it is.
+    """
+
+    code, title = 2024, "it is on another node"
+
+    @property
+    def node(self) -> str:
+        """The node whose it is."""
+        return str((self.data or {})["node"])
+
+
+class VolumesApart(Conflict):
+    """A container cannot mount volumes of several nodes, or of another node than its own; data: volumes."""
+
+    code, title = 2103, "volumes are on another node"
 
 
 class ImageNameTaken(Conflict):
     """A commit would take an image name away from another image."""
 
     code, title = 2025, "image name taken"
+
+
+class ImageInUse(Conflict):
+    """A container, a recorded version, an operation or another image needs the image; data: containers."""
+
+    code, title = 2113, "image is in use"
 
 
 class ContainerNotRunning(Conflict):
@@ -267,6 +299,12 @@ class CommandTimeout(DomainError):
     """The command outran its deadline and was killed; data: seconds, stdout, stderr."""
 
     code, title = 2030, "command ran longer than its deadline"
+
+
+class RegistryUnreachable(DomainError):
+    """The registry that an image's name means does not answer."""
+
+    code, title = 2110, "registry cannot be reached"
 
 
 class StartRefused(DomainError):
@@ -347,6 +385,18 @@ class CommitFailed(OperationFailed):
     code, title = 1021, "commit failed"
 
 
+class ImagePullFailed(OperationFailed):
+    """The image could not be pulled."""
+
+    code, title = 2112, "image could not be pulled"
+
+
+class ImageRemoveFailed(OperationFailed):
+    """The image could not be removed."""
+
+    code, title = 2114, "image could not be removed"
+
+
 class LayerCopyFailed(OperationFailed):
     """The files of a container or volume could not be carried to its next version."""
 
@@ -365,6 +415,24 @@ class Unavailable(DomainError):
 
 class OutcomeUnknown(Unavailable):
     """The part was cut off in the middle of a write: it may have happened."""
+
+
+class NodeUnreachable(Unavailable):
+    """The node that the request is for does not answer; nothing was changed."""
+
+    code, title = 2101, "node is unreachable"
+
+
+class NodeCutOff(OutcomeUnknown):
+    """The node that the request is for had got it when the connection broke: it may have been done."""
+
+    code, title = 2102, "node was cut off, outcome unknown"
+
+
+class NodeRefused(Unavailable):
+    """The node that the request is for does not let this one's callers in."""
+
+    code, title = 2104, "node has another token"
 
 
 class StateUnexplained(Unavailable):

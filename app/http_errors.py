@@ -23,6 +23,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.CommandTimeout: 422,
     errors.StartRefused: 422,
     errors.KeyReused: 422,
+    errors.RegistryUnreachable: 503,
     errors.OperationFailed: 500,
     errors.Unavailable: 503,
     errors.DomainError: 500,

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.domain.adoption import Foreign, ForeignVolume
+from app.domain.concerns import Room
 from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.domain.gpus import Gpu, GpuEvent
+from app.domain.images import LocalImage, PullState
 from app.domain.volumes import Usage, VolumePlan
 
 # Told now and then, from the thread that copies, how many bytes are done and, once known, of how many. What it
@@ -59,6 +61,12 @@ class Store(Protocol):
         so that it may or may not have happened; plain Unavailable if it certainly did not.
         """
 
+    def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
+        """Let `key` have `value` for as long as this is called again within `seconds`.
+
+        That it is gone, or still there, is a hint only. To be called by one thread for each key.
+        """
+
     def ping(self) -> str:
         """The server's version."""
 
@@ -77,6 +85,9 @@ class Engine(Protocol):
 
     def release_image(self, image_id: str) -> None:
         """Take that tag away; nothing happens if it is gone already."""
+
+    def held_images(self) -> set[str]:
+        """The ids of the images that have that tag, without those that a container, anybody's, was made of."""
 
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
@@ -123,8 +134,24 @@ class Engine(Protocol):
     def remove(self, ref: str) -> None:
         """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
 
-    def commit(self, ref: str, image_name: str) -> str:
-        """Make an image of the container and return its id; CommitFailed if Docker cannot."""
+    def commit(self, ref: str, image_name: str, operation: str) -> str:
+        """Make an image of the container for an operation and return its id; CommitFailed if Docker cannot.
+
+        Docker may make it even if its caller dies meanwhile; but its name it gets from the caller, at the end.
+        Raises InvalidRequest for a name that no image can have.
+        """
+
+    def name_commit(self, operation: str, image_name: str) -> bool:
+        """Give the image that `commit` made for an operation its name, once more if need be.
+
+        False if there is no such image, or if another one has the name by now.
+        """
+
+    def nameless_commits(self) -> set[str]:
+        """The operations whose commits made images that have no name."""
+
+    def drop_commit(self, operation: str) -> None:
+        """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
         """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
@@ -134,6 +161,31 @@ class Engine(Protocol):
 
     def logs(self, ref: str, tail: int) -> str:
         """The last `tail` lines that its main process printed, at most 1 MiB."""
+
+
+class Images(Protocol):
+    """The images of this host's Docker."""
+
+    def all(self) -> Sequence[LocalImage]:
+        """Every image but those that only others are built on, the newest first."""
+
+    def users(self) -> Mapping[str, set[str]]:
+        """The names of the containers, anybody's, running or not, that were made of an image, by the image's id."""
+
+    def pull(self, name: str, tell: Callable[[PullState], None]) -> None:
+        """Load an image from its registry; `tell` hears how far it is at least every second, and ends it by raising.
+
+        Raises RegistryUnreachable, ImageNotInRegistry or ImagePullFailed.
+        """
+
+    def tag(self, image_id: str, name: str) -> None:
+        """Give the image one more name, taken from any other image; ImageNotFound, InvalidRequest for the name."""
+
+    def remove(self, name: str) -> None:
+        """Take a name away, or with an id the image itself; the last name goes with the image.
+
+        Nothing happens if it is gone already. ImageInUse if a container or an image that was built on it needs it.
+        """
 
 
 class Inventory(Protocol):
@@ -210,6 +262,9 @@ class Volumes(Protocol):
     def free_bytes(self) -> int:
         """How much room the filesystem has on which volumes are made."""
 
+    def rooms(self) -> Sequence[Room]:
+        """The filesystems on which containers, images and volumes are, each once."""
+
     def ready(self, names: Sequence[str]) -> None:
         """Make sure that containers can mount these: after a reboot, filesystems of their own must be mounted first.
 
@@ -265,6 +320,35 @@ class Signals(Protocol):
 
     def close(self) -> None:
         """Stop listening; a `wait` of another thread returns."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """An HTTP request: `target` is its path with the query, as they are sent."""
+
+    method: str
+    target: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class Peers(Protocol):
+    """The gpudocks of other nodes."""
+
+    def ask(self, node: str, url: str, message: Message) -> Reply:
+        """Send a request to the one of `node`, once; its answer, whatever it is.
+
+        Raises NodeUnreachable if the request certainly never arrived, NodeCutOff if it may have.
+        """
 
 
 class Host(Protocol):

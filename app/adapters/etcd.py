@@ -51,13 +51,15 @@ class _Member:
     """The stubs of one etcd member, on one channel."""
 
     kv: Any
+    lease: Any
     maintenance: Any
     channel: Any
 
     @classmethod
     def at(cls, host: str, port: int) -> "_Member":
         channel = connect(host, port)
-        return cls(etcdrpc.KVStub(channel), etcdrpc.MaintenanceStub(channel), channel)
+        stubs = etcdrpc.KVStub(channel), etcdrpc.LeaseStub(channel), etcdrpc.MaintenanceStub(channel)
+        return cls(*stubs, channel)
 
 
 def connect(host: str, port: int) -> Any:
@@ -83,6 +85,7 @@ class EtcdStore:
         # By process id: with its parent's channels, every second child forked in the middle of calls hung for good.
         self._members_of: dict[int, tuple[_Member, ...]] = {}
         self._preferred = 0
+        self._kept: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
     def get(self, key: str) -> Entry | None:
         """The entry at `key`, or None. Raises Unavailable."""
@@ -120,10 +123,35 @@ class EtcdStore:
             raise Unavailable("etcd", "etcd has no leader: most of its members must run and reach each other")
         return str(reply.version)
 
+    def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
+        """Let `key` have `value` for as long as this is called again within `seconds`. Raises Unavailable.
+
+        To be called by one thread for each key.
+        """
+        lease, known = self._kept.get(key, (0, None))
+        if not lease or not self._renewed(lease):
+            lease, known = self._grant(seconds), None
+        if value != known or self.get(key) is None:
+            put = etcdrpc.PutRequest(key=self._absolute(key), value=_encoded(value), lease=lease)
+            self._write(lambda member: member.kv.Put(put, self._timeout))
+        self._kept[key] = lease, value
+
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
         for member in self._members_of.pop(os.getpid(), ()):
             member.channel.close()
+
+    def _grant(self, seconds: int) -> int:
+        request = etcdrpc.LeaseGrantRequest(TTL=seconds)
+        return int(self._read(lambda member, limit: member.lease.LeaseGrant(request, limit), self._timeout).ID)
+
+    def _renewed(self, lease: int) -> bool:
+        """Whether the lease lasts from now on as long as it did at first; False if it is over."""
+        request = etcdrpc.LeaseKeepAliveRequest(ID=lease)
+        reply = self._read(
+            lambda member, limit: next(member.lease.LeaseKeepAlive(iter((request,)), limit), None), self._timeout
+        )
+        return reply is not None and reply.TTL > 0
 
     def _members(self) -> tuple[_Member, ...]:
         # No lock: a fork may happen while another thread holds it. setdefault lets one of two racing threads win.
@@ -188,8 +216,8 @@ class EtcdStore:
 
     def _operation(self, write: Put | Delete) -> Any:
         if isinstance(write, Put):
-            value = json.dumps(dict(write.value), separators=(",", ":")).encode()
-            return etcdrpc.RequestOp(request_put=etcdrpc.PutRequest(key=self._absolute(write.key), value=value))
+            put = etcdrpc.PutRequest(key=self._absolute(write.key), value=_encoded(write.value))
+            return etcdrpc.RequestOp(request_put=put)
         span = self._span(write.key) if write.prefix else {"key": self._absolute(write.key)}
         return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(**span))
 
@@ -201,6 +229,10 @@ class EtcdStore:
             message = f"etcd holds something at {kv.key.decode()} that gpudock did not write; restore or delete it"
             raise Unavailable("etcd", message) from exc
         return Entry(key, value, kv.mod_revision)
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(value), separators=(",", ":")).encode()
 
 
 def _never_sent(exc: Any) -> bool:

@@ -6,14 +6,14 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from app.api import changes, containers, gpus, health, idempotency, inside, operations, volumes
+from app.api import changes, containers, gpus, health, idempotency, images, inside, nodes, operations, volumes
 from app.api.schemas import ErrorEnvelope, envelope
 from app.api.schemas_operations import PreviewSchema
 from app.http_errors import code_table, http_error
 
 _DESCRIPTION = """\
 Containers with whole GPUs, and volumes of a size that is enforced, versioned: every change makes the next version
-with everything that was in the one before.
+with everything that was in the one before. Several hosts (nodes) may share one etcd; any of them answers for all.
 
 Every answer is an envelope: `code`, `msg`, `data`; an error also has `requestId`. The codes:
 
@@ -51,7 +51,7 @@ def init_app(app: Flask) -> None:
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     api.spec.components.schema(changes.PREVIEW, schema=envelope(PreviewSchema))
     api.spec.options["security"] = [{"token": []}]
-    for resource in (containers, inside, volumes, gpus, operations, health):
+    for resource in (containers, inside, volumes, images, gpus, nodes, operations, health):
         api.register_blueprint(resource.blueprint)
     idempotency.init_app(app)
 

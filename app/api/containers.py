@@ -8,7 +8,7 @@ from app import errors
 from app.api import present
 from app.api.changes import carry_out, changing
 from app.api.cursor import read_cursor, write_cursor
-from app.api.envelope import Resource, ok
+from app.api.envelope import SENT_ON, Resource, ok
 from app.api.schemas import (
     ContainerDetailSchema,
     ContainersSchema,
@@ -24,7 +24,7 @@ from app.api.schemas import (
 from app.domain.containers import Bind, PortMapping, Spec
 from app.domain.naming import parse
 from app.services.versions import Made
-from app.web import services
+from app.web import place_container, services
 
 blueprint = Resource("containers", __name__, url_prefix="/api/v1/containers", description="Containers and versions")
 
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 @blueprint.route("")
 class Containers(MethodView):
-    """All containers of the host."""
+    """All containers of all nodes."""
 
     @blueprint.arguments(ListQuery, location="query")
     @blueprint.response(200, envelope(ContainersSchema))
@@ -67,10 +67,18 @@ class Containers(MethodView):
         errors.OperationRunning,
         errors.StartRefused,
         errors.StartFailed,
+        errors.NodeNotFound,
+        errors.VolumesApart,
+        *SENT_ON,
     )
     def post(self, body: Json) -> Any:
-        """Create and start a container with whole GPUs of its own."""
+        """Create and start a container with whole GPUs of its own.
+
+        It is made on `node`. Without one: where its volumes are, else on the node with enough free GPUs that leaves
+        the fewest over, else on the one that was asked.
+        """
         creator, spec = services().creator, spec_of(body)
+        place_container(body["containerName"], spec, body["node"])
         return carry_out(lambda: creator.create(body["containerName"], spec), _made)
 
 
@@ -79,7 +87,7 @@ class Container(MethodView):
     """One container, by its versioned name or its family's."""
 
     @blueprint.response(200, envelope(ContainerDetailSchema))
-    @blueprint.fails(errors.ContainerNotFound, errors.ContainerNameLacksVersion, errors.OnAnotherNode)
+    @blueprint.fails(errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show a container with its versions."""
         return ok(present.detail(services().inquiry.container(parse(name))))
@@ -92,8 +100,8 @@ class Container(MethodView):
         errors.ContainerNameLacksVersion,
         errors.ContainerRunning,
         errors.OperationRunning,
-        errors.OnAnotherNode,
         errors.DeleteFailed,
+        *SENT_ON,
     )
     def delete(self, body: Json, name: str) -> Any:
         """Delete a container and free its GPUs.
@@ -106,18 +114,19 @@ class Container(MethodView):
         return carry_out(lambda: deleter.delete(target, force, erase), ok)
 
 
-CHANGES = (
+CHANGES: tuple[type[errors.DomainError], ...] = (
     errors.ContainerNotFound,
     errors.ContainerNameLacksVersion,
     errors.NotNewestVersion,
     errors.OperationRunning,
-    errors.OnAnotherNode,
+    *SENT_ON,
 )
-RECREATIONS = (
+RECREATIONS: tuple[type[errors.DomainError], ...] = (
     *CHANGES,
     errors.ImageNotFound,
     errors.BindRefused,
     errors.VolumeNotFound,
+    errors.VolumesApart,
     errors.NotEnoughGpus,
     errors.PortTaken,
     errors.ContainerExists,

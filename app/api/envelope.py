@@ -21,6 +21,13 @@ EVERYWHERE: tuple[type[errors.DomainError], ...] = (
     errors.OperationFailed,
     errors.Unavailable,
 )
+# What calls on something that another node may have can meet besides.
+SENT_ON: tuple[type[errors.DomainError], ...] = (
+    errors.OnAnotherNode,
+    errors.NodeUnreachable,
+    errors.NodeCutOff,
+    errors.NodeRefused,
+)
 
 
 def ok(data: Any = None, changed: bool = True) -> dict[str, Any]:

@@ -7,27 +7,31 @@ from flask.views import MethodView
 from app import errors
 from app.api import present
 from app.api.changes import refuse_preview
-from app.api.envelope import Resource, ok
+from app.api.envelope import SENT_ON, Resource, ok
 from app.api.schemas import GpuSchema, GpusQuery, GpusSchema, SchedulableSchema, envelope
 from app.web import services
 
-blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of this host")
+blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of all nodes")
 
 Json = dict[str, Any]
 
 
 @blueprint.route("")
 class Gpus(MethodView):
-    """All GPUs of the host."""
+    """All GPUs of all nodes."""
 
     @blueprint.arguments(GpusQuery, location="query")
     @blueprint.response(200, envelope(GpusSchema))
     @blueprint.fails()
     def get(self, query: Json) -> Json:
-        """Tell which GPUs are free (0) and in use (1); with detail=true describe each."""
+        """Tell which GPUs are free (0) and in use (1), of all nodes or of one; with detail=true describe each.
+
+        Those of a node that does not answer count as in use. A container gets all its GPUs from one node, so a
+        scheduler asks with `node` how many that has.
+        """
         if not query["detail"]:
-            return ok({"gpuStatus": services().gpus.status()})
-        gpus = [present.gpu(view) for view in services().gpus.all()]
+            return ok({"gpuStatus": services().gpus.status(query.get("node"))})
+        gpus = [present.gpu(view) for view in services().gpus.all(query.get("node"))]
         return ok({"gpuStatus": {gpu["uuid"]: gpu["status"] for gpu in gpus}, "gpus": gpus})
 
 
@@ -36,14 +40,14 @@ class Gpu(MethodView):
     """One GPU."""
 
     @blueprint.response(200, envelope(GpuSchema))
-    @blueprint.fails(errors.GpuNotFound)
+    @blueprint.fails(errors.GpuNotFound, *SENT_ON)
     def get(self, uuid: str) -> Json:
         """Describe a GPU."""
         return ok(present.gpu(services().gpus.one(uuid)))
 
     @blueprint.arguments(SchedulableSchema)
     @blueprint.response(200, envelope(GpuSchema))
-    @blueprint.fails(errors.GpuNotFound, errors.GpuContended)
+    @blueprint.fails(errors.GpuNotFound, errors.GpuContended, *SENT_ON)
     def patch(self, body: Json, uuid: str) -> Json:
         """Take a GPU out of service, or return it and clear the fault that gpudock found.
 

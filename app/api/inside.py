@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from app import errors
 from app.api.changes import carry_out, changing, refuse_preview
-from app.api.envelope import Resource, ok
+from app.api.envelope import SENT_ON, Resource, ok
 from app.api.schemas import (
     CommitSchema,
     CommittedSchema,
@@ -23,7 +23,7 @@ from app.web import services
 blueprint = Resource("inside", __name__, url_prefix="/api/v1/containers", description="Work in a container")
 
 Json = dict[str, Any]
-MISSES = (errors.ContainerNotFound, errors.ContainerNameLacksVersion, errors.OnAnotherNode)
+MISSES: tuple[type[errors.DomainError], ...] = (errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
 
 
 @blueprint.route("/<name>/execute")

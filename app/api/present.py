@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from app.domain.containers import VersionRecord
 from app.domain.drift import Drift
+from app.services.cluster.survey import NodeView
 from app.services.drift import Leftover
 from app.services.gpus import GpuView
+from app.services.images import ImageView
 from app.services.inquiry import ContainerView, VersionView
 from app.services.operations import OperationView
 from app.services.preview import Preview
@@ -53,7 +56,9 @@ def drift(found: Iterable[Drift]) -> list[dict[str, str]]:
 def leftover(found: Leftover) -> dict[str, Any]:
     """A container of a family that is not on record any more."""
     container = found.container
-    return {"name": container.name, "id": container.id, "state": container.state, "drift": drift([found.drift])}
+    node = container.labels.node if container.labels else None
+    about = {"name": container.name, "id": container.id, "state": container.state, "node": node}
+    return {**about, "drift": drift([found.drift])}
 
 
 def detail(view: ContainerView) -> dict[str, Any]:
@@ -122,6 +127,39 @@ def volume_version(view: VolumeVersionView) -> dict[str, Any]:
     }
 
 
+def image(view: ImageView) -> dict[str, Any]:
+    """An image and who needs it."""
+    image = view.image
+    return {
+        "id": image.id,
+        "names": list(image.names),
+        "digests": list(image.digests),
+        "size": image.size,
+        "created": image.created,
+        "usedBy": list(view.users),
+        "commitOf": image.committed,
+        "node": view.node,
+    }
+
+
+def node(view: NodeView) -> dict[str, Any]:
+    """A node, and how much there is on it."""
+    about = view.node
+    seen = None if about.seen is None else datetime.fromtimestamp(about.seen, UTC).isoformat(timespec="milliseconds")
+    return {
+        "name": about.name,
+        "alive": about.alive,
+        "url": about.url,
+        "version": about.version,
+        "seen": seen,
+        "problem": about.silence,
+        "gpusTotal": view.gpus,
+        "gpusFree": view.free_gpus,
+        "containers": view.containers,
+        "volumes": view.volumes,
+    }
+
+
 def operation(view: OperationView) -> dict[str, Any]:
     """An operation and what became of it."""
     record = view.operation
@@ -138,6 +176,9 @@ def operation(view: OperationView) -> dict[str, Any]:
         "started": record.started,
         "ended": view.ended,
         "error": view.error,
+        "code": view.code,
+        "by": record.by,
+        "steps": [{"step": step, "reached": reached} for step, reached in record.steps],
     }
 
 
@@ -164,6 +205,7 @@ def gpu(view: GpuView) -> dict[str, Any]:
     return {
         "uuid": view.gpu.uuid,
         "index": view.gpu.index,
+        "node": view.node,
         "status": int(not view.free),
         "model": view.gpu.model,
         "memoryTotal": view.gpu.memory_total,

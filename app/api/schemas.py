@@ -38,6 +38,7 @@ class CreateSchema(Schema):
     cmd = fields.List(fields.String(), load_default=list, allow_none=True, metadata={"example": ["/bin/sh"]})
     Ports = _ports()
     ports = _ports()
+    node = fields.String(load_default=None, allow_none=True, metadata={"description": "where it is to be made"})
 
 
 class GpuChangeSchema(Schema):
@@ -80,6 +81,7 @@ class ListQuery(Schema):
     state = fields.String(validate=validate.OneOf(STATES))
     gpu = fields.String(metadata={"description": "only the holder of the GPU with this UUID"})
     name = fields.String(metadata={"description": "only names that contain this"})
+    node = fields.String(metadata={"description": "only what is on this node"})
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     cursor = fields.String(metadata={"description": "`next` of the page before"})
 
@@ -97,9 +99,10 @@ class LogsQuery(Schema):
 
 
 class GpusQuery(Schema):
-    """Whether to describe each GPU."""
+    """Whether to describe each GPU, and of which node; without one, of all."""
 
     detail = fields.Boolean(load_default=False)
+    node = fields.String(metadata={"description": "only those of this node"})
 
 
 class SchedulableSchema(Schema):
@@ -204,6 +207,7 @@ class LeftoverSchema(Schema):
     name = fields.String(metadata={"description": "as Docker has it"})
     id = fields.String()
     state = fields.String(metadata={"description": "in Docker's words: running, exited, created, ..."})
+    node = fields.String()
     drift = fields.List(fields.Nested(DriftSchema))
 
 
@@ -230,6 +234,7 @@ class GpuSchema(Schema):
 
     uuid = fields.String()
     index = fields.Integer()
+    node = fields.String()
     status = fields.Integer(metadata={"description": "0 free, 1 in use or not to be given out"})
     model = fields.String(allow_none=True)
     memoryTotal = fields.Integer(allow_none=True)

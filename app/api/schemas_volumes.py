@@ -12,6 +12,7 @@ class VolumeCreateSchema(Schema):
 
     name = fields.String(load_default="", metadata={"example": "rubVol"})
     size = fields.String(required=True, metadata={"example": "20GB"})
+    node = fields.String(load_default=None, allow_none=True, metadata={"description": "where it is to be made"})
 
 
 class SizeSchema(Schema):
@@ -26,6 +27,7 @@ class VolumesQuery(Schema):
     state = fields.String(validate=validate.OneOf(VOLUME_STATES))
     name = fields.String(metadata={"description": "only names that contain this"})
     container = fields.String(metadata={"description": "only those that the container of this versioned name mounts"})
+    node = fields.String(metadata={"description": "only what is on this node"})
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     cursor = fields.String(metadata={"description": "`next` of the page before"})
 

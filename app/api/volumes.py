@@ -8,7 +8,7 @@ from app import errors
 from app.api import present
 from app.api.changes import carry_out, changing
 from app.api.cursor import read_cursor, write_cursor
-from app.api.envelope import Resource, ok
+from app.api.envelope import SENT_ON, Resource, ok
 from app.api.schemas import DeleteSchema, RollbackSchema, envelope
 from app.api.schemas_volumes import (
     MadeVolumeSchema,
@@ -20,20 +20,20 @@ from app.api.schemas_volumes import (
 )
 from app.domain.naming import VOLUME, parse
 from app.services.volumes.making import MadeVolume
-from app.web import services
+from app.web import place_volume, services
 
 blueprint = Resource("volumes", __name__, url_prefix="/api/v1/volumes", description="Sized volumes and versions")
 
 Json = dict[str, Any]
-MISSES = (
+MISSES: tuple[type[errors.DomainError], ...] = (
     errors.VolumeNotFound,
     errors.VolumeNameLacksVersion,
     errors.VolumeNameHasDash,
     errors.NameIllegal,
-    errors.OnAnotherNode,
     errors.OperationRunning,
+    *SENT_ON,
 )
-REMAKES = (
+REMAKES: tuple[type[errors.DomainError], ...] = (
     *MISSES,
     errors.NotNewestVersion,
     errors.VolumeTooSmall,
@@ -46,7 +46,7 @@ REMAKES = (
 
 @blueprint.route("")
 class Volumes(MethodView):
-    """All volumes."""
+    """All volumes of all nodes."""
 
     @blueprint.arguments(VolumesQuery, location="query")
     @blueprint.response(200, envelope(VolumesSchema))
@@ -70,10 +70,13 @@ class Volumes(MethodView):
         errors.OperationRunning,
         errors.Cancelled,
         errors.VolumeCreateFailed,
+        errors.NodeNotFound,
+        *SENT_ON,
     )
     def post(self, body: Json) -> Any:
-        """Create an empty volume of a size that is enforced, as far as the host can."""
+        """Create an empty volume of a size that is enforced, as far as the host can: on `node`, or the one asked."""
         creator = services().volumes.creator
+        place_volume(body["node"])
         return carry_out(lambda: creator.create(body["name"], body["size"]), _made)
 
 

@@ -1,7 +1,7 @@
-"""`gpudock reconcile`: the process that makes Docker what etcd says it should be."""
+"""`gpudock reconcile`: makes Docker what etcd says it should be, and answers other nodes for this one."""
 
 import signal
-from typing import cast
+from typing import Any, cast
 
 import click
 from flask import current_app
@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 
 from app.backends import Services
 from app.commands import adopt
+from app.commands.agent import Agent
 from app.commands.continuity import accept_restored_state
 from app.errors import DomainError
 
@@ -26,7 +27,8 @@ def reconcile(context: click.Context, once: bool, dry_run: bool, name: str | Non
         return cast(None, context.invoke(adopt.container, name=name, family=None))
     if accept:
         return cast(None, context.invoke(accept_restored_state, dry_run=False))
-    reconciler = cast(Services, current_app.extensions["gpudock"]).reconciler
+    services = cast(Services, current_app.extensions["gpudock"])
+    reconciler = services.reconciler
     try:
         if dry_run:
             return _print(map(str, reconciler.rehearse()))
@@ -36,7 +38,10 @@ def reconcile(context: click.Context, once: bool, dry_run: bool, name: str | Non
         raise click.ClickException(exc.message) from exc
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: reconciler.stop())
-    return reconciler.run()
+    agent = Agent(cast(Any, current_app)._get_current_object(), services.config)
+    services.sampler.start()  # other nodes show the charts of this one's GPUs
+    reconciler.run(agent.start)
+    return agent.stop()
 
 
 def _print(lines: object) -> None:

@@ -20,8 +20,9 @@ CONTAINER_KINDS = (
     "gpu-unhealthy",
     "gpu-lost-inside",
     "leftover",
+    "unreachable",
 )
-VOLUME_KINDS = ("missing", "data-gone", "unenforced", "incomplete", "foreign-mount")
+VOLUME_KINDS = ("missing", "data-gone", "unenforced", "incomplete", "foreign-mount", "unreachable")
 _API = "/api/v1"
 
 
@@ -167,6 +168,15 @@ def foreign_mount(record: VolumeRecord, container: str) -> Drift:
         f"{container}, a container that gpudock does not manage, mounts {record.name}",
         f"take it in with `gpudock adopt container {container}`; until then no resize moves it along, and the volume "
         "cannot be deleted while it runs",
+    )
+
+
+def unreachable(name: str, silence: str) -> Drift:
+    """It is on a node of which nobody knows how its things are."""
+    return Drift(
+        "unreachable",
+        f"How {name} is nobody knows: {silence}",
+        "see to that host (`make doctor` there). It may well run on; nothing of it is given to others meanwhile",
     )
 
 

@@ -20,6 +20,11 @@ def new_id() -> str:
     return f"{time.time_ns() // 1000:014x}{secrets.token_hex(4)}"
 
 
+def id_at(seconds: float) -> str:
+    """An id between those made before and after that time, in seconds since 1970."""
+    return f"{int(seconds * 1_000_000):014x}"
+
+
 @dataclass(frozen=True)
 class Parent:
     """The version that an operation starts from: its container, and whether that ran when it began."""
@@ -41,10 +46,13 @@ class Merge:
 class Operation:
     """What is being done to a family, by which process, how far it is, and what it claimed.
 
-    `resource` is "containers" or "volumes". `version` is the version that it makes or acts on. `gpus` and `ports`
+    `resource` is "containers", "volumes" or "images"; the family of an image is its name after that of the node, so
+    that several nodes may pull the same one. `version` is the version that it makes or acts on. `gpus` and `ports`
     are the UUIDs and host ports newly claimed for it, `volumes` the names of those that its container mounts.
     `erase` tells for a deletion whether the family's record goes too. `owner` is a process token as
     `Host.own_token` makes them. `done` and `total` count the bytes of a long copy, None where there is none.
+    `image` is the name of the image that a commit makes. `steps` are those that it came to, each with the time.
+    `by` tells who asked for it, None in old records.
     """
 
     id: str
@@ -66,15 +74,20 @@ class Operation:
     merge: Merge | None = None
     done: int | None = None
     total: int | None = None
+    image: str | None = None
+    steps: tuple[tuple[str, str], ...] = ()
+    by: str | None = None
 
     @property
     def name(self) -> str:
-        """The versioned name of what it makes or acts on."""
+        """The versioned name of what it makes or acts on; an image's name."""
+        if self.resource == "images":
+            return self.family.removeprefix(f"{self.node}/")
         return versioned(self.family, self.version)
 
     def at(self, step: str, layer: str | None = None) -> Self:
         """The same, one step further; with the place where a deletion set the layer aside, once it is known."""
-        return replace(self, step=step, layer=layer or self.layer)
+        return replace(self, step=step, layer=layer or self.layer, steps=(*self.steps, (step, now())))
 
     def copied(self, done: int, total: int | None) -> Self:
         """The same with the progress of its copy, in bytes."""
@@ -89,9 +102,10 @@ class Operation:
         """Read what `to_json` wrote."""
         fields = {key: value for key, value in raw.items() if key != "schema"}
         lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
+        steps = tuple((step, time) for step, time in raw.get("steps", ()))
         parent = Parent(**raw["parent"]) if raw["parent"] else None
         merge = Merge(**raw["merge"]) if raw.get("merge") else None
-        return cls(**{**fields, **lists, "parent": parent, "merge": merge})
+        return cls(**{**fields, **lists, "parent": parent, "merge": merge, "steps": steps})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields, with the schema number."""

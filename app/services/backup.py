@@ -9,7 +9,7 @@ from app.domain.operations import now
 from app.errors import BackupUnsuitable, Conflict, StateExists
 from app.ports import Delete, Entry, Put, Store
 from app.services import layout
-from app.services.keys import NODES, RESTORED, RESTORING
+from app.services.keys import NODES, OBSERVED, RESTORED, RESTORING
 
 W = TypeVar("W", Put, Delete)
 # One transaction of etcd takes 128 keys and 1.5 MiB.
@@ -19,7 +19,7 @@ _KEYS_AT_ONCE, _BYTES_AT_ONCE = 120, 768 << 10
 class Backups:
     """Takes and restores backups of everything below `prefix`, for all nodes; what processes tell of themselves aside.
 
-    That is what is below /nodes/: brought back, it would speak of processes that are long gone.
+    That is what is below /nodes/ and /observed/: brought back, it would speak of what is long gone.
     """
 
     def __init__(self, store: Store, prefix: str) -> None:
@@ -86,7 +86,7 @@ class Backups:
             raise _meddled()
 
     def _entries(self) -> dict[str, Entry]:
-        return {entry.key: entry for entry in self._store.list("/") if not entry.key.startswith(NODES)}
+        return {entry.key: entry for entry in self._store.list("/") if not entry.key.startswith((NODES, OBSERVED))}
 
     def _backup(self, entries: Mapping[str, Entry]) -> Backup:
         schema = entries.get(layout.KEY)

@@ -173,7 +173,7 @@ class Drifts:
 
     def _faults(self) -> dict[str, str | None] | None:
         try:
-            return {view.gpu.uuid: view.fault for view in self._gpus.all() if view.gpu.fault != ABSENT}
+            return {view.gpu.uuid: view.fault for view in self._gpus.here() if view.gpu.fault != ABSENT}
         except Unavailable as exc:
             if exc.part == "etcd":
                 raise

@@ -69,13 +69,23 @@ class Families(Generic[F, V]):
             return None
         return State(record, entry.revision, self._shape.version(current.value))
 
-    def require(self, name: Name) -> State[F, V]:
-        """The family of `name`, if it lives here; the shape's `absent` or OnAnotherNode otherwise."""
+    def home(self, family: str) -> str | None:
+        """The node on which a family lives, None if there is no such family."""
+        entry = self._store.get(keys.family_key(self._shape.resource, family))
+        return self._shape.family(entry.value).node if entry else None
+
+    def known(self, name: Name) -> State[F, V]:
+        """The family of `name`, wherever it lives; the shape's `absent` if there is none, or no such version yet."""
         state = self.find(name.family)
         if state is None or (name.version is not None and name.version > state.record.current):
             raise self._shape.absent(
                 f"there is no {self._shape.noun} {name}; GET /api/v1/{self._shape.resource} lists them"
             )
+        return state
+
+    def require(self, name: Name) -> State[F, V]:
+        """The family of `name`, if it lives here; the shape's `absent` or OnAnotherNode otherwise."""
+        state = self.known(name)
         if state.record.node != self.node:
             raise OnAnotherNode(f"{name} is on node {state.record.node}; ask there", node=state.record.node)
         return state
@@ -91,7 +101,13 @@ class Families(Generic[F, V]):
 
     def version(self, name: Name) -> V:
         """The record of that very version (the newest for a bare family); `absent` if it has none."""
-        state = self.require(name)
+        return self._version(self.require(name), name)
+
+    def known_version(self, name: Name) -> V:
+        """The same wherever the family lives."""
+        return self._version(self.known(name), name)
+
+    def _version(self, state: State[F, V], name: Name) -> V:
         if name.version in (None, state.record.current):
             return state.current
         entry = self._store.get(keys.version_key(self._shape.resource, name.family, name.version or 0))

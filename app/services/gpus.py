@@ -1,14 +1,14 @@
-"""The GPUs of this node: free, in use or out of service, and everything known of each."""
+"""The GPUs of all nodes: free, in use or out of service, and everything known of each."""
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.gpu_health import ABSENT, DRAINED, OutOfService, advice
 from app.domain.gpus import Gpu, GpuProcess, Holder, foreign
 from app.domain.operations import now
-from app.errors import GpuContended, GpuNotFound
+from app.errors import GpuContended, GpuNotFound, OnAnotherNode
 from app.ports import Inventory
 from app.services.gpu_records import GpuRecords
 from app.services.records import Records
@@ -18,12 +18,17 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class GpuView:
-    """A GPU, who holds it, the processes on it that are not its holder's, and what is recorded of its health."""
+    """A GPU, who holds it, the processes on it that are not its holder's, and what is recorded of its health.
+
+    `silence` says why it is not known how it is; None if that is known.
+    """
 
     gpu: Gpu
     holder: Holder | None
     foreign: tuple[GpuProcess, ...]
     out: OutOfService | None = None
+    node: str = ""
+    silence: str | None = None
 
     @property
     def schedulable(self) -> bool:
@@ -33,6 +38,8 @@ class GpuView:
     @property
     def fault(self) -> str | None:
         """What is wrong with it; None if it is healthy."""
+        if self.silence:
+            return self.silence
         recorded = self.out.fault if self.out else None
         if self.out and self.out.code is not None:  # the cause of what it shows now
             return recorded
@@ -52,6 +59,8 @@ class GpuView:
     @property
     def advice(self) -> str | None:
         """What to do so that it is given out; None if it is, or will be when its holder gives it up."""
+        if self.silence:
+            return "see to that host; nobody else gets the GPU meanwhile"
         found = advice(self.fault, self.out)
         if found and self.holder:
             return f"{found}. {self.holder.family} keeps it until it is changed: stop and restart it to give it another"
@@ -72,8 +81,16 @@ class Gpus:
     """Joins the inventory with claims and health. Readings for the polled status are kept for `max_age` seconds."""
 
     def __init__(
-        self, records: Records, health: GpuRecords, inventory: Inventory, foreign_memory: int, max_age: float = 1.0
+        self,
+        records: Records,
+        health: GpuRecords,
+        inventory: Inventory,
+        foreign_memory: int,
+        elsewhere: Callable[[], list[GpuView]] = list,
+        max_age: float = 1.0,
     ) -> None:
+        """`elsewhere` gives the GPUs of all other nodes."""
+        self.elsewhere = elsewhere
         self._records = records
         self._health = health
         self._inventory = inventory
@@ -82,28 +99,40 @@ class Gpus:
         self._lock = threading.Lock()
         self._readings: tuple[float, Sequence[Gpu]] = (float("-inf"), ())
 
-    def status(self) -> dict[str, int]:
-        """UUID to 0 (free) or 1 (in use, or not to be given out). Claims are current, readings a second old at most."""
-        return {view.gpu.uuid: int(not view.free) for view in self._join(self._recent())}
+    def status(self, node: str | None = None) -> dict[str, int]:
+        """UUID to 0 (free) or 1 (in use, or not to be given out), of all nodes or one.
 
-    def all(self) -> list[GpuView]:
-        """Every GPU with its readings as they are now, by index; those out of service even if they have gone."""
+        Claims are current; readings are a second old at most, those of other nodes a few.
+        """
+        return {view.gpu.uuid: int(not view.free) for view in self._all(node, self._recent)}
+
+    def all(self, node: str | None = None) -> list[GpuView]:
+        """Every GPU of all nodes or one, by node and index; those out of service even if they have gone.
+
+        This node's readings are as they are now, the others' as they were told last.
+        """
+        return self._all(node, self._inventory.gpus)
+
+    def here(self) -> list[GpuView]:
+        """The GPUs of this node."""
         return self._join(self._inventory.gpus())
 
     def one(self, uuid: str) -> GpuView:
-        """The GPU with that UUID; GpuNotFound if there is none here."""
+        """The GPU with that UUID; GpuNotFound if there is none."""
         for view in self.all():
             if view.gpu.uuid == uuid:
                 return view
-        raise GpuNotFound(f"there is no GPU {uuid!r} on this node; GET /api/v1/gpus lists them")
+        raise GpuNotFound(f"there is no GPU {uuid!r}; GET /api/v1/gpus lists them")
 
     def schedule(self, uuid: str, wanted: bool) -> tuple[GpuView, bool]:
         """Let a GPU be given out or not, and tell how it is then and whether that changed anything.
 
         True also clears a fault that gpudock found: if it is still there the next look takes the GPU out again.
-        False stops nobody. Raises GpuNotFound, or GpuContended if others change it all the time.
+        False stops nobody. Raises GpuNotFound, OnAnotherNode, or GpuContended if others change it all the time.
         """
         view = self.one(uuid)
+        if view.node != self._records.node:
+            raise OnAnotherNode(f"GPU {uuid} is on node {view.node}; ask there", node=view.node)
         for _ in range(_ATTEMPTS):
             before = self._health.find(uuid)
             after = None if wanted else (before.out or OutOfService(now(), view.gpu.index)).drained()
@@ -113,14 +142,20 @@ class Gpus:
                 return replace(view, out=after), True
         raise GpuContended(f"others change GPU {uuid} all the time; try again")
 
+    def _all(self, node: str | None, read: Callable[[], Sequence[Gpu]]) -> list[GpuView]:
+        mine = self._join(read()) if node in (None, self._records.node) else []
+        others = self.elsewhere() if node != self._records.node else []
+        found = [*mine, *(view for view in others if node in (None, view.node))]
+        return sorted(found, key=lambda view: (view.node, view.gpu.index))
+
     def _join(self, gpus: Sequence[Gpu]) -> list[GpuView]:
         claims, out = self._records.claims().gpus, self._health.out_of_service()
-        known = [*gpus, *_gone(out, {gpu.uuid for gpu in gpus})]
+        known = [*gpus, *gone(out, {gpu.uuid for gpu in gpus})]
         views = [self._view(gpu, claims.get(gpu.uuid), out.get(gpu.uuid)) for gpu in known]
         return sorted(views, key=lambda view: view.gpu.index)
 
     def _view(self, gpu: Gpu, holder: Holder | None, out: OutOfService | None) -> GpuView:
-        return GpuView(gpu, holder, foreign(gpu, holder, self._foreign_memory), out)
+        return GpuView(gpu, holder, foreign(gpu, holder, self._foreign_memory), out, self._records.node)
 
     def _recent(self) -> Sequence[Gpu]:
         with self._lock:  # one thread reads while the others wait for what it finds
@@ -131,6 +166,6 @@ class Gpus:
             return gpus
 
 
-def _gone(out: Mapping[str, OutOfService], present: set[str]) -> list[Gpu]:
+def gone(out: Mapping[str, OutOfService], present: set[str]) -> list[Gpu]:
     """The GPUs that are recorded but not there, at the index where they were."""
     return [Gpu(uuid, found.index, fault=ABSENT) for uuid, found in out.items() if uuid not in present]

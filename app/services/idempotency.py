@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from app.domain.operations import new_id, now
-from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OutcomeUnknown, Unavailable
+from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OnAnotherNode, OutcomeUnknown, Unavailable
 from app.ports import Delete, Entry, Host, Put, Store
 from app.services.layout import Layout
 
@@ -64,7 +64,8 @@ class Idempotency:
     def begin(self, key: str, request: str) -> Claim | Answer:
         """Claim `key` for the request with this fingerprint, or return the answer that it got before.
 
-        Raises KeyReused, FirstStillRuns or AnswerNotKept; Unavailable if etcd is down, and then nothing stays claimed.
+        Raises KeyReused, FirstStillRuns or AnswerNotKept; OnAnotherNode if a process there has the key; Unavailable if
+        etcd is down, and then nothing stays claimed.
         """
         path = KEYS + hashlib.sha256(key.encode()).hexdigest()
         self._layout.ensure()
@@ -97,6 +98,9 @@ class Idempotency:
         # journal, so the request runs anew and meets whatever came of it.
         if self._dead(record):
             return self._claim(path, request, entry)
+        if record["node"] != self._node:
+            message = f"the first request with this Idempotency-Key runs on node {record['node']}; ask there"
+            raise OnAnotherNode(message, node=record["node"])
         raise FirstStillRuns("the first request with this Idempotency-Key still runs; repeat it in a moment")
 
     def _claim(self, path: str, request: str, before: Entry | None) -> Claim | None:

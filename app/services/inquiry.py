@@ -1,17 +1,19 @@
-"""Which containers there are: the records of all nodes, with what this node's Docker says about its own."""
+"""Which containers there are: the records of all nodes, with what this node's Docker says, and the others tell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.containers import FamilyRecord, Observed, VersionRecord
-from app.domain.drift import Drift
+from app.domain.drift import Drift, unreachable
 from app.domain.naming import Name
 from app.domain.operations import now
 from app.ports import Engine
+from app.services.cluster.reports import Reported, Reports
 from app.services.drift import Circumstances, Drifts, Leftover
-from app.services.records import Records
+from app.services.keys import CONTAINERS
+from app.services.records import Claims, Records
 
-STATES = ("running", "paused", "restarting", "stopped", "exited", "missing", "removed", "remote")
+STATES = ("running", "paused", "restarting", "stopped", "exited", "missing", "removed", "unreachable")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ContainerView:
     """A family: its newest version, the GPUs it holds now by UUID, and (when one is asked for) all versions.
 
     `state` is one of STATES: exited means that it should run and does not, missing that Docker lost it,
-    removed that only the record is left, remote that another node knows. `drift` is that of all versions.
+    removed that only the record is left, unreachable that its node does not tell. `drift` is that of all versions.
     """
 
     family: FamilyRecord
@@ -51,47 +53,91 @@ class Page:
     leftovers: tuple[Leftover, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What views are made of: what this node sees of its own, what the others tell, and who holds which GPU."""
+
+    here: Circumstances
+    elsewhere: Reports
+    claims: Claims
+    node: str
+
+
 class Inquiry:
     """Reads containers for lists and pages."""
 
-    def __init__(self, records: Records, engine: Engine, drifts: Drifts) -> None:
+    def __init__(self, records: Records, engine: Engine, drifts: Drifts, elsewhere: Reported) -> None:
         self._records = records
         self._engine = engine
         self._drifts = drifts
+        self._elsewhere = elsewhere
 
     def containers(
         self,
         state: str | None = None,
         gpu: str | None = None,
         name: str | None = None,
+        node: str | None = None,
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """At most `limit` containers after the family `after`: in that state, holding that GPU, so named in part."""
-        since, observed = now(), self._observed()
-        families, versions = self._records.everything()
-        seen = self._drifts.of_containers(since, observed, self._records.claims(), list(versions.values()))
+        """At most `limit` containers after the family `after`.
+
+        Only those in that state, holding that GPU, so named in part, and on that node.
+        """
+        families, versions, seen = self._see()
         found = [
             view
-            for view in _views(families, versions, seen, self._records.node)
-            if (state is None or view.state == state)
+            for view in _views(families, versions, seen)
+            if state in (None, view.state)
             and (gpu is None or gpu in view.gpus)
             and (name is None or name in view.newest.name)
+            and node in (None, view.family.node)
             and (after is None or view.family.family > after)
         ]
         more = found[limit - 1].family.family if len(found) > limit else None
-        left = () if state or gpu or after else seen.leftovers(families)
-        return Page(tuple(found[:limit]), more, tuple(one for one in left if (name or "") in one.container.name))
+        left = () if state or gpu or after else self._leftovers(families, seen, name or "", node)
+        return Page(tuple(replace(view, versions=()) for view in found[:limit]), more, left)
+
+    def here(self) -> tuple[list[ContainerView], tuple[Leftover, ...]]:
+        """The containers of this node with all their versions, and what is left of erased ones."""
+        families, versions, seen = self._see(alone=True)
+        own = [family for family in families if family.node == seen.node]
+        return _views(own, versions, seen), seen.here.leftovers(families)
 
     def container(self, name: Name) -> ContainerView:
         """The family of `name` with its versions, newest first; ContainerNotFound if that version never was."""
-        self._records.version(name)
+        self._records.known_version(name)
         since, observed = now(), self._observed()
-        state = self._records.require(name)
+        state = self._records.known(name)
         observed = self._look_closely(state.current, observed)
         versions = list(reversed(self._records.versions(name.family)))
-        seen = self._drifts.of_containers(since, observed, self._records.claims(), versions)
-        return _view(state.record, state.current, versions, seen, self._records.node)
+        return _view(state.record, state.current, versions, self._seen(since, observed, versions))
+
+    def _see(self, alone: bool = False) -> tuple[list[FamilyRecord], dict[str, VersionRecord], _Seen]:
+        """Everything; if `alone`, without what other nodes tell."""
+        since, observed = now(), self._observed()
+        families, versions = self._records.everything()
+        return families, versions, self._seen(since, observed, list(versions.values()), alone)
+
+    def _seen(
+        self, since: str, observed: dict[str, Observed], versions: Sequence[VersionRecord], alone: bool = False
+    ) -> _Seen:
+        node, claims = self._records.node, Claims(self._records.gpu_holders(), {})
+        own = [record for record in versions if record.node == node]
+        here = self._drifts.of_containers(since, observed, claims, own)
+        return _Seen(here, Reports({}, {}) if alone else self._elsewhere.reports(CONTAINERS), claims, node)
+
+    def _leftovers(
+        self, families: Sequence[FamilyRecord], seen: _Seen, part: str, node: str | None
+    ) -> tuple[Leftover, ...]:
+        here = seen.here.leftovers(families) if node in (None, seen.node) else ()
+        others = self._elsewhere.leftovers() if node != seen.node else ()
+        return tuple(
+            found
+            for found in (*here, *others)
+            if part in found.container.name and node in (None, found.container.labels and found.container.labels.node)
+        )
 
     def _observed(self) -> dict[str, Observed]:
         return {container.id: container for container in self._engine.list()}
@@ -103,43 +149,45 @@ class Inquiry:
         return {**observed, inspected.id: inspected} if inspected else observed
 
 
-def _views(
-    families: Sequence[FamilyRecord], versions: dict[str, VersionRecord], seen: Circumstances, node: str
-) -> list[ContainerView]:
+def _views(families: Sequence[FamilyRecord], versions: dict[str, VersionRecord], seen: _Seen) -> list[ContainerView]:
     of: dict[str, list[VersionRecord]] = {}
     for record in sorted(versions.values(), key=lambda record: record.version, reverse=True):
         of.setdefault(record.family, []).append(record)
-    found = []
-    for family in families:
-        view = _view(family, versions[f"{family.family}-{family.current}"], of[family.family], seen, node)
-        found.append(replace(view, versions=()))
-    return found
+    return [
+        _view(family, versions[f"{family.family}-{family.current}"], of[family.family], seen) for family in families
+    ]
 
 
-def _view(
-    family: FamilyRecord, newest: VersionRecord, versions: Sequence[VersionRecord], seen: Circumstances, node: str
-) -> ContainerView:
-    each = tuple(_version(family, record, seen, node) for record in versions)
+def _view(family: FamilyRecord, newest: VersionRecord, versions: Sequence[VersionRecord], seen: _Seen) -> ContainerView:
+    each = tuple(_version(family, record, seen) for record in versions)
     return ContainerView(
         family=family,
         newest=newest,
-        state=_state(family, newest, seen, node),
+        state=next(view.state for view in each if view.record.version == newest.version),
         gpus=tuple(seen.claims.gpus_of(family.family)),
         versions=each,
         drift=tuple(drift for version in each for drift in version.drift),
     )
 
 
-def _version(family: FamilyRecord, record: VersionRecord, seen: Circumstances, node: str) -> VersionView:
-    drift = seen.of(family, record) if record.node == node else ()
-    return VersionView(record, _state(family, record, seen, node), drift)
-
-
-def _state(family: FamilyRecord, record: VersionRecord, seen: Circumstances, node: str) -> str:
-    if record.node != node:
-        return "remote"
+def _version(family: FamilyRecord, record: VersionRecord, seen: _Seen) -> VersionView:
     if record.removed:
-        return "removed"
+        return VersionView(record, "removed")
+    if record.node != seen.node:
+        return _elsewhere(family, record, seen.elsewhere)
+    return VersionView(record, _state(family, record, seen.here), seen.here.of(family, record))
+
+
+def _elsewhere(family: FamilyRecord, record: VersionRecord, reports: Reports) -> VersionView:
+    newest = record.version == family.current
+    if silence := reports.silence(record.node):
+        return VersionView(record, "unreachable", (unreachable(record.name, silence),) if newest else ())
+    if told := reports.of(family, record.version):
+        return VersionView(record, told.state, told.drift)
+    return VersionView(record, "running" if newest and family.desired == "running" else "stopped")
+
+
+def _state(family: FamilyRecord, record: VersionRecord, seen: Circumstances) -> str:
     container = seen.observed.get(record.container_id)
     if container is None:
         return "missing"

@@ -1,12 +1,19 @@
-"""The key layout in etcd, in one place (see migrations_notes/). `resource` is CONTAINERS or VOLUMES."""
+"""The key layout in etcd, in one place (see migrations_notes/). `resource` is CONTAINERS or VOLUMES.
 
-CONTAINERS, VOLUMES = "containers", "volumes"
+An operation's may be IMAGES too, of which no other records exist: Docker knows them best.
+"""
+
+CONTAINERS, VOLUMES, IMAGES = "containers", "volumes", "images"
 OPERATIONS = "/operations/"
 HISTORY = "/history/"
 FAULTS = "/faults/containers/"
 META = "/meta/"
 # What processes tell of themselves while they run; no part of the state.
 NODES = "/nodes/"
+OBSERVED = "/observed/"
+OBSERVED_GPUS = "/observed/gpus/"
+LEFTOVERS = "leftovers"
+GPUS, HEALTH = "/gpus/", "/health/"
 # Exists while a restore runs, or after one that broke off.
 RESTORING = "/meta/restoring"
 # What the last restore brought back.
@@ -66,6 +73,21 @@ def node_key(node: str) -> str:
 def reconciler_key(node: str) -> str:
     """Names the process that reconciles a node."""
     return f"/nodes/{node}/reconciler"
+
+
+def agent_key(node: str) -> str:
+    """Tells where a node's reconcile process answers other nodes; exists as long as that lives, and seconds more."""
+    return f"/nodes/{node}/agent"
+
+
+def observed_prefix(kind: str, node: str = "") -> str:
+    """What the reports of a node about its containers, volumes or leftovers begin with; of all nodes without one."""
+    return f"{OBSERVED}{kind}/{node}/" if node else f"{OBSERVED}{kind}/"
+
+
+def observed_gpus_key(node: str) -> str:
+    """Where a node reports how its GPUs are."""
+    return f"{OBSERVED_GPUS}{node}/all"
 
 
 def newest_key(node: str) -> str:

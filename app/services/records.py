@@ -8,7 +8,7 @@ from app.domain.gpus import Holder
 from app.errors import ContainerNotFound
 from app.ports import Delete, Put, Store
 from app.services.families import Families, Shape, State
-from app.services.keys import CONTAINERS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
+from app.services.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
 _SHAPE = Shape(CONTAINERS, "container", FamilyRecord.from_json, VersionRecord.from_json, ContainerNotFound)
@@ -44,6 +44,10 @@ class Records(Families[FamilyRecord, VersionRecord]):
             {key.removeprefix(gpus): holder for key, holder in entries.items() if key.startswith(gpus)},
             {int(key.removeprefix(ports)): holder for key, holder in entries.items() if key.startswith(ports)},
         )
+
+    def gpu_holders(self) -> dict[str, Holder]:
+        """Who holds which GPU, by UUID, on all nodes."""
+        return {entry.key.rpartition("/")[2]: holder_from(entry.value) for entry in self._store.list(GPUS)}
 
     def images_in_use(self) -> set[str]:
         """The image ids that some version record or running operation of this node needs."""

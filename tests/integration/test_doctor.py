@@ -48,6 +48,7 @@ def test_a_healthy_host_passes(doctor: Doctor) -> None:
     assert {part: parts[part]["status"] for part in healthy} == dict.fromkeys(healthy, "ok")
     assert "overlay2" in parts["storage"]["found"]
     assert "8 simulated" in parts["gpus"]["found"]
+    assert parts["nodes"]["status"] == "warning" and "reconcile" in parts["nodes"]["advice"]  # none runs here
 
 
 def test_docker_that_is_down_fails_and_the_rest_is_still_examined(doctor: Doctor) -> None:

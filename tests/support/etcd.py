@@ -1,6 +1,7 @@
 """A private etcd for tests, and the fixtures `etcd_server` and `store`."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -27,8 +29,8 @@ class EtcdServer:
 
     def __init__(self, *flags: str) -> None:
         self.name = f"test-{uuid.uuid4().hex}"
-        self.endpoint = ("127.0.0.1", _free_port())
-        self._peer = f"http://127.0.0.1:{_free_port()}"
+        self.endpoint = ("127.0.0.1", free_port())
+        self._peer = f"http://127.0.0.1:{free_port()}"
         self._flags = flags
         self._cluster = self.member
         self._directory = Path(tempfile.mkdtemp(prefix="gpudock-etcd-"))
@@ -141,10 +143,13 @@ def _binary() -> str:
     return shutil.which("etcd") or pytest.fail("the tests need etcd: apt-get install etcd-server", pytrace=False)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """None of those that the kernel gives to connections (32768 and above): one might take it before it is used."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _all_threads_stopped(pid: int) -> bool:

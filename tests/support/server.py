@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import requests
 from app.adapters.etcd import EtcdStore
 from app.ports import Delete
 from tests.support.dockerd import Dockerd
-from tests.support.etcd import EtcdServer
+from tests.support.etcd import EtcdServer, free_port
 from tests.support.volumes import remove_everything
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +29,7 @@ class Server:
     """A running gpudock. `settings` are environment variables on top of the usual ones of the tests."""
 
     def __init__(self, dockerd: Dockerd, etcd: EtcdServer, settings: Mapping[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkdtemp(prefix="gpudock-server-")) / "log"
         self.binds = Path(tempfile.mkdtemp(prefix="gpudock-binds-"))
@@ -82,13 +79,17 @@ class Server:
             assert time.monotonic() < deadline, f"gunicorn does not answer:\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """End it and its workers, and delete its directories."""
+    def kill(self) -> None:
+        """End it, its workers and its reconcile process the hard way; `start` brings it back."""
         self.kill_reconcile()
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def stop(self) -> None:
+        """End it and its workers, and delete its directories."""
+        self.kill()
         shutil.rmtree(self.log.parent)
         shutil.rmtree(self.binds)
 

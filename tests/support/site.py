@@ -5,13 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from flask.testing import FlaskClient
+from jinja2 import StrictUndefined
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.backends import Backends, Services
 from app.config import Config
 from app.errors import Unavailable
+from app.ports import Peers
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_images import FakeImages
+from tests.support.fake_peers import FakePeers
 from tests.support.fake_signals import FakeSignals
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
@@ -47,13 +51,17 @@ class DeadStore(MemoryStore):
 class Site:
     """An application for `config`, and what is behind it."""
 
-    def __init__(self, config: Config = OPEN) -> None:
-        self.store, self.engine = DeadStore(), DeadEngine(config.node)
+    def __init__(self, config: Config = OPEN, store: DeadStore | None = None, peers: Peers | None = None) -> None:
+        """With `store` and `peers` another node beside those that have the same."""
+        self.store, self.engine = store or DeadStore(), DeadEngine(config.node)
         self.inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
         layers = FakeLayers(self.engine.layers)
         self.volumes = FakeVolumes(self.engine)
-        parts = Backends(self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
+        self.images = FakeImages(self.engine)
+        outside = (self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
+        parts = Backends(*outside, self.images, peers or FakePeers())
         self.app = create_app(config, parts)
+        self.app.jinja_env.undefined = StrictUndefined
         self.services: Services = self.app.extensions["gpudock"]
 
     def browser(self) -> "Browser":

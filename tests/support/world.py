@@ -11,6 +11,7 @@ from app.domain.containers import Spec
 from app.domain.gpus import Gpu
 from app.errors import Unavailable
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
+from tests.support.fake_images import FakeImages
 from tests.support.fake_signals import FakeSignals
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
@@ -59,6 +60,7 @@ class World:
     host: FakeHost
     volumes: FakeVolumes
     inventory: FaultyInventory
+    images: FakeImages
     services: Services
 
     def files(self, name: str) -> dict[str, str]:
@@ -81,14 +83,15 @@ class World:
         return {container.name: container.state for container in self.engine.containers.values()}
 
 
-def make_world(config: Config = CONFIG) -> World:
-    """A fresh world, with nothing in it."""
-    store, engine, host = MemoryStore(), FakeEngine(config.node), FakeHost()
+def make_world(config: Config = CONFIG, store: MemoryStore | None = None) -> World:
+    """A fresh world, with nothing in it; with `store` another node beside those that have the same."""
+    store, engine, host = store or MemoryStore(), FakeEngine(config.node), FakeHost()
     layers = FakeLayers(engine.layers)
     inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
     volumes = FakeVolumes(engine)
-    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes, FakeSignals()))
-    return World(store, engine, layers, host, volumes, inventory, services)
+    images = FakeImages(engine)
+    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes, FakeSignals(), images))
+    return World(store, engine, layers, host, volumes, inventory, images, services)
 
 
 def spec(**changes: object) -> Spec:

@@ -54,6 +54,9 @@ def test_without_any_variable_the_defaults_fit_a_single_gpu_server():
         ("GPUDOCK_STOP_TIMEOUT", "0", "stop_timeout", 0.0),
         ("GPUDOCK_EXEC_TIMEOUT", "1.5", "exec_timeout", 1.5),
         ("GPUDOCK_FOREIGN_MEMORY_MB", "512", "foreign_memory", 512 << 20),
+        ("GPUDOCK_NODE_BIND", "[::1]:2377", "node_bind", ("::1", 2377)),
+        ("GPUDOCK_NODE_BIND", "localhost:2377", "node_bind", ("localhost", 2377)),
+        ("GPUDOCK_NODE_URL", "http://10.0.0.1:2377/", "node_url", "http://10.0.0.1:2377"),
     ],
 )
 def test_each_variable_sets_its_field(monkeypatch, variable, value, field, expected):
@@ -104,9 +107,34 @@ def test_simulated_gpus_are_not_asked_of_docker_unless_told_so(monkeypatch):
         ("GPUDOCK_EXEC_TIMEOUT", "ten"),
         ("GPUDOCK_FOREIGN_MEMORY_MB", "1.5"),
         ("GPUDOCK_FOREIGN_MEMORY_MB", "-1"),
+        ("GPUDOCK_NODE_BIND", "2377"),
+        ("GPUDOCK_NODE_BIND", "10.0.0.1:2377"),  # without a token
+        ("GPUDOCK_NODE_BIND", "gpu-01.lab:2377"),
+        ("GPUDOCK_NODE_URL", "10.0.0.1:2377"),
+        ("GPUDOCK_NODE_URL", "http://10.0.0.1:2377/path"),
+        ("GPUDOCK_NODE_URL", "http://user@10.0.0.1"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_the_variables_name(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=variable):
         load()
+
+
+def test_others_may_only_reach_a_node_that_asks_for_a_token(monkeypatch):
+    monkeypatch.setenv("GPUDOCK_NODE_BIND", "10.0.0.1:2377")
+    monkeypatch.setenv("GPUDOCK_TOKEN", "0123456789abcdef")
+    assert load().node_bind == ("10.0.0.1", 2377)
+    monkeypatch.setenv("GPUDOCK_AUTH", "off")
+    with pytest.raises(ConfigError, match="GPUDOCK_NODE_BIND"):
+        load()
+
+
+@pytest.mark.parametrize("anywhere", ["0.0.0.0:2377", "[::]:2377"])
+def test_a_node_that_listens_everywhere_must_say_where_it_is_reached(monkeypatch, anywhere):
+    monkeypatch.setenv("GPUDOCK_NODE_BIND", anywhere)
+    monkeypatch.setenv("GPUDOCK_TOKEN", "0123456789abcdef")
+    with pytest.raises(ConfigError, match="GPUDOCK_NODE_URL"):
+        load()
+    monkeypatch.setenv("GPUDOCK_NODE_URL", "https://gpu-01.lab")
+    assert load().node_url == "https://gpu-01.lab"

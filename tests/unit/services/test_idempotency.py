@@ -152,11 +152,12 @@ def test_the_claim_of_a_dead_process_is_void_and_it_cannot_write_any_more(keys: 
     assert keys.service.begin("k", ASKED) == ANSWER
 
 
-def test_nobody_can_tell_that_a_process_of_another_node_is_dead(keys: Keys) -> None:
+def test_only_its_own_node_can_tell_whether_a_process_is_dead(keys: Keys) -> None:
     keys.claim()
     keys.host.alive.clear()
-    with pytest.raises(errors.FirstStillRuns):
+    with pytest.raises(errors.OnAnotherNode) as caught:
         Idempotency(keys.store, keys.host, "another-node").begin("k", ASKED)
+    assert caught.value.node == "test-node"
 
 
 @pytest.mark.parametrize("done", [True, False])

@@ -8,10 +8,14 @@ import pytest
 
 from app import errors
 from app.domain.naming import Name
-from app.domain.operations import Operation
+from app.domain.operations import Operation, now
+from app.ports import Put
 from app.services import live
+from app.services.asker import API, GPUDOCK, asked_by
 from app.services.background import Background
+from app.services.keys import HISTORY
 from app.services.preview import preview
+from tests.support.volumes import wait_for
 from tests.support.world import World, spec
 
 
@@ -206,6 +210,38 @@ def test_in_the_background_a_refusal_is_raised_at_once(foo: World) -> None:
     assert not isinstance(same, Operation) and not same.changed
 
 
+def test_who_waits_long_enough_gets_the_result_or_what_went_wrong(foo: World) -> None:
+    made = Background(lambda: foo.services.changer.gpus(Name("foo"), 4)).finish(10)
+    assert not isinstance(made, Operation) and made.name == "foo-1"
+    foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
+    with pytest.raises(errors.GpuChangeFailed, match="broken on purpose"):
+        Background(lambda: foo.services.changer.gpus(Name("foo"), 2)).finish(10)
+
+
+def test_who_does_not_wait_gets_the_operation_and_it_goes_on(foo: World) -> None:
+    gate = threading.Event()
+    during(foo, "create", lambda _operation: gate.wait(10))
+    begun = Background(lambda: foo.services.changer.gpus(Name("foo"), 4)).finish(0.01)
+    assert isinstance(begun, Operation) and (begun.kind, begun.name) == ("gpu", "foo-1")
+    gate.set()
+    wait_for(lambda: foo.services.operations.one(begun.id).state == "done")
+
+
+def test_the_operations_of_a_family_come_newest_first_and_the_running_one_before_all(foo: World) -> None:
+    foo.services.creator.create("foo1", spec())
+    foo.services.volumes.creator.create("foo", "1MB")
+    seen: list[list[str]] = []
+
+    def of_family() -> list[str]:
+        return [view.operation.kind for view in foo.services.operations.of_family("containers", "foo")]
+
+    during(foo, "stop", lambda _operation: seen.append(of_family()))
+    foo.services.lifecycle.stop(Name("foo"))
+    assert seen == [["stop", "create"]] and of_family() == ["stop", "create"]
+    assert len(foo.services.operations.of_family("containers", "foo", limit=1)) == 1
+    assert [view.operation.kind for view in foo.services.operations.of_family("volumes", "foo")] == ["create"]
+
+
 def test_a_commit_keeps_changes_off_until_it_is_done(foo: World) -> None:
     def meanwhile(operation: Operation) -> None:
         with pytest.raises(errors.OperationRunning):
@@ -226,3 +262,34 @@ def test_a_commit_that_failed_is_told_and_leaves_the_container_alone(foo: World)
         foo.services.committer.commit(Name("foo"), None)
     assert foo.services.operations.all(limit=1).operations[0].state == "undone"
     assert foo.stored("/operations/") == [] and foo.containers() == {"foo-0": "running"}
+
+
+def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_the_error(world: World) -> None:
+    asked_by(API)
+    try:
+        operation = Background(lambda: world.services.creator.create("foo", spec())).start()
+        assert isinstance(operation, Operation)
+        wait_for(lambda: world.services.operations.one(operation.id).state == "done")
+        world.engine.fail_next["start"] = errors.StartFailed("it does not start")
+        with pytest.raises(errors.GpuChangeFailed):
+            world.services.changer.gpus(Name("foo"), 1)
+    finally:
+        asked_by(GPUDOCK)
+    failed, done = world.services.operations.all().operations
+    assert (done.operation.by, failed.operation.by) == ("api", "api")
+    assert [step for step, _ in done.operation.steps] == ["starting"]
+    assert [step for step, _ in failed.operation.steps][-1] == "undoing"
+    times = [time for _, time in failed.operation.steps]
+    assert times == sorted(times) and times[0] >= failed.operation.started
+    assert (done.code, failed.code, failed.error) == (None, errors.StartFailed.code, "it does not start")
+    world.services.lifecycle.stop(Name("foo"))
+    assert world.services.operations.all(kind="stop").operations[0].operation.by == "gpudock"
+
+
+def test_a_record_of_an_older_gpudock_is_read(world: World) -> None:
+    operation = world.services.journal.operation("stop", "foo", 0)
+    newer = ("steps", "by", "image", "done", "total", "merge", "volumes", "resource")
+    raw = {key: value for key, value in operation.to_json().items() if key not in newer}
+    world.store.transact({}, [Put(HISTORY + operation.id, {**raw, "ended": now(), "outcome": "done", "error": None})])
+    (view,) = world.services.operations.all().operations
+    assert (view.operation.by, view.operation.steps, view.code) == (None, (), None)

@@ -1,0 +1,24 @@
+"""Nodes: the Docker hosts that share this etcd."""
+
+from typing import Any
+
+from flask.views import MethodView
+
+from app.api import present
+from app.api.envelope import Resource, ok
+from app.api.schemas import envelope
+from app.api.schemas_nodes import NodesSchema
+from app.web import services
+
+blueprint = Resource("nodes", __name__, url_prefix="/api/v1/nodes", description="The hosts of the cluster")
+
+
+@blueprint.route("")
+class Nodes(MethodView):
+    """All nodes."""
+
+    @blueprint.response(200, envelope(NodesSchema))
+    @blueprint.fails()
+    def get(self) -> dict[str, Any]:
+        """List the nodes that ever joined: whether each lives, and how much there is on it."""
+        return ok({"nodes": [present.node(view) for view in services().survey.all()]})

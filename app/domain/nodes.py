@@ -1,0 +1,48 @@
+"""Nodes: the Docker hosts that share one etcd, each with a gpudock of its own."""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Node:
+    """A host as it speaks of itself.
+
+    `url` is where its reconcile process answers other nodes; None if that does not run, as far as one can see.
+    `problem` says why the node does not know itself how its things are. `seen` is when it last looked at them, in
+    seconds since 1970 by its own clock; None if it never did. `host` is what `host_of` says of its process.
+    """
+
+    name: str
+    url: str | None = None
+    version: str | None = None
+    problem: str | None = None
+    seen: float | None = None
+    host: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its reconcile process runs. A hint: it may have ended, or come back, a few seconds ago."""
+        return self.url is not None
+
+    @property
+    def own_loopback(self) -> bool:
+        """Whether it answers on its host's loopback only."""
+        host = urlsplit(self.url or "").hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
+    def silence(self) -> str | None:
+        """Why nobody knows how its things are just now; None if that is known."""
+        if not self.alive:
+            return f"node {self.name} is unreachable: its host or its `gpudock reconcile` process is down"
+        return f"node {self.name} cannot tell: {self.problem}" if self.problem else None
+
+
+def host_of(token: str) -> str:
+    """What a process token (see `Host.own_token`) says of the process's host: another one after each boot."""
+    return token.partition("/")[0]

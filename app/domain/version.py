@@ -1,0 +1,3 @@
+"""Which gpudock this is."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,81 @@
+"""How the GPUs of all nodes are: what each tells of its own, joined with the claims and the health in etcd."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from app.domain.gpu_health import OutOfService
+from app.domain.gpus import Gpu, GpuProcess, foreign
+from app.domain.nodes import Node
+from app.ports import Entry, Store
+from app.services.cluster.nodes import Nodes
+from app.services.cluster.reports import MOVING
+from app.services.gpus import GpuView, gone
+from app.services.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
+from app.services.records import holder_from
+
+Json = dict[str, Any]
+_READINGS = ("memory_used", "utilisation", "temperature", "power")
+
+
+class GpusElsewhere:
+    """The GPUs of the other nodes."""
+
+    def __init__(self, store: Store, nodes: Nodes) -> None:
+        self._store = store
+        self._nodes = nodes
+
+    def views(self) -> list[GpuView]:
+        """Each with what its node told last, by node and index; claims and health are as of now."""
+        nodes = self._nodes.others()
+        if not nodes:
+            return []
+        entries = self._store.list(OBSERVED_GPUS, GPUS, HEALTH)
+        told = {e.key: e.value for e in entries if e.key.startswith(OBSERVED_GPUS)}
+        return [
+            view
+            for name, node in nodes.items()
+            if (report := told.get(observed_gpus_key(name)))
+            for view in _of_node(node, _read(report), entries)
+        ]
+
+
+def report(gpus: list[Gpu], threshold: int) -> Json:
+    """GPUs as their node reports them; of processes those that may count as foreign (`threshold`: bytes)."""
+    return {
+        "schema": 1,
+        "gpus": [_written(replace(gpu, processes=foreign(gpu, None, threshold))) for gpu in gpus],
+        MOVING: {gpu.uuid: {name: getattr(gpu, name) for name in _READINGS} for gpu in gpus},
+    }
+
+
+def unreadable(last: Json, reason: str) -> Json:
+    """The last report of a node on which NVML does not answer any more."""
+    return {**last, "gpus": [{**gpu, "fault": reason} for gpu in last["gpus"]], MOVING: {}}
+
+
+def _of_node(node: Node, gpus: list[Gpu], entries: list[Entry]) -> list[GpuView]:
+    out = {uuid: OutOfService.from_json(raw) for uuid, raw in _below(entries, f"{HEALTH}{node.name}/").items()}
+    holders = {uuid: holder_from(raw) for uuid, raw in _below(entries, f"{GPUS}{node.name}/").items()}
+    views = []
+    for gpu in [*gpus, *gone(out, {gpu.uuid for gpu in gpus})]:
+        holder = holders.get(gpu.uuid)
+        views.append(GpuView(gpu, holder, foreign(gpu, holder, 0), out.get(gpu.uuid), node.name, node.silence))
+    return sorted(views, key=lambda view: view.gpu.index)
+
+
+def _below(entries: list[Entry], prefix: str) -> Mapping[str, Json]:
+    return {entry.key.removeprefix(prefix): entry.value for entry in entries if entry.key.startswith(prefix)}
+
+
+def _written(gpu: Gpu) -> Json:
+    fields = {key: value for key, value in asdict(gpu).items() if key not in _READINGS}
+    return {**fields, "processes": list(fields["processes"])}  # as it comes back, so that the two can be compared
+
+
+def _read(raw: Json) -> list[Gpu]:
+    moving = raw[MOVING]
+    return [
+        Gpu(**{**gpu, **moving.get(gpu["uuid"], {}), "processes": tuple(GpuProcess(**p) for p in gpu["processes"])})
+        for gpu in raw["gpus"]
+    ]

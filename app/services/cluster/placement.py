@@ -1,0 +1,104 @@
+"""On which node something new is made."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from app.domain.containers import Spec
+from app.domain.naming import VOLUME, parse
+from app.errors import ContainerExists, InvalidRequest, OnAnotherNode, Unavailable, VolumesApart
+from app.services.cluster.nodes import Nodes
+from app.services.cluster.reports import Reported
+from app.services.gpus import Gpus, GpuView
+from app.services.volumes.records import VolumeRecords
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Chooses a node, and raises OnAnotherNode if it is not this one."""
+
+    nodes: Nodes
+    gpus: Gpus
+    volumes: VolumeRecords
+    reported: Reported
+
+    def container(self, family: str, spec: Spec, wanted: str | None) -> None:
+        """Return if the container `family` with `spec` is to be made here: on the node `wanted`, if one is given.
+
+        Otherwise where its volumes are, or on the node with enough free GPUs that leaves the fewest over, or here.
+        Raises NodeNotFound, VolumesApart if its volumes are not all there, or ContainerExists if an erased family of
+        that name has left something on another node.
+        """
+        self._check_left(family)
+        homes = self._homes(spec)
+        if len(homes) > 1 or (wanted is not None and homes and wanted not in homes):
+            raise _apart(homes, wanted)
+        if wanted is None and homes:
+            self._send_to(next(iter(homes)))
+        elif wanted is None and spec.gpu_count > 0:
+            self._send_to(self._best_fit(spec.gpu_count))
+        else:
+            self.volume(wanted)
+
+    def volume(self, wanted: str | None) -> None:
+        """Return if a volume is to be made here: on the node `wanted`, if one is given. Raises NodeNotFound."""
+        if wanted is not None and wanted != self.nodes.node:
+            self._send_to(self.nodes.find(wanted).name)
+
+    def _check_left(self, family: str) -> None:
+        left = [found.container for found in self.reported.leftovers()]
+        mine = [f"{seen.name} on {seen.labels.node}" for seen in left if seen.labels and seen.labels.family == family]
+        if mine:
+            names = ", ".join(mine)
+            raise ContainerExists(f"older containers of an erased {family} still exist: {names}; delete them first")
+
+    def _homes(self, spec: Spec) -> dict[str, list[str]]:
+        """The nodes of the volumes that it mounts, as far as those are gpudock's."""
+        found: dict[str, list[str]] = {}
+        for name in dict.fromkeys(bind.src for bind in spec.binds if bind.is_volume):
+            if home := self._home(name):
+                found.setdefault(home, []).append(name)
+        return found
+
+    def _home(self, volume: str) -> str | None:
+        try:
+            return self.volumes.home(parse(volume, VOLUME).family)
+        except InvalidRequest:  # not a name that gpudock gives
+            return None
+
+    def _best_fit(self, count: int) -> str:
+        """If none has enough, the one with most: its refusal says how many there are."""
+        here, free = self.nodes.node, self._free()
+        fitting = {node: number for node, number in free.items() if number >= count}
+        if fitting:
+            return min(fitting, key=lambda node: (fitting[node], node != here, node))
+        return max(free, key=lambda node: (free[node], node == here, node), default=here)
+
+    def _free(self) -> Counter[str]:
+        elsewhere = self.gpus.elsewhere()
+        if not elsewhere:  # nothing to choose from, so nothing to look for
+            return Counter()
+        return Counter({**_count(elsewhere), **_count(self._here())})
+
+    def _here(self) -> list[GpuView]:
+        try:
+            return self.gpus.here()
+        except Unavailable as exc:
+            if exc.part == "etcd":
+                raise
+            return []  # its own GPUs cannot be had now
+
+    def _send_to(self, node: str) -> None:
+        if node != self.nodes.node:
+            raise OnAnotherNode(f"node {node} is to make it", node=node)
+
+
+def _count(views: list[GpuView]) -> Counter[str]:
+    found = Counter(dict.fromkeys((view.node for view in views), 0))
+    found.update(view.node for view in views if view.free)
+    return found
+
+
+def _apart(homes: dict[str, list[str]], wanted: str | None) -> VolumesApart:
+    places = "; ".join(f"{', '.join(names)} on node {node}" for node, names in sorted(homes.items()))
+    where = f"on node {wanted}" if wanted else "on one node"
+    return VolumesApart(f"a container can only mount what is {where}, and there are {places}", volumes=homes)

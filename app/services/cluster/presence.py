@@ -1,0 +1,88 @@
+"""This node's presence in the cluster: that its process lives, where it answers, and how its things are."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from app.domain.nodes import host_of
+from app.domain.version import VERSION
+from app.errors import DomainError, Unavailable
+from app.ports import Delete, Host, Store
+from app.services.cluster.reporter import Reporter
+from app.services.keys import agent_key
+
+log = structlog.get_logger()
+# Seconds: the others see that the process has died when the first are over; it says that it lives in between.
+LIFE, _BEAT = 8, 1.5
+_EVERY = 3.0
+
+
+class Presence:
+    """Speaks for a node, from the process that reconciles it."""
+
+    def __init__(self, store: Store, reporter: Reporter, host: Host, node: str) -> None:
+        self._store = store
+        self._host = host
+        self._reporter = reporter
+        self._key = agent_key(node)
+        self._problem: str | None = None
+        self._changed = threading.Event()
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, url: str) -> None:
+        """Tell the others from now on that this node answers at `url`, and how its things are."""
+        # Two, since a Docker that hangs must not let the node seem dead.
+        for work, pause in ((lambda: self.beat(url), self._rest), (self.report, self._wait)):
+            thread = threading.Thread(target=self._repeat, args=(work, pause), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def look_again(self) -> None:
+        """Things may have changed: report soon."""
+        self._changed.set()
+
+    def end(self) -> None:
+        """Tell the others that this node answers no more."""
+        self._ended.set()
+        self._changed.set()
+        for thread in self._threads:
+            thread.join(LIFE)
+        if self._threads:
+            self._safely(lambda: self._store.transact({}, [Delete(self._key)]))
+
+    def _repeat(self, work: Callable[[], object], pause: Callable[[], object]) -> None:
+        try:
+            while not self._ended.is_set():
+                self._safely(work)
+                pause()
+        finally:
+            self._ended.set()  # one that met a defect must not leave the other to say that all is well
+
+    def _rest(self) -> None:
+        self._ended.wait(_BEAT)
+
+    def _wait(self) -> None:
+        self._changed.wait(_EVERY)
+        self._changed.clear()
+
+    def beat(self, url: str) -> None:
+        """Tell that this node lives and answers at `url`, once. Raises Unavailable."""
+        about = {"url": url, "host": host_of(self._host.own_token()), "version": VERSION, "problem": self._problem}
+        self._store.keep(self._key, {"schema": 1, **about}, LIFE)
+
+    def report(self) -> None:
+        """Tell how its things are, once. Raises Unavailable, which the next `beat` tells too, or Fenced."""
+        try:
+            self._reporter.report()
+        except Unavailable as exc:
+            self._problem = None if exc.part == "etcd" else exc.message
+            raise
+        self._problem = None
+
+    def _safely(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except DomainError as exc:
+            log.warning("could not tell the other nodes", reason=exc.message)

@@ -1,0 +1,116 @@
+"""Tells the other nodes how this one's containers, volumes and GPUs are: only what changed is written."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.errors import Fenced, Unavailable
+from app.ports import Delete, Inventory, Put, Store
+from app.services.cluster import gpus, reports
+from app.services.cluster.reports import MOVING, Told
+from app.services.inquiry import Inquiry
+from app.services.keys import (
+    CONTAINERS,
+    LEFTOVERS,
+    OBSERVED_GPUS,
+    VOLUMES,
+    observed_gpus_key,
+    observed_prefix,
+    reconciler_key,
+)
+from app.services.reconcile.contact import Leadership
+from app.services.volumes.inquiry import VolumeInquiry
+
+Json = dict[str, Any]
+_AT_ONCE = 100
+# How often, in seconds, what only moves is written at most: there is one key of GPUs, but many of volumes.
+_GPUS_MOVE, _VOLUMES_MOVE = 5.0, 20.0
+
+
+class Reporter:
+    """Compares how things are with what was told last. To be asked in the leading process of a node.
+
+    What only moves, like the temperature of a GPU or what is in use of a volume, is written now and then only.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        leadership: Leadership,
+        inquiry: Inquiry,
+        volumes: VolumeInquiry,
+        inventory: Inventory,
+        foreign_memory: int,
+    ) -> None:
+        self._store = store
+        self._leadership = leadership
+        self._inquiry = inquiry
+        self._volumes = volumes
+        self._inventory = inventory
+        self._foreign_memory = foreign_memory
+        self._told_at: dict[str, float] = {}
+
+    def report(self) -> int:
+        """Look at everything and write what changed; how many keys that were.
+
+        Raises Unavailable, naming the part without which nothing can be told, or Fenced.
+        """
+        node, gpus_key = self._leadership.node, observed_gpus_key(self._leadership.node)
+        told = {
+            entry.key: entry.value
+            for entry in self._store.list(
+                *(observed_prefix(kind, node) for kind in (CONTAINERS, VOLUMES, LEFTOVERS, "gpus"))
+            )
+        }
+        now = {**self._containers(), **self._of_volumes(), gpus_key: self._gpus(told.get(gpus_key))}
+        writes: list[Put | Delete] = [
+            *(Put(key, value) for key, value in now.items() if self._differs(key, told.get(key), value)),
+            *(Delete(key) for key in told if key not in now),
+        ]
+        self._write(writes)
+        return len(writes)
+
+    def _containers(self) -> dict[str, Json]:
+        views, leftovers = self._inquiry.here()
+        prefix, left = (observed_prefix(kind, self._leadership.node) for kind in (CONTAINERS, LEFTOVERS))
+        told = {
+            prefix + view.family.family: reports.report(
+                view.family, [Told(each.record.version, each.state, each.drift) for each in view.versions]
+            )
+            for view in views
+        }
+        return {**told, **{left + found.container.name: reports.report_leftover(found) for found in leftovers}}
+
+    def _of_volumes(self) -> dict[str, Json]:
+        prefix = observed_prefix(VOLUMES, self._leadership.node)
+        return {
+            prefix + view.family.family: reports.report(
+                view.family,
+                [Told(each.record.version, each.state, each.drift, each.mounts, each.usage) for each in view.versions],
+            )
+            for view in self._volumes.here()
+        }
+
+    def _gpus(self, last: Json | None) -> Json:
+        try:
+            return gpus.report(list(self._inventory.gpus()), self._foreign_memory)
+        except Unavailable as exc:
+            return gpus.unreadable(last or gpus.report([], 0), exc.message)
+
+    def _differs(self, key: str, told: Json | None, value: Json) -> bool:
+        if told == value:
+            return False
+        moved = self._told_at.get(key, float("-inf")) + (_GPUS_MOVE if key.startswith(OBSERVED_GPUS) else _VOLUMES_MOVE)
+        return told is None or _still(told) != _still(value) or time.monotonic() >= moved
+
+    def _write(self, writes: Sequence[Put | Delete]) -> None:
+        fence = {reconciler_key(self._leadership.node): self._leadership.revision}
+        for begin in range(0, len(writes), _AT_ONCE):
+            some = writes[begin : begin + _AT_ONCE]
+            if self._store.transact(fence, some) is None:
+                raise Fenced("another process reconciles this node")
+            self._told_at.update(dict.fromkeys((write.key for write in some), time.monotonic()))
+
+
+def _still(value: Mapping[str, Any]) -> Json:
+    return {key: part for key, part in value.items() if key != MOVING}

@@ -1,0 +1,120 @@
+"""What nodes tell each other of their containers and volumes: how it is written down, and how it is read.
+
+Of each family there is one key. It says for which state of the family's record (`updated`) it was written: what was
+changed since is not in it, and is then taken to be as the record wants it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from app.domain.containers import Labels, Mount, Observed
+from app.domain.drift import Drift
+from app.domain.nodes import Node
+from app.domain.volumes import Usage
+from app.ports import Store
+from app.services.cluster.nodes import Nodes
+from app.services.drift import Leftover
+from app.services.keys import LEFTOVERS, observed_prefix
+
+Json = dict[str, Any]
+# What is below this name changes all the time, and is not written as often as it does.
+MOVING = "moving"
+
+
+class _Family(Protocol):
+    @property
+    def family(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def updated(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a node tells of one version; of a container `mounts` and `usage` are empty."""
+
+    version: int
+    state: str
+    drift: tuple[Drift, ...] = ()
+    mounts: Sequence[Mount] = ()
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What all other nodes told last of their things of one kind."""
+
+    nodes: Mapping[str, Node]
+    told: Mapping[str, Json]
+
+    def silence(self, node: str) -> str | None:
+        """Why it is not known how the things of a node are; None if it is."""
+        return self.nodes.get(node, Node(node)).silence
+
+    def of(self, family: _Family, version: int) -> Told | None:
+        """What its node tells of a version; None if it has not done so since the family was changed last."""
+        report = self.told.get(f"{family.node}/{family.family}")
+        if report is None or report["updated"] != family.updated or str(version) not in report["versions"]:
+            return None
+        return _read(version, report["versions"][str(version)], report.get(MOVING, {}).get(str(version), {}))
+
+
+class Reported:
+    """Reads the reports of the nodes that live."""
+
+    def __init__(self, store: Store, nodes: Nodes) -> None:
+        self._store = store
+        self._nodes = nodes
+
+    def reports(self, kind: str) -> Reports:
+        """What the other nodes tell of their containers or volumes."""
+        nodes = self._nodes.others()
+        return Reports(nodes, self._told(kind, nodes))
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """The containers in the Docker of other nodes whose family is not on record any more."""
+        found = self._told(LEFTOVERS, self._nodes.others())
+        return tuple(_leftover(found[key]) for key in sorted(found))
+
+    def _told(self, kind: str, nodes: Mapping[str, Node]) -> dict[str, Json]:
+        living = [observed_prefix(kind, name) for name, node in nodes.items() if node.silence is None]
+        entries = self._store.list(*living) if living else []
+        return {entry.key.removeprefix(observed_prefix(kind)): entry.value for entry in entries}
+
+
+def report(family: _Family, versions: Iterable[Told]) -> Json:
+    """A family as its node reports it."""
+    told = list(versions)
+    moving = {str(one.version): asdict(one.usage) for one in told if one.usage != Usage()}
+    return {
+        "schema": 1,
+        "updated": family.updated,
+        "versions": {str(one.version): _written(one) for one in told},
+        **({MOVING: moving} if moving else {}),
+    }
+
+
+def report_leftover(found: Leftover) -> Json:
+    """A leftover as its node reports it; without what Docker says in words, which changes with the time."""
+    return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": asdict(found.drift)}
+
+
+def _written(told: Told) -> Json:
+    mounts = [asdict(mount) for mount in told.mounts]
+    return {
+        "state": told.state,
+        "drift": [asdict(found) for found in told.drift],
+        **({"mounts": mounts} if mounts else {}),
+    }
+
+
+def _read(version: int, raw: Json, usage: Json) -> Told:
+    drift = tuple(Drift(**found) for found in raw["drift"])
+    return Told(version, raw["state"], drift, [Mount(**mount) for mount in raw.get("mounts", ())], Usage(**usage))
+
+
+def _leftover(raw: Json) -> Leftover:
+    container = {**raw["container"], "labels": Labels(**raw["container"]["labels"])}
+    return Leftover(Observed(**container), Drift(**raw["drift"]))

@@ -1,0 +1,57 @@
+"""Whose a container, a volume or a GPU is."""
+
+from dataclasses import dataclass
+
+from app.domain.naming import CONTAINER, VOLUME, Name, parse
+from app.errors import InvalidRequest
+from app.ports import Store
+from app.services.cluster.gpus import GpusElsewhere
+from app.services.cluster.nodes import Nodes
+from app.services.keys import CONTAINERS, HISTORY, LEFTOVERS, VOLUMES, observed_prefix
+from app.services.records import Records
+from app.services.volumes.records import VolumeRecords
+
+KINDS = (CONTAINERS, VOLUMES, "gpus")
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Finds the node of something by its name."""
+
+    store: Store
+    nodes: Nodes
+    records: Records
+    volumes: VolumeRecords
+    gpus: GpusElsewhere
+
+    def elsewhere(self, kind: str, name: str) -> str | None:
+        """The other node whose it is; None if it is this one's, or nobody's. `kind` is one of KINDS."""
+        if kind == "gpus":
+            return next((view.node for view in self.gpus.views() if view.gpu.uuid == name), None)
+        home = self._named(kind, name)
+        return None if home == self.records.node else home
+
+    def _named(self, kind: str, text: str) -> str | None:
+        try:
+            name = parse(text, VOLUME if kind == VOLUMES else CONTAINER)
+        except InvalidRequest:  # whoever is to answer says so
+            return None
+        home = (self.volumes if kind == VOLUMES else self.records).home(name.family)
+        if home is None and name.version is not None and self.nodes.others():
+            return self._leftover(kind, name) or self._last_worked_on(kind, name.family)
+        return home
+
+    def _leftover(self, kind: str, name: Name) -> str | None:
+        """The node that has a container of an erased family; those are known by their versioned names only."""
+        for entry in self.store.list(observed_prefix(LEFTOVERS)) if kind == CONTAINERS else ():
+            node, _, found = entry.key.removeprefix(observed_prefix(LEFTOVERS)).partition("/")
+            if found == str(name):
+                return node
+        return None
+
+    def _last_worked_on(self, kind: str, family: str) -> str | None:
+        """Where it was erased, perhaps just now: reports come a moment late, and there are none of old volumes."""
+        for entry in reversed(self.store.list(HISTORY)):
+            if (entry.value.get("resource", CONTAINERS), entry.value["family"]) == (kind, family):
+                return str(entry.value["node"])
+        return None

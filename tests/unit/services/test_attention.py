@@ -1,0 +1,112 @@
+"""What needs attention, as the services find it out."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from app.domain.concerns import Concern, Room
+from app.domain.gpus import GpuProcess
+from app.domain.naming import parse
+from app.domain.operations import id_at
+from app.domain.volumes import NONE
+from app.errors import Cancelled, GpuChangeFailed, StartFailed
+from app.ports import Put
+from app.services import attention
+from app.services.gpus import GpuView
+from app.services.keys import cancellation_key
+from tests.support.world import World, spec
+
+GIB = 1 << 30
+
+
+def operations(world: World, ago: float = attention.RECENT) -> list[Concern]:
+    return list(attention.of_operations(world.services.operations.since(id_at(time.time() - ago))))
+
+
+def kinds(concerns: list[Concern]) -> list[tuple[str, str, bool]]:
+    return [(concern.subject, concern.kind, concern.grave) for concern in concerns]
+
+
+def test_where_all_is_well_nothing_is_said(world: World) -> None:
+    world.services.creator.create("foo", spec(gpu_count=2))
+    world.services.volumes.creator.create("vol", "10MB")
+    assert not list(attention.of_gpus(world.services.gpus.all()))
+    assert not list(attention.of_containers(world.services.inquiry.containers()))
+    assert not list(attention.of_volumes(world.services.volumes.inquiry.volumes().volumes))
+    assert not list(attention.of_rooms(world.services.space.rooms())) and not operations(world)
+
+
+def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) -> None:
+    uuids = list(world.inventory.uuids())
+    world.inventory.changes = {
+        1: {"fault": "fell off the bus"},
+        2: {"processes": (GpuProcess(4242, None, None),)},
+    }
+    world.services.gpus.schedule(uuids[3], False)
+    sick, used = attention.of_gpus(world.services.gpus.all())
+    assert kinds([sick, used]) == [(uuids[1], "unhealthy", True), (uuids[2], "foreign", False)]
+    assert sick.reason == "fell off the bus" and sick.advice and "4242" in used.reason
+
+
+def test_a_silent_node_is_one_concern_whatever_it_has(world: World) -> None:
+    views = [replace(view, node="far", silence="node far is unreachable") for view in world.services.gpus.all()]
+    assert isinstance(views[0], GpuView)
+    (concern,) = attention.sorted_by_weight(attention.of_gpus(views))
+    assert (concern.resource, concern.subject, concern.reason) == ("nodes", "far", "node far is unreachable")
+
+
+def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> None:
+    world.volumes.chosen = NONE
+    for name in ("foo", "bar"):
+        world.services.creator.create(name, spec())
+    world.services.volumes.creator.create("vol", "10MB")
+    del world.engine.containers[next(key for key, one in world.engine.containers.items() if one.name == "foo-0")]
+    found = [
+        *attention.of_volumes(world.services.volumes.inquiry.volumes().volumes),
+        *attention.of_containers(world.services.inquiry.containers()),
+    ]
+    weighed = attention.sorted_by_weight(found)
+    assert kinds(weighed) == [("foo-0", "missing", True), ("vol-0", "unenforced", False)]
+    assert all(concern.advice for concern in weighed)
+
+
+def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None:
+    world.services.creator.create("foo", spec())
+    world.engine.fail_next["start"] = StartFailed("no space")
+    with pytest.raises(GpuChangeFailed):
+        world.services.changer.gpus(parse("foo"), 1)
+    (concern,) = operations(world)
+    assert (concern.subject, concern.kind, concern.reason) == ("foo-1", "failed", "no space")
+    assert concern.operation == "gpu"
+    assert not operations(world, ago=-60)
+    world.services.changer.gpus(parse("foo"), 1)
+    assert not operations(world)
+
+
+def test_what_was_cancelled_did_not_fail(world: World) -> None:
+    start = world.engine.start
+
+    def cancelled(ref: str) -> None:
+        (view,) = world.services.operations.all(state="running").operations
+        world.store.transact({}, [Put(cancellation_key(view.operation.id), {"schema": 1})])
+        start(ref)
+
+    world.engine.start = cancelled  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        world.services.creator.create("foo", spec())
+    assert [view.state for view in world.services.operations.all().operations] == ["undone"] and not operations(world)
+
+
+def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
+    rooms = [Room("/a", 9 * GIB, 100 * GIB), Room("/b", 11 * GIB, 100 * GIB), Room("/c", GIB - 1, 2 * GIB)]
+    low = list(attention.of_rooms(rooms))
+    assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
+    assert low[0].reason == "9 GB of 100 GB free on the disk of /a"
+
+
+def test_containers_are_counted_by_state(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.services.creator.create(name, spec())
+    world.services.lifecycle.stop(parse("b"))
+    assert attention.counts(world.services.inquiry.containers().containers) == {"running": 2, "stopped": 1}
