@@ -1,14 +1,21 @@
-"""Run the measurements: `python -m bench [--rounds N] [create|change|volume|poll …]`."""
+"""Run the measurements: `python -m bench [--rounds N] [create|change|volume|poll|pages …]`."""
 
 import argparse
 
 from bench.changes import measure_changes
 from bench.creates import measure_creates
+from bench.pages import measure_pages
 from bench.polling import measure_polling
 from bench.rig import rig
 from bench.volumes import measure_volumes
 
-PARTS = {"create": measure_creates, "change": measure_changes, "volume": measure_volumes, "poll": measure_polling}
+PARTS = {
+    "create": measure_creates,
+    "change": measure_changes,
+    "volume": measure_volumes,
+    "poll": measure_polling,
+    "pages": measure_pages,
+}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
+from app.services.asker import ASKERS
 from app.services.operations import STATES as OPERATION_STATES
 
 
@@ -9,9 +10,18 @@ class OperationsQuery(Schema):
     """Which operations to list."""
 
     state = fields.String(validate=validate.OneOf(OPERATION_STATES))
-    name = fields.String(metadata={"description": "only those on containers or volumes whose names contain this"})
+    kind = fields.String(metadata={"description": "only those of this kind", "example": "create"})
+    name = fields.String(metadata={"description": "only those on something whose name contains this"})
+    node = fields.String(metadata={"description": "only what is on this node"})
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     cursor = fields.String(metadata={"description": "`next` of the page before"})
+
+
+class StepSchema(Schema):
+    """A step that an operation came to."""
+
+    step = fields.String()
+    reached = fields.String()
 
 
 class OperationSchema(Schema):
@@ -19,8 +29,10 @@ class OperationSchema(Schema):
 
     id = fields.String()
     kind = fields.String()
-    resource = fields.String(metadata={"description": "containers or volumes"})
-    target = fields.String(metadata={"description": "the versioned name of what it makes or acts on"})
+    resource = fields.String(metadata={"description": "containers, volumes or images"})
+    target = fields.String(
+        metadata={"description": "the versioned name of what it makes or acts on, or an image's name"}
+    )
     node = fields.String()
     state = fields.String(validate=validate.OneOf(OPERATION_STATES))
     step = fields.String()
@@ -29,6 +41,9 @@ class OperationSchema(Schema):
     started = fields.String()
     ended = fields.String(allow_none=True)
     error = fields.String(allow_none=True)
+    code = fields.Integer(allow_none=True, metadata={"description": "of the error; a change may answer with its own"})
+    by = fields.String(allow_none=True, metadata={"description": f"who asked for it: {', '.join(ASKERS)}"})
+    steps = fields.List(fields.Nested(StepSchema))
 
 
 class OperationsSchema(Schema):

@@ -1,9 +1,10 @@
 """Changes that go on after their caller has got an answer."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from app.domain.operations import Operation
 from app.errors import DomainError
 from app.services import watching
+from app.services.asker import asked_by, asker
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -21,6 +23,7 @@ class Background(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
+        self._asker = asker()
         self._told: SimpleQueue[Operation | BaseException | _Result[T]] = SimpleQueue()
 
     def start(self) -> Operation | T:
@@ -30,12 +33,27 @@ class Background(Generic[T]):
         """
         # No daemon: a worker that is asked to end waits for it.
         threading.Thread(target=self._run).start()
-        told = self._told.get()
+        return self._outcome(self._told.get())
+
+    def finish(self, patience: float) -> Operation | T:
+        """As `start`, but if the end comes within `patience` seconds: the result, or what went wrong is raised."""
+        outcome, deadline = self.start(), time.monotonic() + patience
+        while isinstance(outcome, Operation):
+            try:
+                told = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                return outcome
+            if not isinstance(told, Operation):  # what it begins besides, like the deletion of old versions
+                outcome = self._outcome(told)
+        return outcome
+
+    def _outcome(self, told: "Operation | BaseException | _Result[T]") -> Operation | T:
         if isinstance(told, BaseException):
             raise told
         return told if isinstance(told, Operation) else told.value
 
     def _run(self) -> None:
+        asked_by(self._asker)
         try:
             with watching.observed(self._told.put):
                 self._told.put(_Result(self._work()))

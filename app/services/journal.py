@@ -17,9 +17,10 @@ from app.domain.operations import Operation, new_id, now
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
 from app.services import watching
+from app.services.asker import asker
 from app.services.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
 from app.services.layout import Layout
-from app.services.live import Live
+from app.services.live import Failure, Live
 
 log = structlog.get_logger()
 HISTORY_LENGTH = 1000
@@ -72,6 +73,7 @@ class Journal:
             owner=self.owner,
             started=now(),
             resource=resource,
+            by=asker(),
         )
 
     def ensure_idle(self, family: str, resource: str = CONTAINERS) -> None:
@@ -117,7 +119,7 @@ class Journal:
         try:
             revision = self._store.transact({**expected, key: 0}, [put, newest, *writes])
         except OutcomeUnknown as exc:
-            self._settle_in_background(operation, str(exc))
+            self._settle_in_background(operation, Failure.of(exc))
             raise
         if revision is None:
             return None
@@ -144,38 +146,38 @@ class Journal:
         try:
             yield
         except Unavailable as exc:  # the caller is not kept waiting for a part that is down
-            self._settle_in_background(live.operation, str(exc))
+            self._settle_in_background(live.operation, Failure.of(exc))
             raise
         except BaseException as exc:
-            self.settle(live.operation, str(exc) or type(exc).__name__)
+            self.settle(live.operation, Failure.of(exc))
             raise
 
-    def settle(self, operation: Operation, reason: str) -> None:
+    def settle(self, operation: Operation, failure: Failure) -> None:
         """Bring an operation of this process to its end; goes on in the background while a part is down."""
         try:
-            self._settle_once(operation, reason)
+            self._settle_once(operation, failure)
         except DomainError:
-            self._settle_in_background(operation, reason)
+            self._settle_in_background(operation, failure)
 
-    def _settle_in_background(self, operation: Operation, reason: str) -> None:
-        log.warning("operation waits for a part to come back", operation=operation.id, reason=reason)
-        threading.Thread(target=self._settle_patiently, args=(operation, reason), daemon=True).start()
+    def _settle_in_background(self, operation: Operation, failure: Failure) -> None:
+        log.warning("operation waits for a part to come back", operation=operation.id, reason=failure.reason)
+        threading.Thread(target=self._settle_patiently, args=(operation, failure), daemon=True).start()
 
-    def _settle_patiently(self, operation: Operation, reason: str) -> None:
+    def _settle_patiently(self, operation: Operation, failure: Failure) -> None:
         pause = _RETRY
         while True:
             time.sleep(pause)
             try:
-                return self._settle_once(operation, reason)
+                return self._settle_once(operation, failure)
             except DomainError as exc:
                 log.warning("operation not settled yet", operation=operation.id, reason=exc.message)
                 pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, 30)
 
-    def _settle_once(self, operation: Operation, reason: str) -> None:
+    def _settle_once(self, operation: Operation, failure: Failure) -> None:
         entry = self._store.get(operation_key(operation.resource, operation.family))
         if entry is None or entry.value["id"] != operation.id or entry.value["owner"] != operation.owner:
             return
-        self._recover(Live(self._store, Operation.from_json(entry.value), entry.revision, reason))
+        self._recover(Live(self._store, Operation.from_json(entry.value), entry.revision, failure))
 
     def _take_over(self, operation: Operation, revision: int) -> None:
         """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
@@ -183,12 +185,13 @@ class Journal:
         ours = operation.owned_by(self.owner)
         key = operation_key(ours.resource, ours.family)
         if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
-            self.settle(ours, "its process died")
+            self.settle(ours, Failure("its process died"))
 
     def _recover(self, live: Live) -> None:
-        log.warning("settling operation", operation=live.operation.id, kind=live.operation.kind, reason=live.reason)
+        operation = live.operation
+        log.warning("settling operation", operation=operation.id, kind=operation.kind, reason=live.failure.reason)
         try:
-            self._recoveries[live.operation.resource, live.operation.kind](live)
+            self._recoveries[operation.resource, operation.kind](live)
         except Fenced:
             log.warning("operation was taken over", operation=live.operation.id)
 

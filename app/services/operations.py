@@ -11,19 +11,30 @@ from app.services.journal import Journal
 from app.services.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
 
 STATES = ("running", "done", "undone")
+# Those that callers ask for; then what reconcile does by itself.
+KINDS = (
+    *("create", "gpu", "volume", "resize", "rollback", "restart", "stop", "start", "delete"),
+    *("commit", "pull", "adopt"),
+    *("stop stray", "remove stray", "release", "discard"),
+)
 # These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
 _ALWAYS_FINISHED = ("delete", "stop", "start", "commit")
+_OF_THE_END = ("ended", "outcome", "error", "code")
 _PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class OperationView:
-    """An operation and what became of it: `state` is one of STATES, `error` says why it was undone."""
+    """An operation and what became of it: `state` is one of STATES, `error` says why it was undone.
+
+    `code` is the error's own, None if there was none; the caller may have been told that of the change as a whole.
+    """
 
     operation: Operation
     state: str = "running"
     ended: str | None = None
     error: str | None = None
+    code: int | None = None
 
     @property
     def cancellable(self) -> bool:
@@ -47,18 +58,42 @@ class Operations:
         self._journal = journal
 
     def all(
-        self, state: str | None = None, name: str | None = None, limit: int = 100, after: str | None = None
+        self,
+        state: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+        kind: str | None = None,
+        node: str | None = None,
     ) -> OperationPage:
-        """At most `limit` operations older than the one with id `after`: in that state, on what is so named in part."""
+        """At most `limit` operations older than the one with id `after`.
+
+        Only those on what is so named in part, in that state, of that kind and node.
+        """
         found = []
-        for view in self._views():
+        for view in self._views(state):
             operation = view.operation
-            wanted = state in (None, view.state) and (name is None or name in operation.name)
-            if wanted and (after is None or operation.id < after):
+            wanted = state in (None, view.state) and kind in (None, operation.kind)
+            wanted = wanted and node in (None, operation.node)
+            if wanted and (name is None or name in operation.name) and (after is None or operation.id < after):
                 found.append(view)
         found.sort(key=lambda view: view.operation.id, reverse=True)
         more = found[limit - 1].operation.id if len(found) > limit else None
         return OperationPage(tuple(found[:limit]), more)
+
+    def of_family(self, resource: str, family: str, limit: int = 20) -> tuple[OperationView, ...]:
+        """The last operations on a family, the newest first, the running one before all."""
+        subject = (resource, family)
+        mine = [view for view in self._views() if (view.operation.resource, view.operation.family) == subject]
+        mine.sort(key=lambda view: (view.state == "running", view.operation.id), reverse=True)
+        return tuple(mine[:limit])
+
+    def since(self, begun: str) -> list[OperationView]:
+        """The operations that run, and those that ended and have ids after `begun`; the newest first."""
+        every = self._store.list(OPERATIONS, HISTORY)
+        found = [_running(entry) for entry in every if entry.key.startswith(OPERATIONS)]
+        found += [_ended(entry) for entry in every if entry.key > HISTORY + begun and entry.key.startswith(HISTORY)]
+        return sorted(found, key=lambda view: view.operation.id, reverse=True)
 
     def one(self, identity: str) -> OperationView:
         """The operation with that id; OperationNotFound if there is none, or it was long ago."""
@@ -102,9 +137,11 @@ class Operations:
             time.sleep(0.1)
         return self.one(operation.id)
 
-    def _views(self) -> Iterator[OperationView]:
-        yield from map(_running, self._store.list(OPERATIONS))
-        yield from map(_ended, self._store.list(HISTORY))
+    def _views(self, state: str | None = None) -> Iterator[OperationView]:
+        """Those that may be in that state: the history is long, and most who ask look for running ones only."""
+        wanted = {None: (OPERATIONS, HISTORY), "running": (OPERATIONS,)}.get(state, (HISTORY,))
+        for entry in self._store.list(*wanted):
+            yield _running(entry) if entry.key.startswith(OPERATIONS) else _ended(entry)
 
 
 def _running(entry: Entry) -> OperationView:
@@ -112,5 +149,6 @@ def _running(entry: Entry) -> OperationView:
 
 
 def _ended(entry: Entry) -> OperationView:
-    raw = {key: value for key, value in entry.value.items() if key not in ("ended", "outcome", "error")}
-    return OperationView(Operation.from_json(raw), entry.value["outcome"], entry.value["ended"], entry.value["error"])
+    value = entry.value
+    operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
+    return OperationView(operation, value["outcome"], value["ended"], value["error"], value.get("code"))

@@ -1,0 +1,127 @@
+"""Images: list, show, pull, name, remove. Their names may have slashes and colons, and stand in paths as they are."""
+
+from typing import Any
+
+from flask import request
+from flask.views import MethodView
+
+from app import errors
+from app.api import present
+from app.api.changes import carry_out, changing, refuse_preview, wants_preview
+from app.api.envelope import Resource, ok
+from app.api.schemas import envelope
+from app.api.schemas_images import (
+    ImageSchema,
+    ImagesQuery,
+    ImagesSchema,
+    PrunedSchema,
+    PruneSchema,
+    PulledSchema,
+    PullSchema,
+    TagSchema,
+)
+from app.services.image_pull import PulledImage
+from app.web import answer_at, services
+
+blueprint = Resource("images", __name__, url_prefix="/api/v1/images", description="Images of each node")
+
+Json = dict[str, Any]
+_DRY_RUN = {"in": "query", "name": "dryRun", "schema": {"type": "boolean"}, "description": "Only say what would go."}
+_NODE = [{"in": "query", "name": "node", "schema": {"type": "string"}, "description": "whose; the one asked if absent"}]
+
+
+@blueprint.before_request
+def at_its_node() -> None:
+    """Send the request on if it means the images of another node."""
+    answer_at(request.args.get("node"))
+
+
+@blueprint.route("", parameters=_NODE)
+class Images(MethodView):
+    """All images of a node."""
+
+    @blueprint.arguments(ImagesQuery, location="query")
+    @blueprint.response(200, envelope(ImagesSchema))
+    @blueprint.fails(errors.NodeNotFound)
+    def get(self, query: Json) -> Json:
+        """List images, the newest first, with who needs each."""
+        return ok({"images": [present.image(view) for view in services().images.all(**query)]})
+
+
+@blueprint.route("/pull", parameters=_NODE)
+class ImagePull(MethodView):
+    """Loading an image from its registry."""
+
+    @changing(blueprint)
+    @blueprint.arguments(PullSchema)
+    @blueprint.response(200, envelope(PulledSchema))
+    @blueprint.fails(
+        errors.NodeNotFound,
+        errors.ImageNameMissing,
+        errors.ImageNotInRegistry,
+        errors.OperationRunning,
+        errors.Cancelled,
+        errors.ImagePullFailed,
+        errors.RegistryUnreachable,
+    )
+    def post(self, body: Json) -> Any:
+        """Pull an image, or what its registry has under its name by now: an operation that shows its bytes.
+
+        Registries that ask for a login get the one of `docker login` on the host, of the user that gpudock runs as.
+        """
+        puller = services().puller
+        return carry_out(lambda: puller.pull(body["image"]), _pulled)
+
+
+@blueprint.route("/prune", parameters=_NODE)
+class ImagePrune(MethodView):
+    """Tidying up."""
+
+    @blueprint.doc(parameters=[_DRY_RUN])
+    @blueprint.arguments(PruneSchema)
+    @blueprint.response(200, envelope(PrunedSchema))
+    @blueprint.fails(errors.NodeNotFound, errors.ImageRemoveFailed)
+    def post(self, body: Json) -> Json:
+        """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
+        shelf, rehearsal = services().images, wants_preview()
+        views = [v for v in shelf.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
+        wanted = [view.image.id for view in views]
+        gone = wanted if rehearsal else shelf.remove_unused(wanted)
+        found = [present.image(view) for view in views if view.image.id in gone]
+        return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
+
+
+@blueprint.route("/<path:name>", parameters=_NODE)
+class Image(MethodView):
+    """One image, by its name or id."""
+
+    @blueprint.response(200, envelope(ImageSchema))
+    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound)
+    def get(self, name: str) -> Json:
+        """Show an image."""
+        return ok(present.image(services().images.one(name)))
+
+    @blueprint.response(200, envelope(None))
+    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed)
+    def delete(self, name: str) -> Json:
+        """Take this name from an image that nobody needs, by its id all names; the last one goes with the image."""
+        refuse_preview()
+        services().images.remove(name)
+        return ok()
+
+
+@blueprint.route("/<path:name>/tag", parameters=_NODE)
+class ImageTag(MethodView):
+    """One more name."""
+
+    @blueprint.arguments(TagSchema)
+    @blueprint.response(200, envelope(ImageSchema))
+    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageNameMissing, errors.ImageNameTaken)
+    def post(self, body: Json, name: str) -> Json:
+        """Give an image one more name, which no other image has."""
+        refuse_preview()
+        return ok(present.image(services().images.tag(name, body["newName"])))
+
+
+def _pulled(made: PulledImage) -> Json:
+    return ok({"name": made.name, "id": made.view.image.id}, made.changed)

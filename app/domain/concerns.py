@@ -1,0 +1,38 @@
+"""What an operator should look after, and how full a disk may be before that is one of these things."""
+
+from dataclasses import dataclass
+
+# From here on a disk counts as low: bytes free, and their part of the whole.
+LOW_BYTES, LOW_PART = 1 << 30, 0.1
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing to look after: what it is about, why, and what to do.
+
+    `resource` is "gpus", "containers", "volumes", "operations", "nodes" or "disk"; `subject` a GPU's UUID, a name or
+    a directory. `kind` says in one word what is the matter, `operation` of which kind one that failed was. `grave`
+    ones keep somebody from working.
+    """
+
+    resource: str
+    subject: str
+    kind: str
+    reason: str
+    advice: str | None
+    grave: bool = True
+    operation: str | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much room there is on the filesystem of a directory, in bytes."""
+
+    path: str
+    free: int
+    total: int
+
+    @property
+    def low(self) -> bool:
+        """Whether the next large copy may fail."""
+        return self.free < max(LOW_BYTES, self.total * LOW_PART)

@@ -1,0 +1,56 @@
+"""Local images: what is on a host, and how far the pull of another one is."""
+
+from dataclasses import dataclass
+
+from app.domain.rules import check_image
+
+_SHORT = 12
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image of a host: its id (`sha256:…`), the names that people gave it, its size in bytes and when it was made.
+
+    `digests` are the names with the digests under which a registry has it. `committed` is the versioned name of the
+    container that it is a commit of, `maker` the id of the operation that made it; None where it is no commit of ours.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    size: int
+    created: str
+    committed: str | None = None
+    maker: str | None = None
+
+    @property
+    def short_id(self) -> str:
+        """The first digits of the id, as Docker's lists show them."""
+        return self.id.removeprefix("sha256:")[:_SHORT]
+
+    @property
+    def named(self) -> bool:
+        """Whether it has any name: those without are what a pull or a build left behind."""
+        return bool(self.names or self.digests)
+
+    @property
+    def title(self) -> str:
+        """What to call it: its first name, or else its short id."""
+        return (*self.names, *self.digests, self.short_id)[0]
+
+
+@dataclass(frozen=True)
+class PullState:
+    """How far a pull is: its step, and the bytes loaded of how many, as far as they are known yet."""
+
+    step: str
+    done: int
+    total: int | None
+
+
+def full_name(name: str) -> str:
+    """`name` with the tag that Docker adds to it; raises InvalidRequest, ImageNameMissing if it is empty."""
+    check_image(name)
+    _, at, _ = name.partition("@")
+    _, _, last = name.rpartition("/")
+    return name if at or ":" in last else f"{name}:latest"

@@ -1,0 +1,94 @@
+"""What needs an operator's attention, gathered from everything that the services find out anyway."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.domain.concerns import Concern, Room
+from app.domain.drift import Drift
+from app.domain.sizes import human
+from app.errors import Cancelled
+from app.services.gpus import GpuView
+from app.services.inquiry import ContainerView, Page
+from app.services.operations import OperationView
+from app.services.volumes.inquiry import VolumeView
+
+# Seconds: an operation that began longer ago is history.
+RECENT = 24 * 3600
+# What is legal, but should be known.
+_LIGHT = frozenset({"unenforced", "leftover", "renamed", "paused", "started", "older-running", "foreign-mount"})
+
+
+def of_gpus(views: Iterable[GpuView]) -> Iterator[Concern]:
+    """The GPUs that are unhealthy, or used by processes of others. One that an operator took out is no concern."""
+    for view in views:
+        if view.silence:
+            yield Concern("nodes", view.node, "unreachable", view.silence, view.advice)
+        elif view.fault:
+            yield Concern("gpus", view.gpu.uuid, "unhealthy", view.reason or view.fault, view.advice)
+        elif view.foreign:
+            pids = ", ".join(str(process.pid) for process in view.foreign)
+            reason = f"used by processes that gpudock did not start: {pids}"
+            yield Concern("gpus", view.gpu.uuid, "foreign", reason, view.advice, grave=False)
+
+
+def of_containers(page: Page) -> Iterator[Concern]:
+    """The containers that are not as gpudock left them, and those whose record was deleted."""
+    for view in page.containers:
+        yield from (_of_drift("containers", view.newest.name, view.family.node, drift) for drift in view.drift)
+    for left in page.leftovers:
+        node = left.container.labels.node if left.container.labels else ""
+        yield _of_drift("containers", left.container.name, node, left.drift)
+
+
+def of_volumes(views: Iterable[VolumeView]) -> Iterator[Concern]:
+    """The volumes that are not as gpudock left them, and those that may fill the disk."""
+    for view in views:
+        yield from (_of_drift("volumes", view.newest.record.name, view.family.node, drift) for drift in view.drift)
+
+
+def of_operations(views: Iterable[OperationView]) -> Iterator[Concern]:
+    """The operations among these that failed, if nothing went well with the same thing later."""
+    well: set[tuple[str, str]] = set()
+    for view in sorted(views, key=lambda view: view.operation.id, reverse=True):
+        subject = (view.operation.resource, view.operation.family)
+        if view.state == "done":
+            well.add(subject)
+        elif _failed(view) and subject not in well:
+            what, reason = view.operation, view.error or "it broke off"
+            yield Concern("operations", what.name, "failed", reason, None, grave=False, operation=what.kind)
+            well.add(subject)  # one is enough
+
+
+def of_rooms(rooms: Iterable[Room]) -> Iterator[Concern]:
+    """The disks that are nearly full."""
+    for room in rooms:
+        if room.low:
+            reason = f"{human(room.free)} of {human(room.total)} free on the disk of {room.path}"
+            advice = "delete containers, versions or images that nobody needs, or add space"
+            yield Concern("disk", room.path, "low", reason, advice)
+
+
+def sorted_by_weight(concerns: Iterable[Concern]) -> list[Concern]:
+    """The grave ones first, otherwise in their order; a node that is silent is one concern, whatever it has."""
+    found: dict[object, Concern] = {}
+    for concern in concerns:
+        found.setdefault(concern.subject if concern.resource == "nodes" else concern, concern)
+    return sorted(found.values(), key=lambda concern: not concern.grave)
+
+
+def counts(views: Sequence[ContainerView]) -> dict[str, int]:
+    """How many containers are in each state that any is in."""
+    found: dict[str, int] = {}
+    for view in views:
+        found[view.state] = found.get(view.state, 0) + 1
+    return found
+
+
+def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Concern:
+    if drift.kind == "unreachable":
+        return Concern("nodes", node, drift.kind, drift.reason, drift.advice)
+    return Concern(resource, name, drift.kind, drift.reason, drift.advice, grave=drift.kind not in _LIGHT)
+
+
+def _failed(view: OperationView) -> bool:
+    """Whether it was undone, but not because somebody wished so."""
+    return view.state == "undone" and view.code != Cancelled.code
