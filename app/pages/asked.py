@@ -7,7 +7,7 @@ from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from app import auth
-from app.errors import DomainError
+from app.errors import DomainError, OnAnotherNode
 from app.http_errors import log_failure
 
 
@@ -38,6 +38,8 @@ def act(work: Callable[[], str]) -> ResponseReturnValue:
     """
     try:
         flash(work(), "success")
+    except OnAnotherNode:  # it is sent on there
+        raise
     except DomainError as exc:
         log_failure(exc)
         flash(exc.message, "error")

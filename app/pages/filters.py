@@ -5,23 +5,23 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from flask import Blueprint
+from flask_babel import gettext as _
 
 from app import auth
+from app.domain import sizes
 from app.domain.operations import now
-from app.domain.sizes import human
-from app.domain.volumes import LOOP, NONE, QUOTA
+from app.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
 from app.services.gpus import GpuView
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_KINDS = {"gpu": "GPU change", "volume": "volume change", "commit": "commit to an image"}
-_WAYS = {QUOTA: "by project quota", LOOP: "by own filesystem", NONE: "not enforced"}
 
 
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
-    for filter_ in (gib, human, moment, lasted, by_index, gpu_state, gpu_word, kind_words, way_words, plain):
+    looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, gpu_reason, short_uuid)
+    for filter_ in (*looks, state_words, kind_words, step_words, asker_words, way_words, status_words):
         blueprint.add_app_template_filter(filter_)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
@@ -34,6 +34,12 @@ def gib(size: int | None) -> str:
     return f"{amount:.0f}" if amount >= 10 or size == 0 else f"{amount:.1f}"
 
 
+def human(size: int) -> str:
+    """A number of bytes with a unit."""
+    text = sizes.human(size)
+    return str(_("%(count)s bytes", count=size)) if text.endswith(" bytes") else text
+
+
 def moment(text: str) -> str:
     """A recorded time to the second, without its zone, which is always UTC."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
@@ -41,24 +47,20 @@ def moment(text: str) -> str:
 
 def lasted(started: str, ended: str | None) -> str:
     """How long it took from one recorded time to another, or took so far."""
-    span = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
-    seconds = max(0.0, span.total_seconds())  # another node's clock may be ahead
+    took = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
+    return span(max(0.0, took.total_seconds()))  # another node's clock may be ahead
+
+
+def span(seconds: float) -> str:
+    """A number of seconds for people."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return str(_("%(seconds)s s", seconds=f"{seconds:.1f}"))
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def kind_words(kind: str) -> str:
-    """What an operation does, or why a version was made, for people."""
-    return _KINDS.get(kind, kind)
-
-
-def way_words(way: str) -> str:
-    """How a volume's size is enforced, for people."""
-    return _WAYS.get(way, way)
+        return str(_("%(hours)s h %(minutes)s min", hours=minutes // 60, minutes=minutes % 60))
+    if minutes:
+        return str(_("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest))
+    return str(_("%(seconds)s s", seconds=rest))
 
 
 def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
@@ -66,8 +68,15 @@ def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
     return sorted(uuids, key=lambda uuid: (indexes.get(uuid, len(indexes)), uuid))
 
 
+def short_uuid(uuid: str) -> str:
+    """A UUID without its middle."""
+    return uuid if len(uuid) <= 16 else f"{uuid[:8]}…{uuid[-4:]}"
+
+
 def gpu_state(view: GpuView) -> str:
-    """One of unhealthy, drained, used, foreign, free."""
+    """One of unreachable, unhealthy, drained, used, foreign, free."""
+    if view.silence:
+        return "unreachable"
     if view.fault:
         return "unhealthy"
     if not view.schedulable:
@@ -78,11 +87,20 @@ def gpu_state(view: GpuView) -> str:
 
 
 def gpu_word(view: GpuView) -> str:
-    """The same for people. One that is drained and still held is not empty yet."""
+    """The same, but one that is drained and still held is draining."""
     state = gpu_state(view)
-    if state == "drained" and view.holder:
-        return "draining"
-    return {"used": "in use", "foreign": "in use by others"}.get(state, state)
+    return "draining" if state == "drained" and view.holder else state
+
+
+def gpu_reason(view: GpuView) -> str:
+    """Why a GPU is not given out although nobody holds it; empty if nothing is wrong."""
+    reasons = [view.fault] if view.fault else []
+    if not view.schedulable:
+        reasons.append(_("taken out of service by an operator"))
+    if not reasons and view.foreign:
+        pids = ", ".join(str(process.pid) for process in view.foreign)
+        reasons.append(_("used by processes that gpudock did not start: %(pids)s", pids=pids))
+    return "; ".join(map(str, reasons))
 
 
 def plain(text: str) -> str:

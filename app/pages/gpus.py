@@ -1,17 +1,52 @@
-"""The buttons that take a GPU out of service and return it."""
+"""The GPUs: the list, each one with its last hour, and the buttons that take one out of service and return it."""
 
-from flask import Blueprint
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
 
+from app.errors import GpuNotFound
+from app.pages import live
 from app.pages.asked import act
+from app.pages.seen import Seen
 from app.services.gpus import GpuView
 from app.web import services
+
+_MIB = 1 << 20
 
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
+    blueprint.add_url_rule("/gpus", view_func=gpus)
+    blueprint.add_url_rule("/gpus/<uuid>", view_func=gpu)
+    blueprint.add_url_rule("/gpus/<uuid>/readings", view_func=readings)
     blueprint.add_url_rule("/gpus/<uuid>/drain", "drain_gpu", drain, methods=["POST"])
     blueprint.add_url_rule("/gpus/<uuid>/return", "return_gpu", give_back, methods=["POST"])
+
+
+def gpus() -> Response:
+    """The GPUs with every reading."""
+    seen = Seen()
+    seen.see_gpus()
+    return live.page("gpus.html", seen=seen)
+
+
+def gpu(uuid: str) -> Response:
+    """One GPU: its state, its readings of the last hour, and who had it."""
+    seen = Seen()
+    seen.see_gpus()
+    view = next((view for view in seen.gpus or () if view.gpu.uuid == uuid), None)
+    if seen.gpus is not None and view is None:
+        raise GpuNotFound(f"there is no GPU {uuid[:60]!r}; the list of GPUs has them all")
+    past = seen.ask(("holders", uuid), lambda: services().holders.of(uuid))
+    return live.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
+
+
+def readings(uuid: str) -> Response:
+    """What was read of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
+    series = services().sampler.series(uuid, request.args.get("since", 0, type=int))
+    memory = [None if value is None else value // _MIB for value in series.memory]
+    return jsonify({**vars(series), "memory": memory, "every": services().sampler.every})
 
 
 def drain(uuid: str) -> ResponseReturnValue:
@@ -25,10 +60,20 @@ def give_back(uuid: str) -> ResponseReturnValue:
 
 
 def _drained(view: GpuView) -> str:
-    words = f"GPU {view.gpu.index} is out of service"
-    return f"{words}; {view.holder.family} keeps it until it is changed or stopped" if view.holder else words
+    index = view.gpu.index
+    if view.holder is None:
+        return str(_("GPU %(index)s is out of service", index=index))
+    holder = view.holder.family
+    words = _("GPU %(index)s is out of service; %(holder)s keeps it until it is changed", index=index, holder=holder)
+    return str(words)
 
 
 def _returned(view: GpuView) -> str:
-    words = f"GPU {view.gpu.index} is in service again"
-    return f"{words}, but not given out as long as it is as it is: {view.gpu.fault}" if view.gpu.fault else words
+    index = view.gpu.index
+    if view.gpu.fault is None:
+        return str(_("GPU %(index)s is in service again", index=index))
+    fault = view.gpu.fault
+    words = _(
+        "GPU %(index)s is in service again, but not given out while it is so: %(fault)s", index=index, fault=fault
+    )
+    return str(words)

@@ -1,29 +1,56 @@
-"""The list of operations, running and past, and the button to cancel one."""
+"""The list of operations, running and past, one operation with its steps, and the button to cancel one."""
 
-from flask import Blueprint, render_template
+from dataclasses import dataclass
+
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from app.errors import NotCancellable
-from app.pages.asked import act, wanted
-from app.pages.filters import kind_words
+from app.pages import live
+from app.pages.asked import Wanted, act, wanted
 from app.pages.seen import Seen
-from app.services.operations import STATES
+from app.pages.texts import _
+from app.pages.words import kind_words
+from app.services.operations import KINDS, STATES, OperationView
 from app.web import services
+
+
+@dataclass(frozen=True)
+class WantedOperations(Wanted):
+    """The operations that are to be shown: of `kind`, and as Wanted says."""
+
+    kind: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether that may be less than everything."""
+        return super().filtered or self.kind is not None
 
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
     blueprint.add_url_rule("/operations", view_func=operations)
+    blueprint.add_url_rule("/operations/<identity>", view_func=operation)
     blueprint.add_url_rule("/operations/<identity>/cancel", view_func=cancel, methods=["POST"])
 
 
-def operations() -> str:
-    """The operations in `state` on what has `name` in its name, those older than the one with the id `after`."""
-    asked = wanted(STATES)
+def operations() -> ResponseReturnValue:
+    """Those of a `kind`, in a `state`, on what has `name` in its name, older than the one with the id `after`."""
+    asked, kind = wanted(STATES), request.args.get("kind")
+    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in KINDS else None)
     seen = Seen()
     seen.see_operations(asked)
     seen.see_names()
-    return render_template("operations.html", seen=seen, states=STATES, wanted=asked)
+    return live.page("operations.html", seen=seen, states=STATES, kinds=KINDS, wanted=asked)
+
+
+def operation(identity: str) -> ResponseReturnValue:
+    """One operation: what it does or did, to what, its steps and how long each took."""
+    view = services().operations.one(identity)
+    seen = Seen()
+    seen.see_gpus()
+    seen.see_names()
+    return live.page("operation.html", seen=seen, view=view, steps=_steps(view))
 
 
 def cancel(identity: str) -> ResponseReturnValue:
@@ -33,9 +60,16 @@ def cancel(identity: str) -> ResponseReturnValue:
 
 def _cancel(identity: str) -> str:
     view = services().operations.cancel(identity)
-    what = f"{kind_words(view.operation.kind)} {view.operation.name}"
+    what = {"what": kind_words(view.operation.kind), "name": view.operation.name}
     if view.state == "done":
-        raise NotCancellable(f"{what} was done before it could be cancelled")
+        raise NotCancellable(_("%(what)s %(name)s was done before it could be cancelled", **what))
     if view.state == "running":
-        return f"{what} is asked to stop; it is undone as soon as its present step allows"
-    return f"{what} was cancelled and undone"
+        return _("%(what)s %(name)s is asked to stop; it is undone as soon as its present step allows", **what)
+    return _("%(what)s %(name)s was cancelled and undone", **what)
+
+
+def _steps(view: OperationView) -> list[tuple[str, str, str | None]]:
+    """Each step with when it was reached and left; the one at work has not been left."""
+    reached = [("claimed", view.operation.started), *view.operation.steps]
+    left = [*(time for _step, time in reached[1:]), view.ended]
+    return [(step, begun, end) for (step, begun), end in zip(reached, left, strict=True)]

@@ -1,38 +1,67 @@
-"""The first page and the two lists: GPUs and containers."""
+"""The first page: every GPU, what runs, what is being done, and what needs attention."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint
+from werkzeug.wrappers import Response
 
-from app.pages.asked import Wanted, wanted
+from app.domain.concerns import Concern
+from app.pages import live
+from app.pages.asked import Wanted
 from app.pages.seen import Seen
-from app.services.inquiry import STATES
+from app.services import attention
+
+# No list is cut off here, and what is not listed here is counted.
+_ALL = 1_000_000
+_CONCERNS = 30
 
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
     blueprint.add_url_rule("/", view_func=index)
-    blueprint.add_url_rule("/gpus", view_func=gpus)
-    blueprint.add_url_rule("/containers", view_func=containers)
 
 
-def index() -> str:
+def index() -> Response:
     """Everything at a glance."""
     seen = Seen()
     seen.see_gpus()
-    seen.see_containers(Wanted())
-    return render_template("index.html", seen=seen)
+    seen.see_containers(Wanted(), _ALL)
+    seen.see_volumes(Wanted(), _ALL)
+    seen.see_lately(attention.RECENT)
+    seen.see_rooms()
+    found = concerns(seen)
+    return live.page(
+        "index.html",
+        seen=seen,
+        concerns=found[:_CONCERNS],
+        more=len(found) - len(found[:_CONCERNS]),
+        gpu_views={view.gpu.uuid: view for view in seen.gpus or ()},
+        several_nodes=len({view.node for view in seen.gpus or ()}) > 1,
+        counts=attention.counts(seen.containers.containers) if seen.containers else None,
+        running=[view for view in seen.lately or () if view.state == "running"],
+        known=_known(seen),
+    )
 
 
-def gpus() -> str:
-    """The GPUs with every reading."""
-    seen = Seen()
-    seen.see_gpus()
-    return render_template("gpus.html", seen=seen)
+def _known(seen: Seen) -> dict[str, set[str]]:
+    """The names that have a page: families and their newest versions."""
+    containers = seen.containers.containers if seen.containers else ()
+    volumes = seen.volumes.volumes if seen.volumes else ()
+    return {
+        "containers": {name for view in containers for name in (view.family.family, view.newest.name)},
+        "volumes": {name for view in volumes for name in (view.family.family, view.newest.record.name)},
+    }
 
 
-def containers() -> str:
-    """The containers whose name contains `name` and that are in `state`, those after the family `after`."""
-    asked = wanted(STATES)
-    seen = Seen()
-    seen.see_gpus()
-    seen.see_containers(asked)
-    return render_template("containers.html", seen=seen, states=STATES, wanted=asked)
+def concerns(seen: Seen) -> list[Concern]:
+    """What needs attention, as far as it is known, the grave things first."""
+    found: list[Concern] = []
+    if seen.gpus is not None:
+        found += attention.of_gpus(seen.gpus)
+    if seen.rooms is not None:
+        found += attention.of_rooms(seen.rooms)
+    if seen.containers is not None:
+        found += attention.of_containers(seen.containers)
+    if seen.volumes is not None:
+        found += attention.of_volumes(seen.volumes.volumes)
+    if seen.lately is not None:
+        found += attention.of_operations(seen.lately)
+    return attention.sorted_by_weight(found)

@@ -2,7 +2,7 @@
 
 from app.domain.naming import Name, versioned
 from app.domain.volumes import Usage, VolumeRecord
-from app.services.inquiry import ContainerView, Page
+from app.services.inquiry import ContainerView, Page, VersionView
 from app.services.records import Records
 from app.services.volumes.inquiry import VolumePage, VolumeVersionView, VolumeView
 from app.services.volumes.records import VolumeRecords
@@ -12,10 +12,9 @@ UNKNOWN = "unknown"
 
 
 def names(records: Records | VolumeRecords) -> frozenset[str]:
-    """The families of this node and their versions."""
+    """All families and their versions: those of other nodes have a page too, which their node makes."""
     families, versions = records.everything()
-    here = {family.family for family in families if family.node == records.node}
-    return frozenset(here | {name for name in versions if name.rpartition("-")[0] in here})
+    return frozenset({*versions, *(family.family for family in families)})
 
 
 def containers(part: str | None) -> Page:
@@ -29,6 +28,16 @@ def containers(part: str | None) -> Page:
         if part is None or part in newest.name:
             views.append(ContainerView(family, newest, UNKNOWN, tuple(claims.gpus_of(family.family))))
     return Page(tuple(views), None)
+
+
+def container(name: Name) -> ContainerView:
+    """The family of `name` with its versions, newest first; ContainerNotFound if that version never was."""
+    records = services().records
+    records.version(name)
+    family = records.require(name).record
+    versions = tuple(VersionView(record, UNKNOWN) for record in reversed(records.versions(name.family)))
+    gpus = tuple(records.claims().gpus_of(name.family))
+    return ContainerView(family, versions[0].record, UNKNOWN, gpus, versions)
 
 
 def volumes(part: str | None) -> VolumePage:

@@ -1,16 +1,21 @@
-"""What a page shows while some parts are down: everything that the others know, and what is missing."""
+"""What a page shows while some parts are down: everything that the others know, and what was known last."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from app.domain.concerns import Room
 from app.domain.naming import Name
+from app.domain.operations import id_at
 from app.errors import Unavailable
 from app.pages import recorded
 from app.pages.asked import Wanted
+from app.pages.known import last_known
 from app.services.gpus import GpuView
+from app.services.images import ImageView
 from app.services.inquiry import Page
-from app.services.operations import OperationPage
+from app.services.operations import OperationPage, OperationView
 from app.services.volumes.inquiry import VolumePage, VolumeView
 from app.web import services
 
@@ -22,33 +27,39 @@ T = TypeVar("T")
 class Seen:
     """What there is, as far as it can be told; `problems` says by part why not all can.
 
-    None means that it is not known, unlike an empty list. `container_names` and `volume_names` are those that have
-    a page here.
+    None means that it is not known, unlike an empty list. What a part that is down knew last counts as known: `age`
+    is that of the oldest of it, in seconds. `container_names` and `volume_names` are those that have a page here.
     """
 
     problems: dict[str, str] = field(default_factory=dict)
+    age: float | None = None
     gpus: Sequence[GpuView] | None = None
     containers: Page | None = None
     volumes: VolumePage | None = None
     operations: OperationPage | None = None
+    lately: Sequence[OperationView] | None = None
+    images: Sequence[ImageView] | None = None
+    rooms: Sequence[Room] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
 
     def see_gpus(self) -> None:
         """Read the GPUs."""
-        self.gpus = self._ask(services().gpus.all)
+        self.gpus = self.ask("gpus", services().gpus.all)
 
-    def see_containers(self, wanted: Wanted) -> None:
-        """Read the containers, one page of them; while Docker is down from etcd alone, and then in any state."""
-        self.containers = self._ask(
-            lambda: services().inquiry.containers(**vars(wanted), limit=PAGE_SIZE),
+    def see_containers(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
+        """Read the containers, one page of them; without Docker those known last, else in any state from etcd alone."""
+        self.containers = self.ask(
+            ("containers", wanted, limit),
+            lambda: services().inquiry.containers(**vars(wanted), limit=limit),
             lambda: recorded.containers(wanted.name),
         )
 
-    def see_volumes(self, wanted: Wanted) -> None:
-        """Read the volumes, one page of them; while Docker is down from etcd alone, and then in any state."""
-        self.volumes = self._ask(
-            lambda: services().volumes.inquiry.volumes(**vars(wanted), limit=PAGE_SIZE),
+    def see_volumes(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
+        """Read the volumes, one page of them; without Docker those known last, else in any state from etcd alone."""
+        self.volumes = self.ask(
+            ("volumes", wanted, limit),
+            lambda: services().volumes.inquiry.volumes(**vars(wanted), limit=limit),
             lambda: recorded.volumes(wanted.name),
         )
 
@@ -62,27 +73,53 @@ class Seen:
             self.problems[exc.part] = exc.message
             return recorded.volume(name)
 
-    def see_operations(self, wanted: Wanted) -> None:
+    def see_operations(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
-        self.operations = self._ask(lambda: services().operations.all(**vars(wanted), limit=PAGE_SIZE))
+        self.operations = self.ask(
+            ("operations", wanted, limit), lambda: services().operations.all(**vars(wanted), limit=limit)
+        )
+
+    def see_lately(self, seconds: float) -> None:
+        """Read the operations that run, and those that began in the last `seconds`."""
+        begun = id_at(time.time() - seconds)
+        self.lately = self.ask("lately", lambda: services().operations.since(begun))
+
+    def see_rooms(self) -> None:
+        """Find out how full the disks are."""
+        self.rooms = self.ask("rooms", services().space.rooms)
+
+    def see_images(self, name: str | None = None, unused: bool = False) -> None:
+        """Read the images: all, those with `name` in a name, or those that nobody needs."""
+        self.images = self.ask(("images", name, unused), lambda: services().images.all(name, unused))
 
     def see_names(self) -> None:
         """Find out which containers and volumes have a page here."""
-        self.container_names = self._ask(lambda: recorded.names(services().records)) or frozenset()
-        self.volume_names = self._ask(lambda: recorded.names(services().volumes.records)) or frozenset()
+        known = self.ask("container names", lambda: recorded.names(services().records))
+        self.container_names = known or frozenset()
+        known = self.ask("volume names", lambda: recorded.names(services().volumes.records))
+        self.volume_names = known or frozenset()
 
     @property
     def indexes(self) -> dict[str, int]:
         """The index of each GPU by its UUID, as far as known."""
         return {view.gpu.uuid: view.gpu.index for view in self.gpus or ()}
 
-    def _ask(self, *ways: Callable[[], T]) -> T | None:
-        """What the first way finds out for which all parts answer; None if there is no such way."""
-        for way in ways:
-            if "etcd" in self.problems:  # it would only make the caller wait for another timeout
-                return None
-            try:
-                return way()
-            except Unavailable as exc:
-                self.problems[exc.part] = exc.message
-        return None
+    def ask(self, question: Hashable, way: Callable[[], T], other: Callable[[], T] | None = None) -> T | None:
+        """What `way` finds out; while a part is down what it found last, else what `other` finds out, else None."""
+        value = self._try(way)
+        if value is not None:
+            last_known().remember(question, value)
+            return value
+        if (known := last_known().recall(question)) is not None:
+            self.age = max(self.age or 0.0, known[1])
+            return cast(T, known[0])
+        return None if other is None else self._try(other)
+
+    def _try(self, way: Callable[[], T]) -> T | None:
+        if "etcd" in self.problems:  # it would only make the caller wait for another timeout
+            return None
+        try:
+            return way()
+        except Unavailable as exc:
+            self.problems[exc.part] = exc.message
+            return None

@@ -39,6 +39,8 @@ def test_schemathesis_finds_no_server_error(api: Server, tmp_path: Path) -> None
             f"{api.url}/api/openapi.json",
             f"--header=Authorization: Bearer {TOKEN}",
             "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+            # A pull asks registries of the world, and a tidying would take what other tests need.
+            "--exclude-path-regex=/images/(pull|prune)$",
             "--phases=examples,coverage,fuzzing",
             "--max-examples=15",
             "--seed=1",

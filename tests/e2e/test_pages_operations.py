@@ -43,7 +43,7 @@ def test_past_operations_are_listed_newest_first(site: Site, browser: Browser) -
     site.services.changer.gpus(parse("foo"), 1)
     site.services.lifecycle.stop(parse("foo"))
     html = browser.page("/operations")
-    ended = r" test-node done – – 20[0-9: -]+ [0-9.]+ s – –"
+    ended = r" test-node done – gpudock itself 20[0-9: -]+ [0-9.]+ s – –"
     for line, words in zip(
         lines(html),
         (
@@ -72,7 +72,7 @@ def test_running_ones_show_how_far_they_are(site: Site, browser: Browser) -> Non
     html = browser.page("/operations")
     bar, foo, vol, _ = lines(html)
     assert re.search(r"running claimed – 20[0-9: -]+ [0-9.]+ s so far – Cancel$", bar)
-    assert "copying 5 MB 20" in foo and "copying 3 MB of 12 MB 20" in vol
+    assert "copying 5 MB – 20" in foo and "copying 3 MB of 12 MB – 20" in vol
     assert html.count("<progress") == 1 and f'<progress max="{12 * MB}" value="{3 * MB}"' in html
     assert 'href="/volumes/vol"' in html, "the version is not there yet, its family is"
     assert "/containers/" not in html, "nothing of foo and bar is there yet"
@@ -85,10 +85,12 @@ def test_why_one_was_undone_is_said_and_nothing_is_executed(site: Site, browser:
     begin(site, HOSTILE, "bar", 0, step=HOSTILE, node=HOSTILE)
     html = browser.page("/operations")
     bar, foo = lines(html)
-    assert foo.startswith("create foo-0 container on test-node undone – – 20") and foo.endswith(f"{HOSTILE} –")
-    assert "<script" not in html and bar.count(HOSTILE) == 3
+    assert foo.startswith("create foo-0 container on test-node undone – gpudock itself 20") and foo.endswith(
+        f"{HOSTILE} –"
+    )
+    assert "<script>" not in html and bar.count(HOSTILE) == 3
     quoted = browser.get("/operations", query_string={"name": '"><script>', "after": "<script>", "state": "<script>"})
-    assert quoted.status_code == 200 and "<script" not in quoted.text
+    assert quoted.status_code == 200 and "<script>" not in quoted.text
 
 
 def test_the_list_is_filtered_by_state_and_name(site: Site, browser: Browser) -> None:
@@ -184,7 +186,8 @@ def test_without_etcd_nothing_is_known_and_without_docker_everything(site: Site,
     response = browser.get("/operations")
     (banner,) = notices(response)
     assert response.status_code == 200 and banner.startswith("etcd does not answer.")
-    assert "Not known at the moment." in response.text
+    assert "as last known" in banner and len(lines(response.text)) == 1
+    assert "Not known at the moment." in browser.page("/operations?name=fo")
 
 
 @pytest.mark.parametrize(

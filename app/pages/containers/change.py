@@ -1,0 +1,141 @@
+"""Give a container other GPUs, another volume, or go back: shown before and after first, then done."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.containers import Bind, Spec
+from app.domain.differences import differences
+from app.domain.naming import Name, parse
+from app.pages import offers
+from app.pages.containers.detail import see, version_of
+from app.pages.containers.timeline import masked
+from app.pages.doing import Context, Refusal, answer, page
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.preview import Preview, preview
+from app.services.versions import Made
+from app.web import services
+
+Change = Callable[[Spec], Spec]
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    for path, endpoint, view in (
+        ("gpus", "container_gpus", gpus),
+        ("volume", "container_volume", volume),
+        ("rollback", "roll_container_back", rollback),
+    ):
+        blueprint.add_url_rule(f"/containers/<name>/{path}", endpoint, view, methods=["GET", "POST"])
+
+
+def gpus(name: str) -> ResponseReturnValue:
+    """Ask how many GPUs, show what that would change, and do it."""
+    target, template, changer = parse(name), "container_gpus.html", services().changer
+    typed = request.values.get("count", "").strip()
+    if not typed.isdecimal() or len(typed) > 4:
+        wrong = Refusal(_("give a whole number of GPUs, 0 or more")) if typed else None
+        return page(template, lambda: {**_seen(target), "count": typed, "preview": None}, wrong)
+    count = int(typed)
+
+    def work() -> Made:
+        return changer.gpus(target, count)
+
+    def told(made: Made) -> str:
+        return _("%(name)s runs with %(count)s GPUs", name=made.name, count=count)
+
+    return answer(
+        template,
+        _before_and_after(target, work, lambda spec: spec.with_gpus(count), count=count),
+        work,
+        told,
+        _back(target),
+    )
+
+
+def volume(name: str) -> ResponseReturnValue:
+    """Ask which mount and which volume in its place, show what that would change, and do it."""
+    target, template, changer = parse(name), "container_volume.html", services().changer
+    dest, source = (request.values.get(key, "").strip() for key in ("dest", "source"))
+    chosen = {"dest": dest, "source": source}
+    spec = services().records.version(target).spec
+    old = next((bind for bind in spec.binds if bind.is_volume and bind.dest == dest), None)
+    if old is None or not source:
+        wrong = Refusal(_("choose a volume that it mounts, and another one in its place")) if dest or source else None
+        return page(template, _with_volumes(lambda: {**_seen(target), **chosen, "preview": None}), wrong)
+    new = replace(old, src=source)
+
+    def work() -> Made:
+        return changer.volume(target, old, new)
+
+    context = _before_and_after(target, work, lambda spec: spec.with_bind(old, new), **chosen)
+    return answer(template, _with_volumes(context), work, lambda made: _exchanged(made, new), _back(target))
+
+
+def rollback(name: str) -> ResponseReturnValue:
+    """Show what going back to the older version `name` would change, and do it."""
+    target, changer = parse(name), services().changer
+    origin = services().records.version(target)
+
+    def work() -> Made:
+        return changer.rollback(Name(target.family), origin.version)
+
+    def told(made: Made) -> str:
+        return _("%(name)s runs with the files and settings of %(origin)s", name=made.name, origin=origin.name)
+
+    context = _before_and_after(target, work, lambda _spec: origin.spec, origin=origin)
+    return answer("container_rollback.html", context, work, told, _back(target))
+
+
+def _before_and_after(target: Name, work: Callable[[], Made], change: Change, **more: Any) -> Context:
+    """What there is, and what the change would make of it; to be found out when it is to be shown."""
+
+    def context() -> dict[str, Any]:
+        found = _seen(target)
+        before = found["view"].newest.spec
+        changes = [masked(each) for each in differences(before, change(before))]
+        plan = preview(work)
+        return {**found, **more, "preview": plan, "changes": changes, "gpus": _exchange(found["view"].gpus, plan)}
+
+    return context
+
+
+def _seen(target: Name) -> dict[str, Any]:
+    seen = Seen()
+    view = see(seen, target)
+    seen.see_gpus()
+    return {"seen": seen, "view": view, "shown": version_of(view, target)}
+
+
+def _with_volumes(context: Context) -> Context:
+    """The same with the volumes that could be mounted."""
+
+    def more() -> dict[str, Any]:
+        found = context()
+        return {**found, "volumes": offers.volumes(found["seen"])}
+
+    return more
+
+
+def _exchange(holds: tuple[str, ...], plan: Preview) -> dict[str, list[str]]:
+    """Which GPUs it keeps, gets and gives up, as it is planned now."""
+    held, wanted = set(holds), set(plan.gpus if plan.operation else holds)
+    return {"kept": sorted(held & wanted), "added": sorted(wanted - held), "freed": sorted(held - wanted)}
+
+
+def _exchanged(made: Made, new: Bind) -> str:
+    words = {"name": made.name, "volume": new.src, "dest": new.dest}
+    if made.merged is False:
+        return _(
+            "%(name)s runs with %(volume)s at %(dest)s, which was left as it is since somebody had it mounted before",
+            **words,
+        )
+    return _("%(name)s runs with %(volume)s at %(dest)s", **words)
+
+
+def _back(target: Name) -> str:
+    return url_for("pages.container", name=target.family)

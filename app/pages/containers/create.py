@@ -1,0 +1,85 @@
+"""The form for a new container."""
+
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.errors import DomainError
+from app.pages import images, offers
+from app.pages.containers.draft import Draft, field_of, problems, read, spare
+from app.pages.doing import Refusal, carry_out, page, refused
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.preview import Preview, preview
+from app.web import place_container, services
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    # Not below /containers/, where every name may be a container's.
+    blueprint.add_url_rule("/create/container", "create_container", create, methods=["GET", "POST"])
+
+
+def create() -> ResponseReturnValue:
+    """Show the form; once it is sent create the container, or only check whether that could be done."""
+    if request.method != "POST":
+        return _page(Draft(image=request.args.get("image", "")), None)
+    draft = read(request.form)
+    wish = request.form.get("wish")
+    if wish in ("mounts", "ports"):
+        return _page(draft, None, more=wish)
+    if found := problems(draft):
+        return _page(draft, Refusal(_("nothing was created: see what is said at the fields")), found)
+    creator, name, spec = services().creator, draft.name, draft.spec
+    try:
+        place_container(name, spec, draft.node or None)
+    except DomainError as exc:
+        return _refused(draft, refused(exc))
+    if wish == "check":
+        return _checked(draft, preview(lambda: creator.create(name, spec)))
+    done = carry_out(
+        lambda: creator.create(name, spec),
+        lambda made: _("%(name)s is created and runs", name=made.name),
+        url_for("pages.container", name=name),
+        meanwhile=url_for("pages.operations", name=name),
+    )
+    return _refused(draft, done) if isinstance(done, Refusal) else done
+
+
+def _checked(draft: Draft, plan: Preview) -> ResponseReturnValue:
+    field = field_of(plan.blocker) if plan.blocker else None
+    found = {field: plan.blocker.message} if field and plan.blocker else {}
+    return _page(draft, None, found, plan=plan)
+
+
+def _refused(draft: Draft, refusal: Refusal) -> ResponseReturnValue:
+    field = field_of(refusal.error) if refusal.error else None
+    return _page(draft, refusal, {field: refusal.message} if field else {})
+
+
+def _page(
+    draft: Draft,
+    refusal: Refusal | None,
+    wrong: dict[str, str] | None = None,
+    more: str = "",
+    plan: Preview | None = None,
+) -> ResponseReturnValue:
+    def context() -> dict[str, Any]:
+        seen = Seen()
+        seen.see_gpus()
+        return {
+            "seen": seen,
+            "draft": draft,
+            "wrong": wrong or {},
+            "plan": plan,
+            "mounts": spare(draft.mounts, more == "mounts"),
+            "ports": spare(draft.ports, more == "ports"),
+            "images": images.offered(seen),
+            "volumes": offers.volumes(seen),
+            "nodes": sorted(services().placement.nodes.all()),
+            "roots": services().config.bind_roots,
+            "range": services().config.port_range,
+        }
+
+    return page("container_create.html", context, refusal)

@@ -1,0 +1,104 @@
+"""One container: a version with its settings, how it is reached, all versions, events and output."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response
+
+from app.domain.containers import Spec
+from app.domain.masks import is_secret
+from app.domain.naming import Name, parse
+from app.errors import DomainError, Unavailable
+from app.pages import live, recorded
+from app.pages.containers.actions import has_log, legal
+from app.pages.containers.timeline import HIDDEN, timeline
+from app.pages.past import past
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.inquiry import ContainerView, VersionView
+from app.services.keys import CONTAINERS
+from app.web import services
+
+LOG_LINES = 200
+# How long, in seconds, a page waits for the sizes of layers that are not known yet.
+_PATIENCE = 0.2
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/containers/<name>", view_func=container)
+
+
+def container(name: str) -> Response:
+    """The version `name` of a container, and the chain of all its versions."""
+    return live.page("container.html", **context(parse(name)))
+
+
+def context(asked: Name) -> dict[str, Any]:
+    """Everything that the page of a container shows."""
+    seen = Seen()
+    view = see(seen, asked)
+    shown = version_of(view, asked)
+    history = past(CONTAINERS, asked.family, view.family.created)
+    known, revealed = not seen.problems, request.args.get("secrets") == "shown"
+    sizes = services().layer_sizes.of([v.record for v in view.versions if v.state != "missing"], _PATIENCE)
+    if shown.record.gpus or view.gpus:
+        seen.see_gpus()
+    if shown.record.spec.binds:
+        seen.see_names()
+    return {
+        "asked": str(asked),  # what the page goes on to be about when the next version comes
+        "seen": seen,
+        "view": view,
+        "shown": shown,
+        "newest": shown.record.version == view.newest.version,
+        "past": history,
+        "actions": legal(view, shown, history.running is not None) if known else (),
+        "steps": timeline(view.versions, shown.record, sizes),
+        "env": environment(shown.record.spec, revealed),
+        "revealed": revealed,
+        "host": host(),
+        "executable": known and shown.state == "running",
+        "log": log_of(shown) if known and has_log(shown) else None,
+    }
+
+
+def see(seen: Seen, asked: Name) -> ContainerView:
+    """One container, while Docker is down from etcd alone; ContainerNotFound if there is none."""
+    try:
+        return services().inquiry.container(asked)
+    except Unavailable as exc:
+        if exc.part == "etcd":
+            raise
+        seen.problems[exc.part] = exc.message
+        return recorded.container(asked)
+
+
+def version_of(view: ContainerView, asked: Name) -> VersionView:
+    """The version that a name means: its own, or the newest."""
+    return next(version for version in view.versions if asked.version in (None, version.record.version))
+
+
+def environment(spec: Spec, revealed: bool) -> list[tuple[str, str, bool]]:
+    """Name, value and whether that is a secret, of each variable; secrets are masked unless `revealed`."""
+    found = []
+    for line in spec.env:
+        name, _, value = line.partition("=")
+        secret = is_secret(name, value)
+        found.append((name, HIDDEN if secret and not revealed else value, secret))
+    return found
+
+
+def host() -> str:
+    """The host's name or address as the reader's browser knows it, as it stands in addresses."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    return f"[{name}]" if ":" in name else name
+
+
+def log_of(shown: VersionView) -> str:
+    """The last lines of its output, or why they cannot be read."""
+    try:
+        return services().inside.logs(Name(shown.record.family, shown.record.version), LOG_LINES)
+    except DomainError as exc:
+        return _("The log cannot be read: %(why)s", why=exc.message)

@@ -1,0 +1,41 @@
+"""Make an image of a container as it is."""
+
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.naming import parse
+from app.pages.containers.power import consequences
+from app.pages.doing import Refusal, answer, page
+from app.pages.texts import _
+from app.web import services
+
+# How long, in seconds, the page waits for the size of the layer if that is not known yet.
+_PATIENCE = 1.0
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/containers/<name>/commit", "commit_container", commit, methods=["GET", "POST"])
+
+
+def commit(name: str) -> ResponseReturnValue:
+    """Ask for a name, then make an image of a container."""
+    target, committer = parse(name), services().committer
+    image = request.form.get("image", "").strip()
+
+    def context() -> dict[str, Any]:
+        found = consequences(target, lambda: committer.commit(target, None))
+        sizes = services().layer_sizes.of([found["shown"].record], _PATIENCE)
+        return {**found, "image": image, "size": sizes.get(found["shown"].record.name)}
+
+    if request.method == "POST" and not image:
+        return page("container_commit.html", context, Refusal(_("the image needs a name")))
+    return answer(
+        "container_commit.html",
+        context,
+        lambda: committer.commit(target, image),
+        lambda made: _("%(container)s is now also the image %(image)s", container=made[0], image=made[1]),
+        url_for("pages.container", name=str(target)),
+    )

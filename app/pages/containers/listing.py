@@ -1,0 +1,113 @@
+"""The list of containers, searched, filtered and sorted by what stands in its address."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from app.pages import live, recorded, tables
+from app.pages.asked import Wanted
+from app.pages.containers.actions import listed
+from app.pages.seen import Seen
+from app.pages.tables import Sorters, Table, asked_for
+from app.services.drift import Leftover
+from app.services.inquiry import STATES, ContainerView, Page
+from app.web import services
+
+_FILTERS = ("name", "gpu", "image", "node")
+# All of them are read, to be sorted here by any column.
+_ALL = 100_000
+_WITH, _WITHOUT = "with", "without"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What one can filter by: what there is."""
+
+    images: Sequence[str]
+    nodes: Sequence[str]
+    states: Sequence[str] = STATES
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/containers", view_func=containers)
+
+
+def containers() -> Response:
+    """The containers that fit the filters of the address, sorted as it says."""
+    seen = Seen()
+    seen.see_gpus()
+    seen.see_containers(Wanted(), _ALL)
+    found, asked = seen.containers, asked_for(*_FILTERS, state=STATES)
+    table = arranged(found) if found else None
+    return live.page(
+        "containers.html",
+        seen=seen,
+        listed=listed,
+        leftovers=leftovers(found),
+        choices=choices(found),
+        asked=asked,
+        filtered=any(asked.values()),
+        table=table,
+        sizes=sizes(table.rows) if table else {},
+    )
+
+
+def arranged(page: Page) -> Table[ContainerView]:
+    """The part of the list that the request asks for."""
+    asked = asked_for(*_FILTERS, state=STATES)
+    return tables.table(page.containers, lambda view: fits(view, asked), sorters(page), "name")
+
+
+def fits(view: ContainerView, asked: Mapping[str, str]) -> bool:
+    """Whether a container is what the filters ask for; one whose state is not known may be in any."""
+    return (
+        asked["name"].lower() in view.newest.name.lower()
+        and asked["state"] in ("", view.state, *(STATES if view.state == recorded.UNKNOWN else ()))
+        and asked["image"] in ("", view.newest.spec.image)
+        and asked["node"] in ("", view.newest.node)
+        and _holds(view, asked["gpu"])
+    )
+
+
+def sorters(page: Page) -> Sorters[ContainerView]:
+    """How each column is sorted."""
+    known = sizes(page.containers) if asked_for("sort")["sort"].endswith("size") else {}
+    return {
+        "name": lambda view: (view.family.family.lower(), view.family.family),
+        "state": lambda view: view.state,
+        "image": lambda view: view.newest.spec.image,
+        "gpus": lambda view: len(view.gpus),
+        "version": lambda view: view.newest.version,
+        "created": lambda view: view.newest.created,
+        "node": lambda view: view.newest.node,
+        "size": lambda view: known.get(view.newest.name),
+    }
+
+
+def sizes(views: Sequence[ContainerView]) -> dict[str, int]:
+    """The bytes of the newest versions' layers, as far as they have been measured yet."""
+    return services().layer_sizes.of([view.newest for view in views if view.state not in ("missing", recorded.UNKNOWN)])
+
+
+def leftovers(page: Page | None) -> Sequence[Leftover]:
+    """What Docker has of erased families: they fit a name, but no other filter, and come with the first page."""
+    asked = asked_for(*_FILTERS, state=STATES)
+    name = asked.pop("name")
+    if page is None or any(asked.values()) or asked_for("page")["page"]:
+        return ()
+    return [found for found in page.leftovers if name in found.container.name]
+
+
+def choices(page: Page | None) -> Choices:
+    """What the filters offer."""
+    newest = [view.newest for view in page.containers] if page else []
+    return Choices(sorted({record.spec.image for record in newest}), sorted({record.node for record in newest}))
+
+
+def _holds(view: ContainerView, gpu: str) -> bool:
+    if gpu in (_WITH, _WITHOUT):
+        return bool(view.gpus) == (gpu == _WITH)
+    return not gpu or gpu in view.gpus

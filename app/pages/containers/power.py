@@ -1,0 +1,55 @@
+"""Stop and restart a container: each page says what that means before it is done."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.naming import Name, parse
+from app.pages.containers.detail import see, version_of
+from app.pages.doing import answer
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.preview import preview
+from app.services.versions import Made
+from app.web import services
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    for endpoint, view in (("stop", stop), ("restart", restart)):
+        blueprint.add_url_rule(f"/containers/<name>/{endpoint}", endpoint, view, methods=["GET", "POST"])
+
+
+def stop(name: str) -> ResponseReturnValue:
+    """Ask, then stop a container."""
+    target, lifecycle = parse(name), services().lifecycle
+    return _ask("container_stop.html", target, lambda: lifecycle.stop(target), _stopped)
+
+
+def restart(name: str) -> ResponseReturnValue:
+    """Ask, then restart a container, perhaps as its next version."""
+    target, lifecycle = parse(name), services().lifecycle
+    return _ask("container_restart.html", target, lambda: lifecycle.restart(target), _restarted)
+
+
+def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
+    """What a page shows of a container before `work` changes it: how it is, and what would happen."""
+    seen = Seen()
+    view = see(seen, target)
+    seen.see_gpus()
+    return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": preview(work)}
+
+
+def _ask(template: str, target: Name, work: Callable[[], Made], told: Callable[[Made], str]) -> ResponseReturnValue:
+    back = url_for("pages.container", name=target.family)
+    return answer(template, lambda: consequences(target, work), work, told, back)
+
+
+def _stopped(made: Made) -> str:
+    return _("%(name)s is stopped; its GPUs are free", name=made.name)
+
+
+def _restarted(made: Made) -> str:
+    return _("%(name)s runs", name=made.name)

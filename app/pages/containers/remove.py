@@ -1,0 +1,92 @@
+"""Delete a container: its name must be typed, and which data goes is said before."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.naming import Name, parse
+from app.pages.containers.detail import see, version_of
+from app.pages.doing import Refusal, answer, page
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.inquiry import ContainerView, VersionView
+from app.services.preview import preview
+from app.web import services
+
+# How much goes: only what it holds, the newest version and all records, or every older container too.
+KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"
+# How long, in seconds, the page waits for the sizes of layers that are not known yet.
+_PATIENCE = 1.0
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/containers/<name>/delete", "delete_container", delete, methods=["GET", "POST"])
+
+
+def delete(name: str) -> ResponseReturnValue:
+    """Ask for the name, then delete that version of a container."""
+    target = parse(name)
+    seen = Seen()
+    view = see(seen, target)
+    seen.see_gpus()
+    shown = version_of(view, target)
+    scope = request.form.get("scope", "")
+    work = _deletion(view, shown, scope)
+
+    def context() -> dict[str, Any]:
+        return {**_context(seen, view, shown), "scope": scope, "typed": request.form.get("typed", "")}
+
+    if request.method == "POST" and (wrong := _wrong(shown)):
+        return page("container_delete.html", context, wrong)
+    gone = shown.record.version == view.newest.version and scope != KEEP
+    back = url_for("pages.containers") if gone else url_for("pages.container", name=target.family)
+    return answer("container_delete.html", context, work, lambda _made: _told(shown, scope), back)
+
+
+def _wrong(shown: VersionView) -> Refusal | None:
+    """What is wrong with the form: the name was not typed as it is, or nothing was chosen."""
+    if request.form.get("typed", "").strip() != shown.record.name:
+        return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
+    if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
+        return Refusal(_("nothing was deleted: choose what is to be deleted"))
+    return None
+
+
+def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Callable[[], None]:
+    """The work: of `everything` the newest version first, since that one may be refused."""
+    deleter, record = services().deleter, shown.record
+    older = [v.record for v in view.versions if v is not shown and v.state not in ("missing", "removed")]
+
+    def work() -> None:
+        deleter.delete(Name(record.family, record.version), force=True, erase=scope != KEEP)
+        for each in older if scope == EVERYTHING else ():
+            deleter.delete(Name(each.family, each.version), force=True, erase=True)
+
+    return work
+
+
+def _context(seen: Seen, view: ContainerView, shown: VersionView) -> dict[str, Any]:
+    target = Name(shown.record.family, shown.record.version)
+    deleter = services().deleter
+    records = [version.record for version in view.versions if version.state != "missing"]
+    return {
+        "seen": seen,
+        "view": view,
+        "shown": shown,
+        "newest": shown.record.version == view.newest.version,
+        "older": [version for version in view.versions if version.record.version != view.newest.version],
+        "sizes": services().layer_sizes.of(records, _PATIENCE),
+        "preview": preview(lambda: deleter.delete(target, force=True, erase=False)),
+    }
+
+
+def _told(shown: VersionView, scope: str) -> str:
+    record = shown.record
+    if scope == KEEP:
+        return _("%(name)s is deleted; its files and its record are kept", name=record.name)
+    if scope == EVERYTHING:
+        return _("%(family)s is deleted with all its versions", family=record.family)
+    return _("%(name)s is deleted, and its record with it", name=record.name)

@@ -1,0 +1,59 @@
+"""A container's chain of versions, told as what changed from one to the next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.containers import VersionRecord
+from app.domain.differences import Difference, differences
+from app.domain.masks import is_secret
+from app.services.inquiry import VersionView
+
+HIDDEN = "••••••"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One version: what is other than in the version before it, its layer's size in bytes, and where the reader is.
+
+    `size` is None if it is not known (yet). `gap` is True if versions between it and the one before were deleted.
+    """
+
+    version: VersionView
+    changes: Sequence[Difference]
+    size: int | None
+    here: bool
+    newest: bool
+    first: bool
+    gap: bool
+
+
+def timeline(versions: Sequence[VersionView], shown: VersionRecord, sizes: Mapping[str, int]) -> list[Step]:
+    """The steps of a container with these versions (newest first), newest first."""
+    before = [*versions[1:], None]
+    return [
+        Step(
+            version=version,
+            changes=_changes(previous, version),
+            size=sizes.get(version.record.name),
+            here=version.record.version == shown.version,
+            newest=version is versions[0],
+            first=previous is None,
+            gap=previous is not None and previous.record.version != version.record.version - 1,
+        )
+        for version, previous in zip(versions, before, strict=True)
+    ]
+
+
+def _changes(previous: VersionView | None, version: VersionView) -> list[Difference]:
+    if previous is None:
+        return []
+    return [masked(change) for change in differences(previous.record.spec, version.record.spec)]
+
+
+def masked(change: Difference) -> Difference:
+    """The same without the value of a secret."""
+    if change.kind != "env" or not any(
+        is_secret(change.subject, value or "") for value in (change.before, change.after)
+    ):
+        return change
+    return replace(change, before=change.before and HIDDEN, after=change.after and HIDDEN)

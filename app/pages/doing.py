@@ -1,0 +1,77 @@
+"""How a form is carried out: the next page tells the outcome, a refusal stays on the page with what was typed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import flash, g, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app.domain.operations import Operation
+from app.errors import DomainError, OnAnotherNode
+from app.http_errors import log_failure, status_of
+from app.pages.texts import _
+from app.pages.words import kind_words
+from app.services.background import Background
+
+# A change that takes longer, in seconds, goes on in the background; the page of its subject shows how far it is.
+PATIENCE = 3.0
+T = TypeVar("T")
+Context = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why what a form asks for was not done: `error` is None if the form itself is at fault, see its fields."""
+
+    message: str
+    status: int = 400
+    error: DomainError | None = None
+
+    @property
+    def request_id(self) -> str:
+        """What the operator of the service finds it by."""
+        return str(g.request_id)
+
+
+def refused(error: DomainError) -> Refusal:
+    """The refusal that an error is, noted in the log if it is not the caller's; OnAnotherNode goes on its way."""
+    if isinstance(error, OnAnotherNode):
+        raise error
+    log_failure(error)
+    return Refusal(error.message, status_of(error), error)
+
+
+def carry_out(
+    work: Callable[[], T], told: Callable[[T], str], target: str, meanwhile: str | None = None
+) -> ResponseReturnValue | Refusal:
+    """Do `work`, then go to `target` with the outcome as a sentence, which `told` makes of the result.
+
+    `work` runs in another thread, so it must not depend on the request. If it takes long, the page `meanwhile`
+    (`target`, unless that is not there before the end) shows it going on.
+    """
+    try:
+        outcome = Background(work).finish(PATIENCE)
+    except DomainError as exc:
+        return refused(exc)
+    if isinstance(outcome, Operation):
+        words = {"what": kind_words(outcome.kind), "name": outcome.name}
+        flash(_("%(name)s: %(what)s is under way and goes on by itself", **words), "info")
+        return redirect(meanwhile or target, 303)
+    flash(told(outcome), "success")
+    return redirect(target, 303)
+
+
+def answer(
+    template: str, context: Context, work: Callable[[], T], told: Callable[[T], str], target: str
+) -> ResponseReturnValue:
+    """The page that asks before something is done; when its form is sent, that is done as `carry_out` does it."""
+    if request.method != "POST":
+        return page(template, context, None)
+    done = carry_out(work, told, target)
+    return page(template, context, done) if isinstance(done, Refusal) else done
+
+
+def page(template: str, context: Context, refusal: Refusal | None) -> ResponseReturnValue:
+    """A page with a form, and above it why it was refused, if it was."""
+    return render_template(template, refusal=refusal, **context()), refusal.status if refusal else 200

@@ -1,0 +1,118 @@
+"""Images: the list with what is being pulled, pulling, naming, and removing what nobody needs."""
+
+from collections.abc import Sequence
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import ngettext
+
+from app.domain.images import full_name
+from app.pages import live
+from app.pages.doing import Refusal, answer, carry_out
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.services.image_pull import PulledImage
+from app.services.images import ImageView
+from app.web import answer_at, services
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/images", view_func=images)
+    blueprint.add_url_rule("/images/pull", "pull_image", pull, methods=["POST"])
+    blueprint.add_url_rule("/images/tag", "tag_image", tag, methods=["GET", "POST"])
+    blueprint.add_url_rule("/images/remove", "remove_images", remove, methods=["GET", "POST"])
+
+
+def offered(seen: Seen) -> Sequence[str]:
+    """The names of all images, for a form to choose from; empty, and `seen` has the problem, while Docker is down."""
+    seen.see_images()
+    return sorted(name for view in seen.images or () for name in view.image.names)
+
+
+def images() -> ResponseReturnValue:
+    """The images with `name` in a name, all or (`unused`) those that nobody needs, and what is being pulled."""
+    answer_at(_node())
+    return _page(None)
+
+
+def pull() -> ResponseReturnValue:
+    """Pull the image that the form names."""
+    answer_at(_node())
+    name, puller = request.form.get("image", "").strip(), services().puller
+    done = carry_out(lambda: puller.pull(name), _pulled, _list())
+    return _page(done, name) if isinstance(done, Refusal) else done
+
+
+def tag() -> ResponseReturnValue:
+    """Ask for one more name for the image `image`, and give it to it."""
+    answer_at(_node())
+    image, name, shelf = request.args.get("image", ""), request.form.get("name", "").strip(), services().images
+    view = shelf.one(image)
+    return answer(
+        "image_tag.html",
+        lambda: {"view": view, "name": name, "back": _list()},
+        lambda: shelf.tag(view.image.id, name),
+        lambda made: _("%(image)s is also called %(name)s", image=view.image.title, name=full_name(name)),
+        _list(),
+    )
+
+
+def remove() -> ResponseReturnValue:
+    """Show what would be removed, each `image` or all that nobody needs, and remove the names that were ticked."""
+    answer_at(_node())
+    ticked, shelf = request.form.getlist("name"), services().images
+    return answer(
+        "images_remove.html",
+        lambda: {"views": _doomed(), "ticked": ticked, "asked": "image" in request.args, "back": _list()},
+        lambda: shelf.remove_unused(ticked),
+        lambda gone: _removed(gone, len(ticked)),
+        _list(),
+    )
+
+
+def _node() -> str | None:
+    return request.args.get("node") or None
+
+
+def _list() -> str:
+    return url_for("pages.images", node=_node())
+
+
+def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
+    name, unused = request.args.get("name", "").strip() or None, request.args.get("unused") == "yes"
+    here, operations, seen = services().images.node, services().operations, Seen()
+    seen.see_images(name, unused)
+    seen.see_names()
+    response = live.page(
+        "images.html",
+        seen=seen,
+        name=name,
+        unused=unused,
+        node=_node(),
+        whose=here,
+        nodes=seen.ask("nodes", lambda: sorted(services().placement.nodes.all())) or (),
+        pulls=seen.ask("pulls", lambda: operations.all(state="running", kind="pull", node=here).operations) or (),
+        refusal=refusal,
+        pulling=pulling,
+    )
+    response.status_code = refusal.status if refusal else response.status_code
+    return response
+
+
+def _doomed() -> list[ImageView]:
+    """The images that are asked for, needed or not, or else all that nobody needs, those without a name first."""
+    asked = request.args.getlist("image")
+    views = [services().images.one(image) for image in asked] or services().images.all(unused=True)
+    return sorted(views, key=lambda view: view.image.named)
+
+
+def _pulled(made: PulledImage) -> str:
+    return _("%(name)s is here now", name=made.name) if made.changed else _("%(name)s was up to date", name=made.name)
+
+
+def _removed(gone: Sequence[str], asked: int) -> str:
+    words = ngettext("%(num)s name or image was removed", "%(num)s names or images were removed", len(gone))
+    left = asked - len(gone)
+    more = ngettext("%(num)s stays, since it is needed by now", "%(num)s stay, since they are needed by now", left)
+    return f"{words}; {more}" if left else str(words)

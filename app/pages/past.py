@@ -1,0 +1,32 @@
+"""What is done and was done with one container or volume, and by whom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.services.operations import OperationView
+from app.web import services
+
+_EVENTS = 20
+_REMEMBERED = 1000
+
+
+@dataclass(frozen=True)
+class Past:
+    """The operation that runs, the last ones newest first, and who asked for each version, as far as remembered."""
+
+    running: OperationView | None
+    events: Sequence[OperationView]
+    authors: Mapping[int, str | None]
+
+
+def past(resource: str, family: str, created: str) -> Past:
+    """The past of a family that was made at the time `created`: an erased one may have had its name before."""
+    found = services().operations.of_family(resource, family, _REMEMBERED)
+    running = next((view for view in found if view.state == "running"), None)
+    return Past(running, found[:_EVENTS], _authors(found, created))
+
+
+def _authors(found: Sequence[OperationView], created: str) -> dict[int, str | None]:
+    """A version is made by the first operation on it that was done; what was done with it later came after."""
+    done = [view.operation for view in found if view.state == "done" and (view.ended or "") >= created]
+    return {operation.version: operation.by for operation in done}  # the newest first, so the first one is left

@@ -1,0 +1,72 @@
+"""Give a volume another size, or go back to what an older version holds: shown before and after first, then done."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.naming import VOLUME, Name, parse
+from app.domain.sizes import parse_size
+from app.errors import InvalidRequest
+from app.pages.doing import Context, Refusal, answer, page
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.pages.volumes.detail import version_of
+from app.services.preview import preview
+from app.services.volumes.making import MadeVolume
+from app.web import services
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    for path, endpoint, view in (("resize", "resize_volume", resize), ("rollback", "roll_volume_back", rollback)):
+        blueprint.add_url_rule(f"/volumes/<name>/{path}", endpoint, view, methods=["GET", "POST"])
+
+
+def resize(name: str) -> ResponseReturnValue:
+    """Ask for a size, show what that would change, and do it."""
+    target, template, resizer = parse(name, VOLUME), "volume_resize.html", services().volumes.resizer
+    text = request.values.get("size", "").strip()
+    try:
+        size = parse_size(text) if text else None
+    except InvalidRequest as exc:
+        wrong = Refusal(exc.message)
+        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, wrong)
+    if size is None:
+        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, None)
+
+    def work() -> MadeVolume:
+        return resizer.resize(target, text)
+
+    def told(made: MadeVolume) -> str:
+        return _("%(name)s has %(size)s", name=made.record.name, size=made.record.size)
+
+    context = _before_and_after(target, work, typed=text, size=size)
+    return answer(template, context, work, told, url_for("pages.volume", name=target.family))
+
+
+def rollback(name: str) -> ResponseReturnValue:
+    """Show what going back to the older version `name` would change, and do it."""
+    target, resizer = parse(name, VOLUME), services().volumes.resizer
+    origin = services().volumes.records.version(target)
+
+    def work() -> MadeVolume:
+        return resizer.rollback(Name(target.family), origin.version)
+
+    def told(made: MadeVolume) -> str:
+        return _("%(name)s holds what %(origin)s holds", name=made.record.name, origin=origin.name)
+
+    context = _before_and_after(target, work)
+    return answer("volume_rollback.html", context, work, told, url_for("pages.volume", name=target.family))
+
+
+def _before_and_after(target: Name, work: Callable[[], MadeVolume], **more: Any) -> Context:
+    return lambda: {**_seen(target), **more, "preview": preview(work)}
+
+
+def _seen(target: Name) -> dict[str, Any]:
+    seen = Seen()
+    view = seen.see_volume(target)
+    seen.see_names()
+    return {"seen": seen, "view": view, "shown": version_of(view, target)}

@@ -1,0 +1,73 @@
+"""The form for a new volume."""
+
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import errors
+from app.domain.naming import VOLUME, check_family
+from app.domain.sizes import parse_size
+from app.pages.doing import Refusal, carry_out, page, refused
+from app.pages.texts import _
+from app.services.preview import preview
+from app.services.volumes.making import MadeVolume
+from app.web import place_volume, services
+
+_OF_NAME = (errors.VolumeExists, errors.NameIllegal)
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    # Not below /volumes/, where every name may be a volume's.
+    blueprint.add_url_rule("/create/volume", "create_volume", create, methods=["GET", "POST"])
+
+
+def create() -> ResponseReturnValue:
+    """Show the form; once it is sent create the volume, or only check whether that could be done."""
+    if request.method != "POST":
+        return _page(None)
+    name, size = (request.form.get(key, "").strip() for key in ("name", "size"))
+    if wrong := _problems(name, size):
+        return _page(Refusal(_("nothing was created: see what is said at the fields")), wrong)
+    creator = services().volumes.creator
+    try:
+        place_volume(request.form.get("node") or None)
+    except errors.DomainError as exc:
+        return _page(refused(exc))
+    if request.form.get("wish") == "check":
+        plan = preview(lambda: creator.create(name, size))
+        return _page(None, _at_field(plan.blocker), plan=plan)
+    target, meanwhile = url_for("pages.volume", name=name), url_for("pages.operations", name=name)
+    done = carry_out(lambda: creator.create(name, size), _told, target, meanwhile)
+    return _page(done, _at_field(done.error)) if isinstance(done, Refusal) else done
+
+
+def _page(refusal: Refusal | None, wrong: dict[str, str] | None = None, **more: Any) -> ResponseReturnValue:
+    typed = {key: request.form.get(key, "") for key in ("name", "size", "node")}
+    nodes = sorted(services().placement.nodes.all())
+    context = {"typed": typed, "nodes": nodes, "wrong": wrong or {}, "plan": None, **more}
+    return page("volume_create.html", lambda: context, refusal)
+
+
+def _problems(name: str, size: str) -> dict[str, str]:
+    found = {}
+    for field, check in (("name", lambda: check_family(name, VOLUME)), ("size", lambda: parse_size(size))):
+        try:
+            check()
+        except errors.InvalidRequest as exc:
+            found[field] = exc.message
+    return found
+
+
+def _at_field(error: errors.DomainError | None) -> dict[str, str]:
+    return {"name": error.message} if isinstance(error, _OF_NAME) else {}
+
+
+def _told(made: MadeVolume) -> str:
+    record = made.record
+    if not record.enforced:
+        return _(
+            "%(name)s is created; nothing keeps it from growing beyond %(size)s", name=record.name, size=record.size
+        )
+    return _("%(name)s is created", name=record.name)

@@ -1,0 +1,86 @@
+"""One volume: a version with its settings, and the chain of all its versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from app.domain.naming import VOLUME, Name, parse
+from app.domain.volumes import VolumeRecord
+from app.pages import live
+from app.pages.past import past
+from app.pages.seen import Seen
+from app.services.keys import VOLUMES
+from app.services.volumes.inquiry import VolumeVersionView, VolumeView
+from app.web import services
+
+
+@dataclass(frozen=True)
+class Step:
+    """One version in the chain, and the size of the one before it (None for the first that is left)."""
+
+    version: VolumeVersionView
+    size_before: str | None
+    here: bool
+    newest: bool
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/volumes/<name>", view_func=volume)
+
+
+def volume(name: str) -> Response:
+    """The version `name` of a volume, and the chain of all its versions."""
+    return live.page("volume.html", **context(parse(name, VOLUME)))
+
+
+def context(asked: Name) -> dict[str, Any]:
+    """Everything that the page of a volume shows."""
+    seen = Seen()
+    view = seen.see_volume(asked)
+    seen.see_names()
+    shown = version_of(view, asked)
+    history = past(VOLUMES, asked.family, view.family.created)
+    return {
+        "seen": seen,
+        "view": view,
+        "shown": shown,
+        "newest": shown.record.version == view.newest.record.version,
+        "merging": _merging(shown.record),
+        "past": history,
+        "actions": legal(view, shown) if history.running is None and not seen.problems else (),
+        "steps": steps(view.versions, shown),
+    }
+
+
+def version_of(view: VolumeView, asked: Name) -> VolumeVersionView:
+    """The version that a name means: its own, or the newest."""
+    return next(version for version in view.versions if asked.version in (None, version.record.version))
+
+
+def legal(view: VolumeView, shown: VolumeVersionView) -> tuple[str, ...]:
+    """What can be done with the version `shown` as it is."""
+    record = shown.record
+    if shown.state == "unreachable":
+        return ()
+    if record.version != view.newest.record.version:
+        return ("rollback", "delete") if shown.state == "present" and not record.merging else ("delete",)
+    can_resize = (shown.state == "present" or bool(record.aside)) and not record.merging
+    return ("resize", "delete") if can_resize else ("delete",)
+
+
+def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> list[Step]:
+    """The chain of these versions (newest first), newest first."""
+    before = [*(version.record.size for version in versions[1:]), None]
+    return [
+        Step(version, size, version is shown, version is versions[0])
+        for version, size in zip(versions, before, strict=True)
+    ]
+
+
+def _merging(record: VolumeRecord) -> bool:
+    """Whether its parent's data is on the way into it right now."""
+    return record.merging is not None and any(o.id == record.merging for o in services().journal.all_running())

@@ -1,0 +1,101 @@
+"""Delete a volume: its name must be typed, and which data goes is said before."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.naming import VOLUME, Name, parse
+from app.pages.doing import Refusal, answer, page
+from app.pages.seen import Seen
+from app.pages.texts import _
+from app.pages.volumes.detail import version_of
+from app.services.preview import preview
+from app.services.volumes.inquiry import VolumeVersionView, VolumeView
+from app.web import services
+
+# How much goes: the volume but not its data, the newest version and all records, or every older version too.
+KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/volumes/<name>/delete", "delete_volume", delete, methods=["GET", "POST"])
+
+
+def delete(name: str) -> ResponseReturnValue:
+    """Ask for the name, then delete that version of a volume."""
+    target = parse(name, VOLUME)
+    seen = Seen()
+    view = seen.see_volume(target)
+    seen.see_names()
+    shown = version_of(view, target)
+    scope, force = request.form.get("scope", ""), "force" in request.form
+
+    def context() -> dict[str, Any]:
+        return {
+            "seen": seen,
+            **_context(view, shown),
+            "scope": scope,
+            "force": force,
+            "typed": request.form.get("typed", ""),
+        }
+
+    if request.method == "POST" and (wrong := _wrong(view, shown)):
+        return page("volume_delete.html", context, wrong)
+    gone = shown.record.version == view.newest.record.version and scope != KEEP
+    back = url_for("pages.volumes") if gone else url_for("pages.volume", name=target.family)
+    work = _deletion(view, shown, scope, force)
+    return answer("volume_delete.html", context, work, lambda _made: _told(shown, scope), back)
+
+
+def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
+    """What is wrong with the form: the name was not typed as it is, nothing was chosen, or not all can go."""
+    if request.form.get("typed", "").strip() != shown.record.name:
+        return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
+    if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
+        return Refusal(_("nothing was deleted: choose what is to be deleted"))
+    if request.form["scope"] == EVERYTHING and (running := _running_on(view)):
+        return Refusal(
+            _("nothing was deleted: %(names)s run on it; stop or move those first", names=", ".join(running))
+        )
+    return None
+
+
+def _running_on(view: VolumeView) -> list[str]:
+    return sorted({mount.container for version in view.versions for mount in version.mounts if mount.running})
+
+
+def _deletion(view: VolumeView, shown: VolumeVersionView, scope: str, force: bool) -> Callable[[], None]:
+    """The work: of `everything` the newest version first, since that one may be refused."""
+    deleter, record = services().volumes.deleter, shown.record
+    older = [v.record for v in view.versions if v is not shown and v.state == "present"]
+
+    def work() -> None:
+        deleter.delete(Name(record.family, record.version), force, scope != KEEP)
+        for each in older if scope == EVERYTHING else ():
+            deleter.delete(Name(each.family, each.version), force, True)
+
+    return work
+
+
+def _context(view: VolumeView, shown: VolumeVersionView) -> dict[str, Any]:
+    target = Name(shown.record.family, shown.record.version)
+    deleter = services().volumes.deleter
+    return {
+        "view": view,
+        "shown": shown,
+        "newest": shown.record.version == view.newest.record.version,
+        "older": [version for version in view.versions if version.record.version != view.newest.record.version],
+        "preview": preview(lambda: deleter.delete(target, True, True)),
+    }
+
+
+def _told(shown: VolumeVersionView, scope: str) -> str:
+    record = shown.record
+    if scope == KEEP:
+        return _("%(name)s is deleted; its data and its record are kept", name=record.name)
+    if scope == EVERYTHING:
+        return _("%(family)s is deleted with all its versions and their data", family=record.family)
+    return _("%(name)s is deleted with its data", name=record.name)

@@ -1,0 +1,132 @@
+"""What recorded words mean, in the language of the page's reader."""
+
+from flask_babel import lazy_gettext as _l
+
+from app.domain.volumes import LOOP, NONE, QUOTA
+
+_KINDS = {
+    "create": _l("create"),
+    "gpu": _l("GPU change"),
+    "volume": _l("volume change"),
+    "resize": _l("resize"),
+    "rollback": _l("rollback"),
+    "restart": _l("restart"),
+    "start": _l("start"),
+    "stop": _l("stop"),
+    "delete": _l("delete"),
+    "commit": _l("commit to an image"),
+    "adopt": _l("adoption"),
+    "pull": _l("pull"),
+    "stop stray": _l("stop of a stray container"),
+    "remove stray": _l("removal of a stray"),
+    "release": _l("release of a claim"),
+    "discard": _l("discarding of leftovers"),
+}
+_WAYS = {QUOTA: _l("by project quota"), LOOP: _l("by own filesystem"), NONE: _l("not enforced")}
+_ASKERS = {
+    "api": _l("the API"),
+    "page": _l("these pages"),
+    "command": _l("a command on the host"),
+    "gpudock": _l("gpudock itself"),
+}
+_STEPS = {
+    "claimed": _l("claimed"),
+    "creating": _l("creating"),
+    "copying": _l("copying"),
+    "starting": _l("starting"),
+    "stopping": _l("stopping"),
+    "removing": _l("removing"),
+    "setting aside": _l("setting aside"),
+    "settling": _l("settling"),
+    "undoing": _l("undoing"),
+    "asking the registry": _l("asking the registry"),
+    "loading": _l("loading"),
+    "unpacking": _l("unpacking"),
+}
+_STATES = {
+    # of GPUs
+    "free": _l("free"),
+    "used": _l("in use"),
+    "foreign": _l("in use by others"),
+    "unhealthy": _l("unhealthy"),
+    "drained": _l("drained"),
+    "draining": _l("draining"),
+    # of containers and volumes
+    "running": _l("running"),
+    "paused": _l("paused"),
+    "restarting": _l("restarting"),
+    "created": _l("created"),
+    "exited": _l("exited"),
+    "stopped": _l("stopped"),
+    "dead": _l("dead"),
+    "removed": _l("removed"),
+    "missing": _l("missing"),
+    "present": _l("present"),
+    "incomplete": _l("incomplete"),
+    "remote": _l("remote"),
+    "unreachable": _l("unreachable"),
+    "unknown": _l("unknown"),
+    # what needs attention
+    "renamed": _l("renamed"),
+    "started": _l("started by hand"),
+    "older-running": _l("older version runs"),
+    "volume-missing": _l("volume missing"),
+    "volume-incomplete": _l("volume incomplete"),
+    "gpu-lost": _l("GPU lost"),
+    "gpu-unhealthy": _l("GPU unhealthy"),
+    "gpu-lost-inside": _l("GPU lost inside"),
+    "leftover": _l("left over"),
+    "data-gone": _l("data gone"),
+    "unenforced": _l("size not enforced"),
+    "foreign-mount": _l("mounted by others"),
+    "failed": _l("failed"),
+    "low": _l("disk nearly full"),
+    # of operations
+    "done": _l("done"),
+    "undone": _l("undone"),
+    # of images
+    "unused": _l("unused"),
+}
+
+_STATUS = {
+    400: _l("Bad request"),
+    401: _l("Not logged in"),
+    403: _l("Forbidden"),
+    404: _l("Not found"),
+    405: _l("Not possible here"),
+    409: _l("Conflict"),
+    413: _l("Too large"),
+    422: _l("Not possible like this"),
+    500: _l("Failed"),
+    503: _l("Not available now"),
+}
+
+
+def kind_words(kind: str) -> str:
+    """What an operation does, or why a version was made, for people."""
+    return str(_KINDS.get(kind, kind))
+
+
+def state_words(state: str) -> str:
+    """A state of anything, for people."""
+    return str(_STATES.get(state, state))
+
+
+def asker_words(asker: str | None) -> str:
+    """Who asked for an operation, for people."""
+    return str(_ASKERS.get(asker or "", asker or "–"))
+
+
+def step_words(step: str) -> str:
+    """A step of an operation, for people."""
+    return str(_STEPS.get(step, step))
+
+
+def way_words(way: str) -> str:
+    """How a volume's size is enforced, for people."""
+    return str(_WAYS.get(way, way))
+
+
+def status_words(status: int, phrase: str) -> str:
+    """What an HTTP status says, `phrase` for one that has no words here."""
+    return str(_STATUS.get(status, phrase))
