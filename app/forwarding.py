@@ -52,8 +52,9 @@ def _send_on() -> Response | None:
         return None
     try:
         return _forward(node)
-    except NodeUnreachable:
+    except NodeUnreachable as exc:
         if request.method in _READS:  # what it told last is better than nothing
+            g.unreachable = exc
             return None
         raise
 
@@ -69,6 +70,8 @@ def _answer(error: OnAnotherNode) -> Response | tuple[WerkzeugResponse | str, in
     """The answer of the node that is to do it; once it has been sent there that this is not so, the error itself."""
     if forwarded():
         return domain_error(error)
+    if silent := g.pop("unreachable", None):  # it has been asked, perhaps for long
+        return domain_error(silent)
     # Whoever does it keeps the key: if it is repeated, only that node can tell whether the first one still runs.
     if claim := g.pop("idempotency", None):
         services().idempotency.release(claim)
@@ -83,7 +86,8 @@ def _forward(node: str) -> Response:
 
 
 def _message(node: str) -> Message:
-    headers = {name: value for name, value in request.headers if not _NOT_SENT.fullmatch(name)}
+    dropped = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
+    headers = {n: value for n, value in request.headers if not (_NOT_SENT.fullmatch(n) or n.lower() in dropped)}
     body = request.get_data()
     if not body and request.form:  # whoever looked at the form has used the body up
         body, headers["Content-Type"] = urlencode(list(request.form.items(multi=True))).encode(), _FORM

@@ -4,6 +4,7 @@
 (() => {
   const stale = document.getElementById("stale");
   const age = document.getElementById("stale-age");
+  const gone = document.getElementById("gone"); // on the pages of single things only
   let heard = Date.now();
 
   const live = (event) => event.target.id === "live";
@@ -15,10 +16,22 @@
   function fresh() {
     heard = Date.now();
     stale.hidden = true;
+    tellGone(false);
   }
 
-  function failed() {
+  // Nothing can be done with what is not there.
+  function tellGone(is) {
+    if (!gone) return;
+    gone.hidden = !is;
+    for (const part of document.querySelectorAll("#live, main > section")) part.inert = is;
+  }
+
+  // `id` is that of the request, if the server answered it, though with an error.
+  function failed(id) {
     stale.hidden = false;
+    document.getElementById("stale-silent").hidden = Boolean(id);
+    document.getElementById("stale-failed").hidden = !id;
+    document.getElementById("stale-request").textContent = id;
     tellAge();
   }
 
@@ -48,15 +61,22 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     if (live(event) && event.detail.successful) fresh();
   });
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
-      if (live(event)) failed();
+      if (live(event)) failed("");
     });
   }
+  document.addEventListener("htmx:responseError", (event) => {
+    if (!live(event)) return;
+    const { xhr } = event.detail;
+    if (gone && xhr.status === 404) {
+      fresh();
+      tellGone(true);
+    } else failed(xhr.getResponseHeader("X-Request-Id") || ""); // without an id it was a proxy that answered
+  });
 
-  // What the reader has opened stays open.
+  // What the reader is typing stays.
   Idiomorph.defaults.ignoreActiveValue = true;
-  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
 
   setInterval(tellAge, 1000);
 })();

@@ -22,7 +22,7 @@
   });
 
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (mine(event) && (document.hidden || !follow.checked)) event.preventDefault();
+    if (mine(event) && (document.hidden || !follow.checked || lines.closest("[inert]"))) event.preventDefault();
   });
   document.addEventListener("htmx:configRequest", (event) => {
     if (mine(event) && tag) event.detail.headers["If-None-Match"] = tag;

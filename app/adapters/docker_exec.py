@@ -20,6 +20,7 @@ _HEADER = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
 _REFUSED = ("OCI runtime exec failed", "exec failed")
 _POLL = 0.01
+_BEGIN = 10  # seconds; how long Docker may take to learn the pid of what it has started
 # A command that prints this many times the cap is a flood; Docker passes on some 25 MB/s, so it would take for ever.
 _FLOOD = 64
 
@@ -136,8 +137,14 @@ def _until(raw: Any, deadline: float) -> Iterator[bytes]:
 
 
 def _state(client: APIClient, identity: str, deadline: float) -> dict[str, Any]:
-    """What Docker knows of the command once it has ended, which it learns a little after the streams do."""
-    while (state := client.exec_inspect(identity))["Running"] and time.monotonic() < deadline:
+    """What Docker knows of the command once it has ended, which it learns a little after the streams do.
+
+    At `deadline` it is told as running. On a busy host the first output may come before Docker knows the pid.
+    """
+    begun = time.monotonic() + _BEGIN
+    while (state := client.exec_inspect(identity))["Running"]:
+        if time.monotonic() >= (deadline if state["Pid"] else begun):
+            break
         time.sleep(_POLL)
     return dict(state)
 

@@ -1,6 +1,9 @@
 """HTTP to the gpudocks of other nodes."""
 
+from contextlib import closing
+
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from app.errors import NodeCutOff, NodeUnreachable
@@ -13,29 +16,32 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class HttpPeers:
-    """Implements `ports.Peers`; connects for each request anew, and never by a proxy."""
+    """Implements `ports.Peers`; connects for each request anew, and never by a proxy.
+
+    A session of requests would add what the caller did not send, and take a redirection that broke off for a whole one.
+    """
 
     def ask(self, node: str, url: str, message: Message) -> Reply:
         """Send a request to the gpudock of `node` at `url`, and return its answer. Raises NodeUnreachable, NodeCutOff.
 
         Redirections are answers too.
         """
-        with requests.Session() as session:
-            session.trust_env = False
-            # Its own defaults would be added to what the caller sent.
-            session.headers.clear()
+        with closing(HTTPAdapter()) as adapter:
             try:
-                answer = session.request(
-                    message.method,
-                    url + message.target,
-                    headers={**dict(message.headers), "Accept-Encoding": "identity"},
-                    data=message.body,
-                    timeout=(_CONNECT, _LOOK if message.method in _SAFE else _CHANGE),
-                    allow_redirects=False,
-                )
+                limits = _CONNECT, _LOOK if message.method in _SAFE else _CHANGE
+                answer = adapter.send(_prepared(url + message.target, message), timeout=limits)
+                body = answer.content
             except requests.RequestException as exc:
                 raise _failure(node, url, message, exc) from exc
-        return Reply(answer.status_code, tuple(answer.raw.headers.iteritems()), answer.content)
+        return Reply(answer.status_code, tuple(answer.raw.headers.iteritems()), body)
+
+
+def _prepared(url: str, message: Message) -> requests.PreparedRequest:
+    headers = {**dict(message.headers), "Accept-Encoding": "identity"}
+    request = requests.Request(message.method, url, headers, data=message.body).prepare()
+    # With its dots resolved a path would name something else than what the caller was let in for.
+    request.url = url
+    return request
 
 
 def _failure(node: str, url: str, message: Message, exc: requests.RequestException) -> Exception:

@@ -8,7 +8,7 @@ from flask.views import MethodView
 from app import errors
 from app.api import present
 from app.api.changes import carry_out, changing, refuse_preview, wants_preview
-from app.api.envelope import Resource, ok
+from app.api.envelope import SENT_ON, Resource, ok
 from app.api.schemas import envelope
 from app.api.schemas_images import (
     ImageSchema,
@@ -42,7 +42,7 @@ class Images(MethodView):
 
     @blueprint.arguments(ImagesQuery, location="query")
     @blueprint.response(200, envelope(ImagesSchema))
-    @blueprint.fails(errors.NodeNotFound)
+    @blueprint.fails(errors.NodeNotFound, *SENT_ON)
     def get(self, query: Json) -> Json:
         """List images, the newest first, with who needs each."""
         return ok({"images": [present.image(view) for view in services().images.all(**query)]})
@@ -63,6 +63,7 @@ class ImagePull(MethodView):
         errors.Cancelled,
         errors.ImagePullFailed,
         errors.RegistryUnreachable,
+        *SENT_ON,
     )
     def post(self, body: Json) -> Any:
         """Pull an image, or what its registry has under its name by now: an operation that shows its bytes.
@@ -80,7 +81,7 @@ class ImagePrune(MethodView):
     @blueprint.doc(parameters=[_DRY_RUN])
     @blueprint.arguments(PruneSchema)
     @blueprint.response(200, envelope(PrunedSchema))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageRemoveFailed)
+    @blueprint.fails(errors.NodeNotFound, errors.ImageRemoveFailed, *SENT_ON)
     def post(self, body: Json) -> Json:
         """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
         shelf, rehearsal = services().images, wants_preview()
@@ -96,13 +97,13 @@ class Image(MethodView):
     """One image, by its name or id."""
 
     @blueprint.response(200, envelope(ImageSchema))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound)
+    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show an image."""
         return ok(present.image(services().images.one(name)))
 
     @blueprint.response(200, envelope(None))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed)
+    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed, *SENT_ON)
     def delete(self, name: str) -> Json:
         """Take this name from an image that nobody needs, by its id all names; the last one goes with the image."""
         refuse_preview()
@@ -116,7 +117,9 @@ class ImageTag(MethodView):
 
     @blueprint.arguments(TagSchema)
     @blueprint.response(200, envelope(ImageSchema))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageNameMissing, errors.ImageNameTaken)
+    @blueprint.fails(
+        errors.NodeNotFound, errors.ImageNotFound, errors.ImageNameMissing, errors.ImageNameTaken, *SENT_ON
+    )
     def post(self, body: Json, name: str) -> Json:
         """Give an image one more name, which no other image has."""
         refuse_preview()

@@ -1,10 +1,12 @@
 """Local images: what is on a host, and how far the pull of another one is."""
 
+import re
 from dataclasses import dataclass
 
 from app.domain.rules import check_image
 
 _SHORT = 12
+_ID = re.compile(rf"(?:sha256:)?([0-9a-f]{{{_SHORT},64}})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class LocalImage:
     def title(self) -> str:
         """What to call it: its first name, or else its short id."""
         return (*self.names, *self.digests, self.short_id)[0]
+
+    def meant_by(self, reference: str) -> tuple[str, ...]:
+        """What `reference`, by which Docker found the image, means of it: by its id all its names, or the id if it has
+        none; otherwise that one name, which may be spelled in another way than it is listed. For Docker one digit may
+        be an id; here it takes twelve, as many as its lists show, or a slip of the finger removes an image.
+        """
+        name = full_name(reference)
+        listed = name in self.names or name in self.digests
+        digits = _ID.fullmatch(reference)
+        if not listed and digits and self.id.removeprefix("sha256:").startswith(digits[1]):
+            return self.names or (self.id,)
+        return (name,)
 
 
 @dataclass(frozen=True)

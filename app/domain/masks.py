@@ -2,9 +2,9 @@
 
 import re
 
-_NAMES = re.compile(r"TOKEN|PASSW|PASSPHRASE|SECRET|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
-# A name and a password in an address, as in postgres://me:secret@host/db.
-_IN_ADDRESS = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_NAMES = re.compile(r"TOKEN|PASS|_PWD|SECRET|KEY|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
+# What stands for somebody in an address, as in postgres://me:secret@host/db or https://token@host.
+_IN_ADDRESS = re.compile(r"://[^/?#@\s]+@")
 
 
 def is_secret(name: str, value: str) -> bool:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from flask import flash, redirect, request
+from flask import flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from app import auth
 from app.errors import DomainError, OnAnotherNode
 from app.http_errors import log_failure
+from app.pages.texts import _
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def wanted(states: Collection[str]) -> Wanted:
 def act(work: Callable[[], str]) -> ResponseReturnValue:
     """Do what a form's button is for, then go back to where it says; `work` returns the outcome as a sentence.
 
-    The next page tells the outcome, or why it was refused or failed.
+    The next page tells the outcome, or why it was refused or failed and the id of the request that was.
     """
     try:
         flash(work(), "success")
@@ -42,5 +43,5 @@ def act(work: Callable[[], str]) -> ResponseReturnValue:
         raise
     except DomainError as exc:
         log_failure(exc)
-        flash(exc.message, "error")
-    return redirect(auth.local_path(request.form.get("next", "/")))
+        flash(f"{exc.message} ({_('Request %(id)s', id=g.request_id)})", "error")
+    return redirect(auth.local_path(request.form.get("next", "/")), 303)

@@ -18,8 +18,7 @@ from app.web import answer_at, services
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
-    blueprint.add_url_rule("/images", view_func=images)
-    blueprint.add_url_rule("/images/pull", "pull_image", pull, methods=["POST"])
+    blueprint.add_url_rule("/images", view_func=images, methods=["GET", "POST"])
     blueprint.add_url_rule("/images/tag", "tag_image", tag, methods=["GET", "POST"])
     blueprint.add_url_rule("/images/remove", "remove_images", remove, methods=["GET", "POST"])
 
@@ -31,17 +30,12 @@ def offered(seen: Seen) -> Sequence[str]:
 
 
 def images() -> ResponseReturnValue:
-    """The images with `name` in a name, all or (`unused`) those that nobody needs, and what is being pulled."""
-    answer_at(_node())
-    return _page(None)
+    """The images with `name` in a name, all or (`unused`) those that nobody needs, and what is being pulled.
 
-
-def pull() -> ResponseReturnValue:
-    """Pull the image that the form names."""
+    Its form pulls the image that it names; if that is refused, the list is still what is shown, and kept up to date.
+    """
     answer_at(_node())
-    name, puller = request.form.get("image", "").strip(), services().puller
-    done = carry_out(lambda: puller.pull(name), _pulled, _list())
-    return _page(done, name) if isinstance(done, Refusal) else done
+    return _pull() if request.method == "POST" else _page(None)
 
 
 def tag() -> ResponseReturnValue:
@@ -69,6 +63,12 @@ def remove() -> ResponseReturnValue:
         lambda gone: _removed(gone, len(ticked)),
         _list(),
     )
+
+
+def _pull() -> ResponseReturnValue:
+    name, puller = request.form.get("image", "").strip(), services().puller
+    done = carry_out(lambda: puller.pull(name), _pulled, _list())
+    return _page(done, name) if isinstance(done, Refusal) else done
 
 
 def _node() -> str | None:

@@ -14,13 +14,14 @@ from app.pages.asked import Wanted
 from app.pages.known import last_known
 from app.services.gpus import GpuView
 from app.services.images import ImageView
-from app.services.inquiry import Page
+from app.services.inquiry import ContainerView, Page
 from app.services.operations import OperationPage, OperationView
 from app.services.volumes.inquiry import VolumePage, VolumeView
 from app.web import services
 
 PAGE_SIZE = 50
 T = TypeVar("T")
+V = TypeVar("V", ContainerView, VolumeView)
 
 
 @dataclass
@@ -63,15 +64,15 @@ class Seen:
             lambda: recorded.volumes(wanted.name),
         )
 
+    def see_container(self, name: Name) -> ContainerView:
+        """One container, while Docker is down as known last or from etcd alone; ContainerNotFound if there is none."""
+        question = ("container", name.family)
+        return self._one(question, lambda: services().inquiry.container(name), lambda: recorded.container(name))
+
     def see_volume(self, name: Name) -> VolumeView:
-        """One volume, while Docker is down from etcd alone; VolumeNotFound if there is none."""
-        try:
-            return services().volumes.inquiry.volume(name)
-        except Unavailable as exc:
-            if exc.part == "etcd":
-                raise
-            self.problems[exc.part] = exc.message
-            return recorded.volume(name)
+        """One volume, while Docker is down as known last or from etcd alone; VolumeNotFound if there is none."""
+        question = ("volume", name.family)
+        return self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: recorded.volume(name))
 
     def see_operations(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
@@ -115,6 +116,25 @@ class Seen:
             return cast(T, known[0])
         return None if other is None else self._try(other)
 
+    def _one(self, question: Hashable, way: Callable[[], V], other: Callable[[], V]) -> V:
+        """What `way` finds out; without Docker what it found last if that fits the records, which `other` reads."""
+        try:
+            found = way()
+        except Unavailable as exc:
+            if exc.part == "etcd":
+                raise
+            self.problems[exc.part] = exc.message
+            return self._last(question, other())
+        last_known().remember(question, found)
+        return found
+
+    def _last(self, question: Hashable, now: V) -> V:
+        known = last_known().recall(question)
+        if known is None or _records(known[0]) != _records(now):
+            return now
+        self.age = max(self.age or 0.0, known[1])
+        return cast(V, known[0])
+
     def _try(self, way: Callable[[], T]) -> T | None:
         if "etcd" in self.problems:  # it would only make the caller wait for another timeout
             return None
@@ -123,3 +143,7 @@ class Seen:
         except Unavailable as exc:
             self.problems[exc.part] = exc.message
             return None
+
+
+def _records(view: ContainerView | VolumeView) -> list[object]:
+    return [version.record for version in view.versions]

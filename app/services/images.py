@@ -67,8 +67,7 @@ class ImageShelf:
         """
         view = self.one(name)
         _check_unused(view)
-        given = full_name(name) in view.image.names
-        self._take([full_name(name)] if given else view.image.names or (view.image.id,), view.image.id)
+        self._take(view.image.meant_by(name), view.image.id)
         return view
 
     def remove_unused(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -52,17 +52,24 @@ class LayerSizes:
             threading.Thread(target=self._work, name="layer-sizes", daemon=True).start()
 
     def _work(self) -> None:
-        while task := self._next():
-            key, record = task
-            begun = time.monotonic()
-            size = self._measure(record)
-            ended = time.monotonic()
-            age = max(_MAX_AGE, _RARELY * (ended - begun))
-            with self._news:
-                self._sizes.pop(key, None)
-                self._sizes[key] = _Size(size, ended + age)
-                self._forget(list(self._sizes)[:-_MOST])
-                self._news.notify_all()
+        try:
+            while task := self._next():
+                self._learn(*task)
+        except BaseException:
+            with self._news:  # whoever asks next starts another thread
+                self._working = False
+            raise
+
+    def _learn(self, key: str, record: VersionRecord) -> None:
+        begun = time.monotonic()
+        size = self._measure(record)
+        ended = time.monotonic()
+        age = max(_MAX_AGE, _RARELY * (ended - begun))
+        with self._news:
+            self._sizes.pop(key, None)
+            self._sizes[key] = _Size(size, ended + age)
+            self._forget(list(self._sizes)[:-_MOST])
+            self._news.notify_all()
 
     def _next(self) -> tuple[str, VersionRecord] | None:
         with self._news:

@@ -46,12 +46,15 @@ class Undo:
                 left.append(observed)
         return left
 
-    def release_image(self, image_id: str | None) -> None:
-        """Let go of an image that no version and no running operation needs; kept if one began to in that moment."""
-        if image_id and image_id not in self._records.images_in_use():
-            self._engine.release_image(image_id)
-            if image_id in self._records.images_in_use():
-                self._engine.hold_image(image_id)
+    def release_image(self, image_id: str | None) -> bool:
+        """Let go of an image, unless a version or a running operation needs it, or began to in that moment; whether."""
+        if not image_id or image_id in self._records.images_in_use():
+            return False
+        self._engine.release_image(image_id)
+        if image_id not in self._records.images_in_use():
+            return True
+        self._engine.hold_image(image_id)
+        return False
 
     def _remove(self, family: str, container: str) -> None:
         inspected = self._engine.inspect(container)

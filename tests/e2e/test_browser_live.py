@@ -1,5 +1,6 @@
 """The live parts of the pages in a real browser, over working fakes: polling, focus, what is stale, and the charts."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
 from app.config import Config
+from app.domain.naming import parse
 from tests.e2e.test_browser import Window, window
+from tests.e2e.test_pages import PLAIN
 from tests.support.site import CLOSED, OPEN, TOKEN, Site
 
 __all__ = ["window"]
@@ -81,6 +84,32 @@ def test_while_the_service_is_away_the_page_says_how_old_it_is(served: Served, w
     assert "GPU 0" in window.text("#live")
     served.deaf = False
     wait(window, "document.getElementById('stale').hidden")
+
+
+def test_an_answer_that_is_an_error_is_told_with_its_request(served: Served, window: Window) -> None:
+    served.services.creator.create("foo", PLAIN)
+    window.get(f"{served.url}/containers/foo")
+    served.store.dead = True
+    wait(window, "!document.getElementById('stale').hidden")
+    assert re.search(r"answers with an error, see its log at request \w{32}\.", window.text("#stale"))
+    assert "does not answer" not in window.text("#stale")
+    served.store.dead = False
+    wait(window, "document.getElementById('stale').hidden")
+
+
+def test_the_page_of_what_somebody_deleted_says_that_it_is_gone(served: Served, window: Window) -> None:
+    served.services.creator.create("foo", PLAIN)
+    window.get(f"{served.url}/containers/foo")
+    assert not window.find_element(By.ID, "gone").is_displayed()
+    served.services.deleter.delete(parse("foo"), force=True, erase=True)
+    wait(window, "!document.getElementById('gone').hidden && document.getElementById('live').inert")
+    assert not window.find_element(By.ID, "stale").is_displayed() and "foo-0" in window.text("#live")
+    served.services.creator.create("foo", PLAIN)
+    wait(window, "document.getElementById('gone').hidden && !document.getElementById('live').inert")
+    served.services.deleter.delete(parse("foo"), force=True, erase=True)
+    wait(window, "!document.getElementById('gone').hidden")
+    window.find_element(By.CSS_SELECTOR, "#gone a").click()
+    assert window.title == "Containers · gpudock"
 
 
 def test_when_the_login_has_ended_the_page_asks_for_it(closed: Served, window: Window) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -59,7 +60,8 @@ class Operator:
     def _click(self, where: str) -> None:
         page = self._window.find_element(By.TAG_NAME, "html")
         self._window.find_element(By.XPATH, where).click()
-        WebDriverWait(self._window, 60).until(staleness_of(page))
+        # While a page goes, chromedriver has a second error for what is no longer there.
+        WebDriverWait(self._window, 60, ignored_exceptions=(WebDriverException,)).until(staleness_of(page))
         self._window.find_element(By.CSS_SELECTOR, "h1")
 
 

@@ -1,7 +1,6 @@
 """Images through the API, over a real Docker and a real registry."""
 
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -20,7 +19,7 @@ ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
 def offered(api: Server, dockerd: Dockerd, registry: Registry) -> Iterator[str]:
     """The name of an image with 4 MB of its own that only the registry has; what is pulled goes in the end."""
     name = f"{registry.address}/offered:1"
-    before = set(dockerd.docker("images", "-q", "--no-trunc").split())
+    before = images(dockerd)
     dockerd.docker("run", "--name", "fill", IMAGE, "sh", "-c", "head -c 4194304 /dev/urandom >/big")
     dockerd.docker("commit", "fill", name)
     dockerd.docker("push", "-q", name)
@@ -28,8 +27,14 @@ def offered(api: Server, dockerd: Dockerd, registry: Registry) -> Iterator[str]:
     dockerd.docker("rmi", name)
     yield name
     dockerd.remove_containers()
-    for image in set(dockerd.docker("images", "-q", "--no-trunc").split()) - before:
-        subprocess.run([*dockerd.command, "rmi", "-f", image], check=True, capture_output=True)
+    for image in images(dockerd):
+        if image not in before:
+            dockerd.docker("rmi", "-f", image)
+
+
+def images(dockerd: Dockerd) -> list[str]:
+    """Their ids, the newest first, so that none comes after what it was made of."""
+    return list(dict.fromkeys(dockerd.docker("images", "-q", "--no-trunc").split()))
 
 
 def test_an_image_is_pulled_used_committed_named_and_removed(api: Server, offered: str) -> None:
@@ -67,6 +72,7 @@ def test_an_image_is_pulled_used_committed_named_and_removed(api: Server, offere
 
 def test_what_nobody_needs_goes_only_when_asked_for(api: Server, offered: str, dockerd: Dockerd) -> None:
     api.data("POST", "/images/pull", {"image": offered})
+    api.data("POST", "/images/prune")  # what other tests left
     dockerd.docker("run", "--name", "by-hand", offered, "true")
     nameless = dockerd.docker("commit", "by-hand")
     plan = api.data("POST", "/images/prune?dryRun=true")

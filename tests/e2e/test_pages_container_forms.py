@@ -286,6 +286,15 @@ def test_an_older_version_is_deleted_alone(site: Site, browser: Browser) -> None
     assert states(site) == {"foo-1": "running"} and list(rows(browser.page("/containers"))) == ["foo-1"]
 
 
+def test_a_form_that_is_out_of_date_deletes_no_newer_version(site: Site, browser: Browser) -> None:
+    site.services.creator.create("foo", PLAIN)
+    site.services.changer.gpus(parse("foo"), 1)
+    for scope in ("keep", "everything"):
+        response = browser.submit("/containers/foo-0/delete", typed="foo-0", scope=scope)
+        assert response.status_code == 400 and "foo-0 is not the newest version any more" in refusal(response)
+    assert set(states(site)) == {"foo-0", "foo-1"}
+
+
 def test_an_image_is_made_under_the_name_that_was_typed(site: Site, browser: Browser) -> None:
     site.services.creator.create("foo", PLAIN)
     assert "0 bytes" in text(browser.page("/containers/foo/commit"))

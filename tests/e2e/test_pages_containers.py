@@ -336,9 +336,27 @@ def test_without_docker_what_was_known_last_is_shown_and_nothing_offered(site: S
     assert browser.get("/containers/foo-7").status_code == 404
     site.engine.dead = False
     browser.page("/containers")
+    browser.page("/containers/foo")
     site.engine.dead = True
     html = browser.page("/containers?state=running")
     assert rows(html)["foo-1"].startswith("running") and "as last known, 0" in html and "Stop…" not in html
+
+
+def test_without_docker_the_page_of_one_shows_its_last_known_state_while_its_records_are_the_same(
+    site: Site, browser: Browser
+) -> None:
+    grow(site)
+    browser.page("/containers/foo")
+    site.engine.dead = True
+    for name in ("foo", "foo-1"):
+        html = browser.page(f"/containers/{name}")
+        assert "foo-1 running" in text(html) and "as last known, 0" in html and links(html) == set()
+        assert "Go back" not in html and "Run a command" not in html
+    site.engine.dead = False
+    site.services.changer.gpus(parse("foo"), 2)
+    site.engine.dead = True
+    html = browser.page("/containers/foo")
+    assert "foo-2 unknown" in text(html) and "as last known" not in html
 
 
 def test_without_nvml_the_containers_are_still_shown(site: Site, browser: Browser) -> None:

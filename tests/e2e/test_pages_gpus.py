@@ -79,7 +79,7 @@ def test_a_gpu_is_taken_out_and_returned(site: Site, browser: Browser, uuids: li
     assert html.count("Take out of service</button>") == 8 and "Return to service" not in html
     assert 'aria-label="Take out of service GPU 3"' in html
     answer = browser.submit(f"/gpus/{uuids[3]}/drain", "/gpus", next="/gpus")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/gpus")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/gpus")
     assert notice(browser) == "GPU 3 is out of service"
     html = browser.page("/gpus")
     assert html.count("Take out of service</button>") == 7 and html.count("Return to service</button>") == 1

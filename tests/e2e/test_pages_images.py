@@ -51,7 +51,7 @@ def test_the_list_tells_who_needs_an_image_and_of_what_it_is_a_commit(shelf: Sit
 def test_an_image_is_pulled(site: Site, browser: Browser) -> None:
     site.images.registry["hub:5000/new:1"] = OTHER
     for sentence in ("hub:5000/new:1 is here now", "hub:5000/new:1 was up to date"):
-        response = browser.submit("/images/pull", "/images", image=" hub:5000/new:1 ")
+        response = browser.submit("/images", image=" hub:5000/new:1 ")
         assert (response.status_code, response.headers["Location"]) == (303, "/images")
         assert notices(browser.get("/images")) == [sentence]
     assert "hub:5000/new:1" in rows(browser.page("/images"))
@@ -62,10 +62,12 @@ def test_a_pull_that_is_refused_says_why_and_keeps_the_name(
     site: Site, browser: Browser, name: str, status: int, words: str
 ) -> None:
     site.images.fail_next = RegistryUnreachable(f"not reachable: {HOSTILE}")
-    response = browser.submit("/images/pull", "/images", image=name)
+    response = browser.submit("/images", image=name)
     (notice,) = notices(response)
     assert response.status_code == status and words in notice and "Request" in notice
     assert f'name="image" value="{name}"' in response.text and "<script>" not in response.text
+    (polled,) = re.findall(r'<div id="live" hx-get="([^"]*)"', response.text)
+    assert browser.get(polled, headers={"HX-Request": "true"}).status_code == 200
 
 
 def test_what_is_being_pulled_is_shown_with_its_bytes_and_can_be_cancelled(site: Site, browser: Browser) -> None:
@@ -129,7 +131,7 @@ def test_the_page_of_an_operation_tells_its_steps_and_what_became_of_it(site: Si
     assert list(rows(html)) == ["claimed", "starting"] and "so far" not in html
     assert re.search(r"GPUs newly taken [0-7] ", text(html)) and "/cancel" not in html
     site.images.fail_next = RegistryUnreachable(HOSTILE)
-    browser.submit("/images/pull", "/images", image="new")
+    browser.submit("/images", image="new")
     failed = site.services.operations.all(kind="pull").operations[0]
     html = browser.page(f"/operations/{failed.operation.id}")
     assert "Asked for by these pages" in text(html)
@@ -168,4 +170,4 @@ def test_images_of_another_node_are_asked_of_that(site: Site, browser: Browser) 
         response = browser.get(path)
         assert response.status_code == 503 and "another" in response.text, path
     html = browser.page("/images?node=test-node")
-    assert "Images on test-node" in text(html) and 'action="/images/pull?node=test-node"' in html
+    assert "Images on test-node" in text(html) and 'action="/images?node=test-node"' in html

@@ -124,7 +124,7 @@ def test_one_is_cancelled_by_its_button(site: Site, browser: Browser) -> None:
     assert f'action="/operations/{live.operation.id}/cancel"' in html and 'aria-label="Cancel resize vol-1"' in html
     (back,) = re.findall(r'name="next" value="([^"]*)"', html)
     response = browser.submit(f"/operations/{live.operation.id}/cancel", "/operations", next=unescape(back))
-    assert (response.status_code, response.headers["Location"]) == (302, "/operations?name=vol")
+    assert (response.status_code, response.headers["Location"]) == (303, "/operations?name=vol")
     after = browser.get("/operations")
     assert notices(after) == ["resize vol-1 was cancelled and undone"]
     assert lines(after.text)[0].startswith("resize vol-1 volume on test-node undone")
@@ -157,8 +157,10 @@ def test_a_cancellation_that_comes_too_late_or_for_nothing_is_refused(site: Site
         response = browser.get("/operations")
         assert notices(response)[0].startswith(words) and 'class="notice error"' in response.text
     thread.join()
-    browser.submit("/operations/none/cancel", "/operations", next="/operations")
-    assert notices(browser.get("/operations"))[0].startswith("there is no operation 'none'")
+    refused = browser.submit("/operations/none/cancel", "/operations", next="/operations")
+    (notice,) = notices(browser.get("/operations"))
+    assert notice.startswith("there is no operation 'none'")
+    assert notice.endswith(f"(Request {refused.headers['X-Request-Id']})")
 
 
 def test_one_that_takes_its_time_to_stop_is_said_to_do_so(

@@ -233,6 +233,14 @@ def test_without_docker_the_records_are_still_shown(site: Site, browser: Browser
     assert browser.get("/volumes/none").status_code == 404
 
 
+def test_without_docker_the_page_of_one_shows_what_was_known_of_it_last(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "30MB")
+    browser.page("/volumes/vol")
+    site.engine.fail_next["mounts"] = DOWN
+    html = browser.page("/volumes/vol-0")
+    assert "vol-0 present" in text(html) and "as last known, 0" in html and "…</a>" not in html
+
+
 def test_without_etcd_a_volume_s_page_says_so(site: Site, browser: Browser) -> None:
     make(site, "vol", "10MB")
     site.store.dead = True
@@ -341,6 +349,14 @@ def test_a_wrong_name_deletes_nothing_and_the_right_one_what_was_chosen(site: Si
         assert sorted(site.engine.volumes) == left
         site.store._data.clear()
         site.engine.volumes.clear()
+
+
+def test_a_form_that_is_out_of_date_deletes_no_newer_version(site: Site, browser: Browser) -> None:
+    make(site, "vol", "10MB", "20MB")
+    for scope in ("keep", "everything"):
+        response = browser.submit("/volumes/vol-0/delete", typed="vol-0", scope=scope)
+        assert response.status_code == 400 and "vol-0 is not the newest version any more" in refusal(response)
+    assert sorted(site.engine.volumes) == ["vol-0", "vol-1"]
 
 
 def test_a_volume_that_is_mounted_is_not_deleted(site: Site, browser: Browser) -> None:

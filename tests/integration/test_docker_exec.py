@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docker import APIClient
 
 from app.adapters.docker_engine import DockerEngine
+from app.adapters.docker_exec import execute
 from app.domain.containers import ContainerPlan, ExecResult, Labels, Spec
 from app.errors import CommandRefused, ContainerNotRunning
 from tests.support.dockerd import NODE, Dockerd
@@ -121,6 +125,24 @@ def test_a_command_that_floods_its_output_is_killed_before_its_deadline(
 ) -> None:
     result = sh("yes", timeout=60, cap=100)
     assert result == ExecResult("y\n" * 50, "", None, truncated=True, timed_out=False)
+    assert ends(dockerd, running, "yes")
+
+
+class LatePid(APIClient):
+    """A Docker that does not know the pid of a command yet when it is asked first, as on a busy host."""
+
+    asked = 0
+
+    def exec_inspect(self, exec_id: str) -> dict[str, Any]:
+        self.asked += 1
+        state: dict[str, Any] = super().exec_inspect(exec_id)
+        return state if self.asked > 1 else {**state, "Pid": 0}
+
+
+def test_a_flood_that_comes_before_docker_knows_the_pid_is_killed(dockerd: Dockerd, running: str) -> None:
+    with closing(LatePid(dockerd.url)) as client:
+        assert execute(client, running, ["yes"], None, 60, 100).truncated
+        assert client.asked > 1
     assert ends(dockerd, running, "yes")
 
 

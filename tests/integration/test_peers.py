@@ -14,7 +14,9 @@ from app.errors import NodeCutOff, NodeUnreachable, Unavailable
 from app.ports import Message
 from tests.support.site import CLOSED, TOKEN, Site
 
-CHANGE = Message("PATCH", "/api/v1/containers/foo-0/stop?x=%2F", (("X-Mine", "1"),), b'{"a": 1}')
+# Resolved, the dots would stop a container.
+TARGET = "/api/v1/images/../%2E%2E/./containers/foo-0/stop?x=%2F"
+CHANGE = Message("PATCH", TARGET, (("X-Mine", "1"),), b'{"a": 1}')
 ANSWER = (
     b"HTTP/1.1 302 Found\r\nLocation: /there\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2, 3\r\nContent-Length: 2\r\n\r\nhi"
 )
@@ -48,7 +50,7 @@ def test_a_request_arrives_and_its_answer_comes_back_as_they_are() -> None:
     with listener(serve) as url:
         reply = HttpPeers().ask("two", url, CHANGE)
     head = b"".join(seen).partition(b"\r\n\r\n")[0].decode().split("\r\n")
-    assert head[0] == "PATCH /api/v1/containers/foo-0/stop?x=%2F HTTP/1.1"
+    assert head[0] == f"PATCH {TARGET} HTTP/1.1"
     assert {"X-Mine: 1", "Content-Length: 8"} <= set(head)
     assert (reply.status, reply.body) == (302, b"hi")
     assert [value for name, value in reply.headers if name == "Set-Cookie"] == ["a=1", "b=2, 3"]

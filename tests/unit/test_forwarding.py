@@ -66,6 +66,7 @@ def pair(both: Pair) -> Pair:
 def test_a_change_is_sent_as_it_is_and_answered_as_it_was(pair: Pair) -> None:
     body = {"gpuCount": 2}
     headers = {"Prefer": "respond-async", "X-Request-Id": "mine", "Via": "1.1 proxy", "Origin": "http://localhost"}
+    headers |= {"Connection": "keep-alive, x-hop", "X-Hop": "of this connection only"}
     answer = pair.call("PATCH", "/api/v1/containers/foo-0/gpu?a=%2F%26&b=ä", json=body, headers=headers)
     assert answer.status_code == 202 and answer.headers["Location"].startswith("/api/v1/operations/")
     assert answer.headers.getlist("X-Request-Id") == ["mine"] and answer.headers["Preference-Applied"]
@@ -73,7 +74,7 @@ def test_a_change_is_sent_as_it_is_and_answered_as_it_was(pair: Pair) -> None:
     assert message.target == "/api/v1/containers/foo-0/gpu?a=%2F%26&b=%C3%A4"
     assert message.body == b'{"gpuCount": 2}' and sent["Content-Type"] == "application/json"
     assert (sent["Authorization"], sent["X-Request-Id"], sent[FORWARDED]) == (f"Bearer {TOKEN}", "mine", "two")
-    assert not {"Via", "Origin", "Host", "Content-Length"} & sent.keys()
+    assert not {"Via", "Origin", "Host", "Content-Length", "Connection", "X-Hop"} & sent.keys()
     wait_for(lambda: pair.call("GET", answer.headers["Location"]).json["data"]["state"] == "done")
 
 
@@ -154,6 +155,7 @@ def test_a_node_that_is_gone_or_does_not_answer_is_named_and_reads_go_on(pair: P
         for method, path in (("PATCH", "stop"), ("POST", "execute"), ("GET", "logs")):
             answer = pair.call(method, f"/api/v1/containers/foo-0/{path}", json={"cmd": ["echo"]})
             assert (answer.status_code, answer.json["code"]) == (503, 2101) and "two" in answer.json["msg"]
+        assert pair.sent().count("GET /api/v1/containers/foo-0/logs to two") <= 1, "to wait for it may take long"
         assert pair.call("GET", "/api/v1/containers/foo").json["data"]["name"] == "foo-0"
     assert pair.call("GET", "/api/v1/containers/foo").json["data"]["state"] == "unreachable"
 
@@ -234,3 +236,21 @@ def test_a_form_is_sent_on_with_the_login_and_its_outcome_is_told(pair: Pair) ->
     assert secure.status_code in (302, 303) and "Secure" in secure.headers["Set-Cookie"]
     unsigned = operator.client.post("/containers/foo-0/stop", data={})
     assert unsigned.status_code == 400
+
+
+def test_the_form_for_a_container_offers_the_images_of_the_chosen_node(pair: Pair) -> None:
+    known = pair.two.engine.images
+    known["only-on-two:1"] = replace(known["busybox:test"], id="sha256:" + "2" * 64)
+    operator = pair.one.operator()
+    here = operator.page("/create/container")
+    assert "only-on-two:1" not in here and "on node one." in here
+    for shown in (
+        operator.page("/create/container?image=x&node=two"),
+        operator.submit("/create/container", image="x", node="two", wish="node", env="A=B").text,
+    ):
+        assert '<option value="only-on-two:1">' in shown and "on node two." in shown
+        assert '<option value="two" selected>' in shown and 'name="image" value="x"' in shown
+    assert ">A=B</textarea>" in shown
+    unknown = operator.submit("/create/container", node="nowhere", wish="node")
+    assert unknown.status_code == 404 and 'id="node-error"' in unknown.text
+    assert "/create/container?image=only-on-two:1&amp;node=two" in operator.page("/images?node=two")

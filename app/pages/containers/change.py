@@ -11,7 +11,7 @@ from app.domain.containers import Bind, Spec
 from app.domain.differences import differences
 from app.domain.naming import Name, parse
 from app.pages import offers
-from app.pages.containers.detail import see, version_of
+from app.pages.containers.detail import version_of
 from app.pages.containers.timeline import masked
 from app.pages.doing import Context, Refusal, answer, page
 from app.pages.seen import Seen
@@ -106,7 +106,7 @@ def _before_and_after(target: Name, work: Callable[[], Made], change: Change, **
 
 def _seen(target: Name) -> dict[str, Any]:
     seen = Seen()
-    view = see(seen, target)
+    view = seen.see_container(target)
     seen.see_gpus()
     return {"seen": seen, "view": view, "shown": version_of(view, target)}
 

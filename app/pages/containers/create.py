@@ -12,7 +12,7 @@ from app.pages.doing import Refusal, carry_out, page, refused
 from app.pages.seen import Seen
 from app.pages.texts import _
 from app.services.preview import Preview, preview
-from app.web import place_container, services
+from app.web import answer_at, place_container, services
 
 
 def register(blueprint: Blueprint) -> None:
@@ -22,13 +22,16 @@ def register(blueprint: Blueprint) -> None:
 
 
 def create() -> ResponseReturnValue:
-    """Show the form; once it is sent create the container, or only check whether that could be done."""
+    """Show the form; once it is sent create the container, or only check whether that could be done.
+
+    The images that it offers are those of the node that shows it: another one does if it is asked for.
+    """
     if request.method != "POST":
-        return _page(Draft(image=request.args.get("image", "")), None)
+        return _offered(Draft(image=request.args.get("image", ""), node=request.args.get("node", "")))
     draft = read(request.form)
     wish = request.form.get("wish")
-    if wish in ("mounts", "ports"):
-        return _page(draft, None, more=wish)
+    if wish in ("node", "mounts", "ports"):
+        return _offered(draft) if wish == "node" else _page(draft, None, more=wish)
     if found := problems(draft):
         return _page(draft, Refusal(_("nothing was created: see what is said at the fields")), found)
     creator, name, spec = services().creator, draft.name, draft.spec
@@ -45,6 +48,15 @@ def create() -> ResponseReturnValue:
         meanwhile=url_for("pages.operations", name=name),
     )
     return _refused(draft, done) if isinstance(done, Refusal) else done
+
+
+def _offered(draft: Draft) -> ResponseReturnValue:
+    """The form with what there is on the node of the draft."""
+    try:
+        answer_at(draft.node or None)
+    except DomainError as exc:
+        return _refused(draft, refused(exc))
+    return _page(draft, None)
 
 
 def _checked(draft: Draft, plan: Preview) -> ResponseReturnValue:
@@ -76,6 +88,7 @@ def _page(
             "mounts": spare(draft.mounts, more == "mounts"),
             "ports": spare(draft.ports, more == "ports"),
             "images": images.offered(seen),
+            "whose": services().config.node,
             "volumes": offers.volumes(seen),
             "nodes": sorted(services().placement.nodes.all()),
             "roots": services().config.bind_roots,

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from app.domain.containers import Spec
 from app.domain.masks import is_secret
 from app.domain.naming import Name, parse
-from app.errors import DomainError, Unavailable
-from app.pages import live, recorded
+from app.errors import DomainError
+from app.pages import live
 from app.pages.containers.actions import has_log, legal
 from app.pages.containers.timeline import HIDDEN, timeline
 from app.pages.past import past
@@ -38,7 +38,7 @@ def container(name: str) -> Response:
 def context(asked: Name) -> dict[str, Any]:
     """Everything that the page of a container shows."""
     seen = Seen()
-    view = see(seen, asked)
+    view = seen.see_container(asked)
     shown = version_of(view, asked)
     history = past(CONTAINERS, asked.family, view.family.created)
     known, revealed = not seen.problems, request.args.get("secrets") == "shown"
@@ -50,6 +50,7 @@ def context(asked: Name) -> dict[str, Any]:
     return {
         "asked": str(asked),  # what the page goes on to be about when the next version comes
         "seen": seen,
+        "known": known,
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.version,
@@ -62,17 +63,6 @@ def context(asked: Name) -> dict[str, Any]:
         "executable": known and shown.state == "running",
         "log": log_of(shown) if known and has_log(shown) else None,
     }
-
-
-def see(seen: Seen, asked: Name) -> ContainerView:
-    """One container, while Docker is down from etcd alone; ContainerNotFound if there is none."""
-    try:
-        return services().inquiry.container(asked)
-    except Unavailable as exc:
-        if exc.part == "etcd":
-            raise
-        seen.problems[exc.part] = exc.message
-        return recorded.container(asked)
 
 
 def version_of(view: ContainerView, asked: Name) -> VersionView:

@@ -7,7 +7,7 @@ from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.naming import Name, parse
-from app.pages.containers.detail import see, version_of
+from app.pages.containers.detail import version_of
 from app.pages.doing import answer
 from app.pages.seen import Seen
 from app.pages.texts import _
@@ -37,7 +37,7 @@ def restart(name: str) -> ResponseReturnValue:
 def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
     """What a page shows of a container before `work` changes it: how it is, and what would happen."""
     seen = Seen()
-    view = see(seen, target)
+    view = seen.see_container(target)
     seen.see_gpus()
     return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": preview(work)}
 

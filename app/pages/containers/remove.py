@@ -7,7 +7,7 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.naming import Name, parse
-from app.pages.containers.detail import see, version_of
+from app.pages.containers.detail import version_of
 from app.pages.doing import Refusal, answer, page
 from app.pages.seen import Seen
 from app.pages.texts import _
@@ -30,7 +30,7 @@ def delete(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a container."""
     target = parse(name)
     seen = Seen()
-    view = see(seen, target)
+    view = seen.see_container(target)
     seen.see_gpus()
     shown = version_of(view, target)
     scope = request.form.get("scope", "")
@@ -39,19 +39,21 @@ def delete(name: str) -> ResponseReturnValue:
     def context() -> dict[str, Any]:
         return {**_context(seen, view, shown), "scope": scope, "typed": request.form.get("typed", "")}
 
-    if request.method == "POST" and (wrong := _wrong(shown)):
+    if request.method == "POST" and (wrong := _wrong(view, shown)):
         return page("container_delete.html", context, wrong)
     gone = shown.record.version == view.newest.version and scope != KEEP
     back = url_for("pages.containers") if gone else url_for("pages.container", name=target.family)
     return answer("container_delete.html", context, work, lambda _made: _told(shown, scope), back)
 
 
-def _wrong(shown: VersionView) -> Refusal | None:
-    """What is wrong with the form: the name was not typed as it is, or nothing was chosen."""
+def _wrong(view: ContainerView, shown: VersionView) -> Refusal | None:
+    """What is wrong with the form: the name was not typed as it is, nothing was chosen, or it is out of date."""
     if request.form.get("typed", "").strip() != shown.record.name:
         return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
     if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
         return Refusal(_("nothing was deleted: choose what is to be deleted"))
+    if request.form["scope"] != ERASE and shown.record.version != view.newest.version:
+        return Refusal(_("nothing was deleted: %(name)s is not the newest version any more", name=shown.record.name))
     return None
 
 

@@ -56,6 +56,8 @@ def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
         return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
     if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
         return Refusal(_("nothing was deleted: choose what is to be deleted"))
+    if request.form["scope"] != ERASE and shown.record.version != view.newest.record.version:
+        return Refusal(_("nothing was deleted: %(name)s is not the newest version any more", name=shown.record.name))
     if request.form["scope"] == EVERYTHING and (running := _running_on(view)):
         return Refusal(
             _("nothing was deleted: %(names)s run on it; stop or move those first", names=", ".join(running))

@@ -12,7 +12,7 @@ from app.errors import DomainError, Unavailable
 from app.ports import Delete, Engine, Put, Store, Volumes
 from app.services.asides import Asides
 from app.services.journal import Journal
-from app.services.keys import CONTAINERS, HISTORY, VOLUMES, family_key, operation_key
+from app.services.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
 from app.services.lifecycle import Lifecycle
 from app.services.reconcile.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMOVE_VOLUME, Action
 from app.services.undo import Undo
@@ -123,14 +123,22 @@ class Actor:
             self._note("discard", Name(aside.family, aside.version), action.reason, aside.resource)
 
     def _release_image(self, action: Action) -> None:
-        self.undo.release_image(action.target)
+        if self.undo.release_image(action.target):
+            self._note("release", Name(action.target), action.reason, IMAGES)
 
     def _remove_volume(self, action: Action) -> None:
+        if action.target in self.engine.mounts():  # somebody has found a use for it
+            return
         self.volumes.undo(str(action.operation))
         self._note("remove stray", parse(action.target, VOLUME), action.reason, VOLUMES)
 
     def _remove_image(self, action: Action) -> None:
-        self.engine.drop_commit(str(action.operation))
+        operation = str(action.operation)
+        self.engine.drop_commit(operation)
+        ended = self.store.get(HISTORY + operation)
+        if ended is not None and operation not in self.engine.nameless_commits():
+            name = Name(ended.value["family"], ended.value["version"])
+            self._note("remove stray", name, f"the image {action.target}: {action.reason}")
 
     def _note(self, kind: str, name: Name, reason: str, resource: str = CONTAINERS) -> None:
         operation = self.journal.operation(kind, name.family, name.version or 0, resource)

@@ -14,7 +14,7 @@ from app.services.keys import VOLUMES, families_prefix, family_key, operation_ke
 
 @dataclass(frozen=True)
 class Aside:
-    """The place of what is set aside of a version that is not its family's newest, so that the next one has it all."""
+    """The place of what is set aside of a deleted version that another one was made of, so that this one has it all."""
 
     resource: str
     family: str
@@ -70,11 +70,12 @@ def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
 
 def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[Aside]:
     by_key = {entry.key: entry.value for entry in entries}
+    origins = {(entry.value["family"], entry.value["parent"]) for _, entry in _versions(entries, resource)}
     for _, entry in _versions(entries, resource):
         family, version, place = entry.value["family"], entry.value["version"], entry.value[FIELDS[resource]]
         newest = by_key.get(family_key(resource, family), {}).get("current", version)
-        busy = operation_key(resource, family) in by_key
-        if place and entry.value["node"] == node and version != newest and not busy:
+        here, busy = entry.value["node"] == node, operation_key(resource, family) in by_key
+        if place and here and version != newest and (family, version) in origins and not busy:
             yield Aside(resource, family, version, place)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.images import PullState, full_name
+from app.domain.images import LocalImage, PullState, full_name
 from app.domain.naming import parse
 from app.domain.operations import Operation, new_id, now
 from app.errors import (
@@ -105,6 +105,24 @@ def test_whoever_begins_with_an_image_while_a_name_of_it_is_removed_keeps_it(
     monkeypatch.setattr(shelf.images, "remove", begin_meanwhile)
     shelf.services.images.remove("other:1")
     assert OTHER in shelf.engine.held and shelf.services.images.one("other:2").users == ("bar-0",)
+
+
+@pytest.mark.parametrize(
+    ("reference", "meant"),
+    [
+        ("team/a", ("team/a:latest",)),
+        ("docker.io/team/b:2", ("docker.io/team/b:2",)),
+        ("team/a@sha256:d1", ("team/a@sha256:d1",)),
+        (BUSYBOX, ("team/a:latest", "team/b:2")),
+        (BUSYBOX[7:19], ("team/a:latest", "team/b:2")),
+        (BUSYBOX[7:18], (f"{BUSYBOX[7:18]}:latest",)),
+        ("b", ("b:latest",)),
+    ],
+)
+def test_only_an_id_means_all_names_of_an_image(reference: str, meant: tuple[str, ...]) -> None:
+    image = LocalImage(BUSYBOX, ("team/a:latest", "team/b:2"), ("team/a@sha256:d1",), 1, now())
+    assert image.meant_by(reference) == meant
+    assert replace(image, names=()).meant_by(BUSYBOX) == (BUSYBOX,)
 
 
 def test_what_is_not_there_cannot_be_removed(shelf: World) -> None:

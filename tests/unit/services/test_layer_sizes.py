@@ -86,3 +86,14 @@ def test_only_so_many_are_remembered(world: World, sizes: LayerSizes, monkeypatc
     for number in range(5):
         sizes.of([replace(record, container_id=str(number))], LONG)
     assert list(sizes._sizes) == ["3", "4"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_a_defect_sizes_are_measured_again(
+    world: World, sizes: LayerSizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.delattr(type(world.layers), "measure")
+        assert sizes.of(records(world), patience=0.05) == {}
+        wait_for(lambda: not sizes._working)
+    assert sizes.of(records(world), LONG) == {"foo-0": 1000}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.domain.containers import Labels
+from app.domain.containers import Bind, Labels
 from app.domain.naming import Name
 from app.domain.operations import Operation, now
 from app.domain.sizes import parse_size
@@ -104,6 +104,21 @@ def test_after_a_change_that_ended_well_nothing_is_left_on_record(foo: World) ->
     assert reconcile(foo) == [] and aside(foo) == []
 
 
+def test_what_only_a_deleted_version_has_is_kept_though_another_one_is_the_newest(foo: World) -> None:
+    foo.services.changer.gpus(Name("foo"), 2)
+    foo.files("foo-1")["work"] = "of a week"
+    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
+    foo.services.changer.rollback(Name("foo"), 0)
+    foo.services.volumes.resizer.resize(Name("vol"), "16KB")
+    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=False)
+    foo.services.volumes.resizer.rollback(Name("vol"), 0)
+    assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 2
+    assert not foo.services.reconciler.actor.asides.drop("containers", "foo", 1)
+    foo.services.deleter.delete(Name("foo"), force=True, erase=True)
+    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=True)
+    assert aside(foo) == []
+
+
 def test_nothing_is_discarded_while_the_family_is_busy(foo: World) -> None:
     foo.services.deleter.delete(Name("foo"), force=True, erase=False)
     killed_at(foo, foo.layers, "discard")
@@ -130,6 +145,8 @@ def test_images_that_nobody_needs_are_let_go(foo: World) -> None:
     assert reconcile(foo) == [f"release image {OTHER_IMAGE}"] and OTHER_IMAGE in foo.engine.held
     reconcile(foo)
     assert foo.engine.held == {foo.engine.images["busybox:test"].id} and reconcile(foo) == []
+    found = newest(foo).operation
+    assert (found.kind, found.resource, found.name, found.by) == ("release", "images", OTHER_IMAGE, "gpudock")
 
 
 def test_the_image_of_a_deleted_container_on_record_is_kept(foo: World) -> None:
@@ -167,6 +184,16 @@ def test_a_volume_that_was_made_too_late_is_removed(foo: World, outcome: str | N
     expected = ["remove volume late-0"] if outcome == "undone" else []
     assert reconcile(foo) == expected and reconcile(foo) == expected
     assert ("late-0" in foo.engine.volumes) == (outcome != "undone") and "vol-0" in foo.engine.volumes
+
+
+def test_a_volume_that_was_made_too_late_stays_while_a_container_names_it(foo: World) -> None:
+    undone(foo, "00gone")
+    foo.volumes.create(VolumePlan(Labels("test-node", "late", 0, "00gone"), parse_size("8KB")))
+    foo.volumes.write("late-0", "file", "data")
+    foo.engine.add_foreign("by-hand", "exited", spec(binds=(Bind("late-0", "/data"),)))
+    before = newest(foo)
+    assert reconcile(foo) == reconcile(foo) == ["remove volume late-0"]
+    assert "late-0" in foo.engine.volumes and newest(foo) == before
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -217,3 +244,5 @@ def test_the_image_of_a_commit_that_docker_made_too_late_is_removed(foo: World) 
     del foo.engine.images["late:latest"]
     assert reconcile(foo) == reconcile(foo) == [f"remove image of commit {operation}"]
     assert foo.engine.nameless_commits() == set() and reconcile(foo) == []
+    note = newest(foo)
+    assert (note.operation.kind, note.operation.name) == ("remove stray", "foo-0") and operation in str(note.error)
