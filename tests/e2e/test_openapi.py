@@ -7,6 +7,8 @@ from pathlib import Path
 
 import requests
 
+from tests.support.dockerd import Dockerd
+from tests.support.images import IMAGE, VOLUME_IMAGE
 from tests.support.server import TOKEN, Server
 
 
@@ -30,8 +32,10 @@ def test_swagger_ui_comes_from_this_server(api: Server) -> None:
     assert requests.get(f"{api.url}/static/vendor/swagger-ui/swagger-ui-bundle.js", timeout=10).ok
 
 
-def test_schemathesis_finds_no_server_error(api: Server, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_server_error(api: Server, dockerd: Dockerd, tmp_path: Path) -> None:
     api.create("foo", gpuCount=1)
+    for image in (IMAGE, VOLUME_IMAGE):  # other tests want them, and it finds the names of what it may delete
+        dockerd.docker("create", image)
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "schemathesis"),
