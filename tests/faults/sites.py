@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.faults.scenarios import Scenario
 from tests.faults.trial import Trial
 from tests.support import images
 from tests.support.dockerd import Dockerd
-from tests.support.etcd import EtcdServer
+from tests.support.etcd import EtcdServer, etcd_cluster
 from tests.support.nvml import FakeNvml
 
 MB = 1 << 20
@@ -172,18 +172,8 @@ def _dockerd(parent: Path, *flags: str) -> Iterator[Dockerd]:
         dockerd.stop()
 
 
-@contextmanager
-def _etcds(count: int) -> Iterator[list[EtcdServer]]:
-    etcds = [EtcdServer("--quota-backend-bytes", str(QUOTA)) for _ in range(count)]
-    try:
-        for etcd in etcds:
-            etcd.launch(",".join(each.member for each in etcds))
-        for etcd in etcds:
-            etcd.wait_healthy()
-        yield etcds
-    finally:
-        for etcd in etcds:
-            etcd.stop()
+def _etcds(count: int) -> AbstractContextManager[list[EtcdServer]]:
+    return etcd_cluster(count, "--quota-backend-bytes", str(QUOTA))
 
 
 def _nvml(root: Path) -> FakeNvml:

@@ -15,7 +15,7 @@ from pyetcd import etcdrpc
 from app.adapters.etcd import EtcdStore
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from app.ports import Delete, Put
-from tests.support.etcd import EtcdServer
+from tests.support.etcd import EtcdServer, etcd_cluster
 
 
 @pytest.fixture
@@ -30,16 +30,8 @@ def server() -> Iterator[EtcdServer]:
 
 @pytest.fixture
 def cluster() -> Iterator[list[EtcdServer]]:
-    servers = [EtcdServer() for _ in range(3)]
-    try:
-        for server in servers:
-            server.launch(",".join(s.member for s in servers))
-        for server in servers:
-            server.wait_healthy()
+    with etcd_cluster(3) as servers:
         yield servers
-    finally:
-        for server in servers:
-            server.stop()
 
 
 @pytest.fixture

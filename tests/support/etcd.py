@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -118,6 +118,21 @@ class EtcdServer:
         if names != [self.name]:
             raise RuntimeError(f"a foreign etcd answers at {self.endpoint}: {names}")
         return True
+
+
+@contextmanager
+def etcd_cluster(count: int, *flags: str) -> Iterator[list[EtcdServer]]:
+    """An etcd of that many members, healthy, with `flags` on each one's command line."""
+    etcds = [EtcdServer(*flags) for _ in range(count)]
+    try:
+        for etcd in etcds:
+            etcd.launch(",".join(each.member for each in etcds))
+        for etcd in etcds:
+            etcd.wait_healthy()
+        yield etcds
+    finally:
+        for etcd in etcds:
+            etcd.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from app.adapters.etcd import EtcdStore
 from app.ports import Delete
 from tests.support import images
 from tests.support.dockerd import Dockerd
-from tests.support.etcd import EtcdServer
+from tests.support.etcd import etcd_cluster
 from tests.support.server import PREFIX, Server
 from tests.support.volumes import remove_everything, wait_for
 
@@ -58,21 +58,6 @@ def pair(first: Dockerd) -> Iterator[Pair]:
         store = EtcdStore([etcd.endpoint for etcd in etcds], PREFIX)
         store.transact({}, [Delete("/", prefix=True)])
         store.close()
-
-
-@contextmanager
-def etcd_cluster(count: int) -> Iterator[list[EtcdServer]]:
-    """An etcd of that many members, healthy."""
-    etcds = [EtcdServer() for _ in range(count)]
-    try:
-        for etcd in etcds:
-            etcd.launch(",".join(each.member for each in etcds))
-        for etcd in etcds:
-            etcd.wait_healthy()
-        yield etcds
-    finally:
-        for etcd in etcds:
-            etcd.stop()
 
 
 @contextmanager

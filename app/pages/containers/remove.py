@@ -8,15 +8,14 @@ from flask.typing import ResponseReturnValue
 
 from app.domain.naming import Name, parse
 from app.pages.containers.detail import version_of
-from app.pages.doing import Refusal, answer, page
+from app.pages.deleting import EVERYTHING, KEEP, wrong
+from app.pages.doing import answer, page
 from app.pages.seen import Seen
 from app.pages.texts import _
 from app.services.inquiry import ContainerView, VersionView
 from app.services.preview import preview
 from app.web import services
 
-# How much goes: only what it holds, the newest version and all records, or every older container too.
-KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"
 # How long, in seconds, the page waits for the sizes of layers that are not known yet.
 _PATIENCE = 1.0
 
@@ -39,22 +38,12 @@ def delete(name: str) -> ResponseReturnValue:
     def context() -> dict[str, Any]:
         return {**_context(seen, view, shown), "scope": scope, "typed": request.form.get("typed", "")}
 
-    if request.method == "POST" and (wrong := _wrong(view, shown)):
-        return page("container_delete.html", context, wrong)
-    gone = shown.record.version == view.newest.version and scope != KEEP
+    newest = shown.record.version == view.newest.version
+    if request.method == "POST" and (refusal := wrong(shown.record.name, newest)):
+        return page("container_delete.html", context, refusal)
+    gone = newest and scope != KEEP
     back = url_for("pages.containers") if gone else url_for("pages.container", name=target.family)
     return answer("container_delete.html", context, work, lambda _made: _told(shown, scope), back)
-
-
-def _wrong(view: ContainerView, shown: VersionView) -> Refusal | None:
-    """What is wrong with the form: the name was not typed as it is, nothing was chosen, or it is out of date."""
-    if request.form.get("typed", "").strip() != shown.record.name:
-        return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
-    if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
-        return Refusal(_("nothing was deleted: choose what is to be deleted"))
-    if request.form["scope"] != ERASE and shown.record.version != view.newest.version:
-        return Refusal(_("nothing was deleted: %(name)s is not the newest version any more", name=shown.record.name))
-    return None
 
 
 def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Callable[[], None]:

@@ -7,6 +7,7 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.naming import VOLUME, Name, parse
+from app.pages.deleting import EVERYTHING, KEEP, wrong
 from app.pages.doing import Refusal, answer, page
 from app.pages.seen import Seen
 from app.pages.texts import _
@@ -14,9 +15,6 @@ from app.pages.volumes.detail import version_of
 from app.services.preview import preview
 from app.services.volumes.inquiry import VolumeVersionView, VolumeView
 from app.web import services
-
-# How much goes: the volume but not its data, the newest version and all records, or every older version too.
-KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"
 
 
 def register(blueprint: Blueprint) -> None:
@@ -42,8 +40,8 @@ def delete(name: str) -> ResponseReturnValue:
             "typed": request.form.get("typed", ""),
         }
 
-    if request.method == "POST" and (wrong := _wrong(view, shown)):
-        return page("volume_delete.html", context, wrong)
+    if request.method == "POST" and (refusal := _wrong(view, shown)):
+        return page("volume_delete.html", context, refusal)
     gone = shown.record.version == view.newest.record.version and scope != KEEP
     back = url_for("pages.volumes") if gone else url_for("pages.volume", name=target.family)
     work = _deletion(view, shown, scope, force)
@@ -51,13 +49,10 @@ def delete(name: str) -> ResponseReturnValue:
 
 
 def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
-    """What is wrong with the form: the name was not typed as it is, nothing was chosen, or not all can go."""
-    if request.form.get("typed", "").strip() != shown.record.name:
-        return Refusal(_("nothing was deleted: type the name exactly as it is, %(name)s", name=shown.record.name))
-    if request.form.get("scope") not in (KEEP, ERASE, EVERYTHING):
-        return Refusal(_("nothing was deleted: choose what is to be deleted"))
-    if request.form["scope"] != ERASE and shown.record.version != view.newest.record.version:
-        return Refusal(_("nothing was deleted: %(name)s is not the newest version any more", name=shown.record.name))
+    """What is wrong with the form, or that not all can go."""
+    newest = shown.record.version == view.newest.record.version
+    if refusal := wrong(shown.record.name, newest):
+        return refusal
     if request.form["scope"] == EVERYTHING and (running := _running_on(view)):
         return Refusal(
             _("nothing was deleted: %(names)s run on it; stop or move those first", names=", ".join(running))
