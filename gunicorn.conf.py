@@ -1,6 +1,8 @@
-"""gunicorn's settings: gthread workers that share nothing, and time for the longest operation."""
+"""gunicorn's settings: gthread workers that share what pages remember, and time for the longest operation."""
 
 import os
+import shutil
+import tempfile
 
 bind = os.environ.get("GPUDOCK_BIND", "127.0.0.1:2378")
 worker_class = "gthread"
@@ -28,6 +30,30 @@ accesslog = None
 errorlog = "-"
 # Its default place is one per user, so that two services would fight for it; nothing uses it.
 control_socket_disable = True
+
+# Tells workers of the directory; app/pages/known.py reads it.
+SHARED = "GPUDOCK_WORKERS_DIRECTORY"
+
+
+def on_starting(server):
+    """Make the directory in which the workers keep what pages remember: nobody else may enter it."""
+    os.environ.pop(SHARED, None)
+    try:
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="gpudock-")
+    except OSError as exc:
+        server.log.warning("each worker remembers by itself what pages show while a part is down: %s", exc)
+
+
+def on_reload(server):
+    """Another directory: what the program kept before may be of another shape than it keeps now."""
+    on_exit(server)
+    on_starting(server)
+
+
+def on_exit(_server):
+    """Remove the directory and what it holds."""
+    if SHARED in os.environ:
+        shutil.rmtree(os.environ[SHARED], ignore_errors=True)
 
 
 def post_worker_init(worker):

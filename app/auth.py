@@ -14,13 +14,15 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import auth_loopback
 from app.config import Config
+from app.domain.texts import Text
 from app.errors import InvalidRequest, Unauthenticated
+from app.services.asker import known_as
 
 # What a page's login opens of the API. The rest wants the token, so that no other site can make use of a login.
 _DOCUMENTS = ("/api/docs", "/api/openapi.json")
 _OPEN = ("/healthz", "/readyz", "/login")
 _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
-_TOKEN = "gpudock_token"
+_OPERATORS = "gpudock_operators"
 _SESSION_SECONDS = 12 * 3600
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -32,9 +34,12 @@ _HEADERS = {
 
 
 class Operator(UserMixin):  # type: ignore[misc]  # flask-login is untyped
-    """The one user: whoever knows the token."""
+    """Whoever knows a token, with the name that it has, None for the one without. All may do the same."""
 
-    id = "operator"
+    def __init__(self, name: str | None, token: str) -> None:
+        self.id = "operator" if name is None else f"operator {name}"
+        self.name = name
+        self.token = token
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -47,7 +52,7 @@ class Sessions(SecureCookieSessionInterface):
 
 def init_app(app: Flask, config: Config) -> None:
     """Check every request before its view: by token or login, or without either but on loopback only."""
-    app.extensions[_TOKEN] = config.token if config.auth else None
+    app.extensions[_OPERATORS] = [Operator(*each) for each in config.all_tokens] if config.auth else []
     app.secret_key = _secret_key(config)
     app.session_interface = Sessions()
     # A browser shares cookies among all ports of a host: the name must not be everybody's `session`.
@@ -69,15 +74,16 @@ def init_app(app: Flask, config: Config) -> None:
 
 def login_needed() -> bool:
     """Whether callers must know a token."""
-    return current_app.extensions[_TOKEN] is not None
+    return bool(_operators())
 
 
 def log_in(given: str) -> bool:
-    """Log this browser in if it gave the token; whether it did."""
-    if not _is_token(given):
+    """Log this browser in as whoever has the token that it gave; whether anybody has."""
+    operator = _with_token(given)
+    if operator is None:
         return False
     session.clear()
-    return cast(bool, login_user(Operator()))
+    return cast(bool, login_user(operator))
 
 
 def log_out() -> None:
@@ -97,19 +103,30 @@ def _refusal() -> WerkzeugResponse | None:
         auth_loopback.check(request)
     elif _is_api():
         _check_api()
-    elif not (request.path in _OPEN or request.endpoint == "static" or current_user.is_authenticated):
+    elif not (request.path in _OPEN or request.endpoint == "static"):
+        return _check_page()
+    return None
+
+
+def _check_page() -> WerkzeugResponse | None:
+    if not current_user.is_authenticated:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.login", next=wanted))
+    known_as(current_user.name)
     return None
 
 
 def _check_api() -> None:
     given = request.authorization
-    if given is not None and given.type == "bearer" and _is_token(given.token or ""):
-        return
+    if given is not None and given.type == "bearer" and (operator := _with_token(given.token or "")):
+        return known_as(operator.name)
     if request.path in _DOCUMENTS and request.method in ("GET", "HEAD") and current_user.is_authenticated:
-        return
-    raise Unauthenticated("send the header `Authorization: Bearer TOKEN` with the token in GPUDOCK_TOKEN")
+        return None
+    raise Unauthenticated(
+        Text(
+            "send the header `Authorization: Bearer TOKEN` with the token of GPUDOCK_TOKEN, or yours of GPUDOCK_TOKENS"
+        )
+    )
 
 
 def _check_form(csrf: CSRFProtect) -> None:
@@ -117,7 +134,7 @@ def _check_form(csrf: CSRFProtect) -> None:
         csrf.protect()
     except CSRFError as exc:
         raise InvalidRequest(
-            "the form is out of date or came from another site; reload the page and try again"
+            Text("the form is out of date or came from another site; reload the page and try again")
         ) from exc
 
 
@@ -125,22 +142,27 @@ def _is_api() -> bool:
     return request.path.startswith("/api/")
 
 
-def _is_token(given: str) -> bool:
-    token: str | None = current_app.extensions[_TOKEN]
-    return token is not None and hmac.compare_digest(given.encode(), token.encode())
+def _operators() -> list[Operator]:
+    return cast(list[Operator], current_app.extensions[_OPERATORS])
+
+
+def _with_token(given: str) -> Operator | None:
+    # All are compared, so that the time it takes does not tell which one it was.
+    found = [each for each in _operators() if hmac.compare_digest(given.encode(), each.token.encode())]
+    return found[0] if found else None
 
 
 def _user(identity: str) -> Operator | None:
-    return Operator() if identity == Operator.id else None
+    return next((each for each in _operators() if each.id == identity), None)
 
 
 def _secret_key(config: Config) -> bytes:
-    """The same in every worker, on every node and after every restart; a new token ends all logins.
+    """The same in every worker, on every node and after every restart; a change of the tokens ends all logins.
 
     It is slow to compute since the login page hands a signed cookie to anybody, by which tokens could be guessed
     offline. Without a token it only protects forms on loopback, so a secret that the whole host may read will do.
     """
-    secret = config.token or _machine_id()
+    secret = repr((config.token, sorted(config.tokens))) if config.all_tokens else _machine_id()
     salt = f"gpudock session {config.prefix}"
     return hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32)
 

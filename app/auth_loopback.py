@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
+from app.domain.texts import Text
 from app.errors import Forbidden
 
 _PROXY_HEADERS = ("Forwarded", "Via", "X-Real-Ip")
@@ -14,16 +15,20 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 def check(request: Request) -> None:
     """Forbidden unless the request comes from this machine directly, and from no foreign web page."""
     if not is_loopback(request.remote_addr or ""):
-        raise Forbidden("without a token only this machine may call; set GPUDOCK_TOKEN to allow others")
+        raise Forbidden(Text("without a token only this machine may call; set GPUDOCK_TOKEN to allow others"))
     # Behind a proxy every caller seems local; the header that it adds is the only sign of it.
     if forwarded := sorted(name for name, _ in request.headers if _by_proxy(name)):
-        raise Forbidden(f"the request came through a proxy ({forwarded[0]}); set GPUDOCK_TOKEN to allow that")
+        raise Forbidden(
+            Text("the request came through a proxy ({header}); set GPUDOCK_TOKEN to allow that", header=forwarded[0])
+        )
     # A foreign page can give its own name our address (DNS rebinding), but it cannot hide that name.
     if not names_loopback(f"//{request.host}"):
-        raise Forbidden("the host in the address is not this machine's loopback; use localhost or set GPUDOCK_TOKEN")
+        raise Forbidden(
+            Text("the host in the address is not this machine's loopback; use localhost or set GPUDOCK_TOKEN")
+        )
     origin = request.headers.get("Origin")
     if request.method not in _SAFE and origin is not None and not _same(origin, request.host):
-        raise Forbidden("the request was sent by a page of another site")
+        raise Forbidden(Text("the request was sent by a page of another site"))
 
 
 def is_loopback(address: str) -> bool:

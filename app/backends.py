@@ -189,9 +189,8 @@ def build_services(config: Config, backends: Backends) -> Services:
     leadership = Leadership(store, backends.host, config.node)
     inquiry = Inquiry(records, engine, drifts, reported)
     volume_inquiry = VolumeInquiry(volume_records, engine, volumes, drifts, reported)
-    presence = Presence(
-        store, Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign), backends.host, config.node
-    )
+    reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.rooms)
+    presence = Presence(store, reporter, backends.host, config.node)
     reconciler = Reconciler(
         leadership=leadership,
         contact=Contact(store, leadership),
@@ -232,7 +231,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         health=Health(store, engine, inventory),
         holders=Holders(store),
         sampler=Sampler(inventory),
-        space=Space(volumes),
+        space=Space(volumes, reported, config.node),
         idempotency=Idempotency(store, backends.host, config.node),
         startup=startup,
         reconciler=reconciler,

@@ -20,6 +20,7 @@ class Config:
 
     `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept. Other nodes
     reach this one at `node_url`; if that is None, at the address `node_bind` where it listens, port 0 being any.
+    `token` is that of the operator without a name, `tokens` are those with one, each after its name.
     """
 
     etcd: tuple[tuple[str, int], ...]
@@ -39,6 +40,12 @@ class Config:
     keep_versions: int | None
     node_bind: tuple[str, int] = ("127.0.0.1", 0)
     node_url: str | None = None
+    tokens: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def all_tokens(self) -> tuple[tuple[str | None, str], ...]:
+        """Every token after the name that it stands for."""
+        return (((None, self.token),) if self.token else ()) + self.tokens
 
 
 def load() -> Config:
@@ -71,6 +78,7 @@ def _read(env: Env) -> Config:
         keep_versions=_count(env.str("KEEP_VERSIONS", "all", validate=_versions)),
         node_bind=_endpoint(env.str("NODE_BIND", "127.0.0.1:0", validate=_address)),
         node_url=_without_slash(env.str("NODE_URL", None, validate=_url)),
+        tokens=_named(env.str("TOKENS", None, validate=_named_tokens)),
     )
 
 
@@ -78,8 +86,12 @@ def _checked(config: Config) -> Config:
     """What a look at one variable alone cannot tell."""
     host = config.node_bind[0]
     _require(
-        _is_loopback(host) or (config.token and config.auth),
-        "GPUDOCK_NODE_BIND: without GPUDOCK_TOKEN, the same on all nodes, only loopback may be listened on",
+        _is_loopback(host) or (config.all_tokens and config.auth),
+        "GPUDOCK_NODE_BIND: without tokens (GPUDOCK_TOKEN), the same on all nodes, only loopback may be listened on",
+    )
+    _require(
+        config.token not in dict(config.tokens).values(),
+        "GPUDOCK_TOKENS: one of the tokens is that of GPUDOCK_TOKEN; each must be another one",
     )
     _require(
         config.node_url or host not in ("0.0.0.0", "::"),
@@ -107,6 +119,11 @@ def _without_slash(text: str | None) -> str | None:
 def _range(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
     return int(low), int(high)
+
+
+def _named(text: str | None) -> tuple[tuple[str, str], ...]:
+    pairs = [] if text is None else [pair.strip().partition("=") for pair in text.split(",")]
+    return tuple((name, token) for name, _, token in pairs)
 
 
 def _count(text: str) -> int | None:
@@ -163,6 +180,20 @@ def _port_range(text: str) -> None:
 
 def _token(text: str | None) -> None:
     _require(text is None or (len(text) >= 16 and text.isascii()), "must have at least 16 ASCII characters")
+
+
+def _named_tokens(text: str | None) -> None:
+    """A message tells of a pair its place only, since any part of it may be a token."""
+    pairs = _named(text)
+    for place, (name, token) in enumerate(pairs, 1):
+        ok = re.fullmatch(r"[\w.-]{1,32}", name, re.ASCII) and len(token) >= 16 and token.isascii()
+        _require(
+            ok,
+            "must be comma-separated NAME=TOKEN pairs, names of 1 to 32 letters, digits, '.', '_' or '-', tokens of at "
+            f"least 16 ASCII characters; see number {place}",
+        )
+    _require(len(dict(pairs)) == len(pairs), "must have each name once")
+    _require(len({token for _, token in pairs}) == len(pairs), "must have each token once")
 
 
 def _one_of(*words: str) -> Callable[[str], None]:

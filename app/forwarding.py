@@ -1,18 +1,22 @@
 """Requests for what another node has: sent there as they are, and answered with its answer.
 
 What a path names is looked up before its view runs, so that nothing of this node is asked about what is another's.
+While etcd is down a page is asked for where its subject was last: that node knows best how it was.
 Where a use case finds out itself that another node is to do it (a creation, a repeated request), it raises
 OnAnotherNode, which is not an answer but comes here too.
 """
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, g, request
-from werkzeug.wrappers import Response as WerkzeugResponse
+from flask.typing import ResponseReturnValue
 
-from app.errors import DomainError, NodeUnreachable, OnAnotherNode
-from app.http_errors import domain_error
+from app.domain.texts import Text
+from app.errors import DomainError, NodeUnreachable, OnAnotherNode, Unavailable
+from app.http_errors import domain_error, wants_json
+from app.pages.known import last_known
 from app.ports import Message, Reply
 from app.services.cluster.whereabouts import KINDS
 from app.web import FORWARDED, forwarded, services
@@ -47,11 +51,9 @@ def _send_on() -> Response | None:
         _check_address()
     if named is None or forwarded():
         return None
-    node = services().whereabouts.elsewhere(named[1], (request.view_args or {})[named[2]])
-    if node is None:
-        return None
     try:
-        return _forward(node)
+        home = _home(named[1], (request.view_args or {})[named[2]])
+        return None if home is None else _forward(*home)
     except NodeUnreachable as exc:
         if request.method in _READS:  # what it told last is better than nothing
             g.unreachable = exc
@@ -59,14 +61,44 @@ def _send_on() -> Response | None:
         raise
 
 
+def _home(kind: str, name: str) -> tuple[str, str] | None:
+    """The other node whose it is and where that answers; None if it is this one's, or nobody's.
+
+    For a page the one whose it was when etcd was asked last, if that is down; then `g.etcd_failure` is set.
+    """
+    if request.method not in _READS or wants_json(request.path):
+        return _found(kind, name)
+    try:
+        home = _found(kind, name)
+    except Unavailable as exc:
+        if exc.part != "etcd":
+            raise
+        g.etcd_failure = exc
+        known = last_known().recall(("home", kind, name))
+        return known[0] if known else None
+    last_known().remember(("home", kind, name), home)
+    return home
+
+
+def _found(kind: str, name: str) -> tuple[str, str] | None:
+    node = services().whereabouts.elsewhere(kind, name)
+    return None if node is None else (node, services().forwarder.url(node))
+
+
 def _check_address() -> None:
     here, wanted = services().config.node, request.headers[FORWARDED]
     if wanted != here:
-        message = f"node {here} answers where node {wanted} should; see GPUDOCK_NODE_URL there. Nothing was changed"
-        raise NodeUnreachable("node", message)
+        raise NodeUnreachable(
+            "node",
+            Text(
+                "node {here} answers where node {wanted} should; see GPUDOCK_NODE_URL there. Nothing was changed",
+                here=here,
+                wanted=wanted,
+            ),
+        )
 
 
-def _answer(error: OnAnotherNode) -> Response | tuple[WerkzeugResponse | str, int]:
+def _answer(error: OnAnotherNode) -> ResponseReturnValue:
     """The answer of the node that is to do it; once it has been sent there that this is not so, the error itself."""
     if forwarded():
         return domain_error(error)
@@ -76,13 +108,14 @@ def _answer(error: OnAnotherNode) -> Response | tuple[WerkzeugResponse | str, in
     if claim := g.pop("idempotency", None):
         services().idempotency.release(claim)
     try:
-        return _forward(error.node)
+        return _forward(error.node, services().forwarder.url(error.node))
     except DomainError as exc:
-        return domain_error(exc)
+        show: Callable[[DomainError], ResponseReturnValue] = g.get("if_unreachable", domain_error)
+        return show(exc)
 
 
-def _forward(node: str) -> Response:
-    return _returned(services().forwarder.forward(node, _message(node)))
+def _forward(node: str, url: str) -> Response:
+    return _returned(services().forwarder.forward(node, url, _message(node)))
 
 
 def _message(node: str) -> Message:

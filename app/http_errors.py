@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import errors
+from app.domain.texts import Text
 
 log = structlog.get_logger()
 
@@ -31,6 +32,15 @@ STATUS: dict[type[errors.DomainError], int] = {
 
 # What the HTTP layer refuses before any of ours does; other statuses get 2000.
 HTTP_CODES = {400: 1002, 404: 2010, 405: 2060, 413: 2061, 422: 1002}
+
+# What werkzeug says of requests that pages get, too.
+_OF_WERKZEUG: dict[str, str] = {
+    text: text
+    for text in (
+        Text("The browser (or proxy) sent a request that this server could not understand."),
+        Text("The method is not allowed for the requested URL."),
+    )
+}
 
 
 def status_of(error: errors.DomainError | type[errors.DomainError]) -> int:
@@ -93,7 +103,7 @@ def http_error(error: HTTPException) -> tuple[WerkzeugResponse | str, int, dict[
 def unexpected_error(error: Exception) -> tuple[WerkzeugResponse | str, int]:
     """Answer to a defect of ours: the caller gets the request id, the log the traceback."""
     log.exception("defect", request_id=g.request_id, path=request.path, exc_info=error)
-    text = f"gpudock met a defect; give the operator the request id {g.request_id}"
+    text = Text("gpudock met a defect; give the operator the request id {request}", request=g.request_id)
     return answer(500, errors.DomainError.code, text, None), 500
 
 
@@ -114,10 +124,11 @@ def answer(
 
 def _sentence(error: HTTPException) -> str:
     if error.code == 413:
-        return "the body is larger than 1 MB; send less"
+        return Text("the body is larger than 1 MB; send less")
     if error.code == 404:
-        return f"there is nothing at {request.path[:200]}; see /api/docs"
-    return error.description or "the request cannot be answered"
+        return Text("there is nothing at {path}; see /api/docs", path=request.path[:200])
+    said = error.description or "the request cannot be answered"
+    return _OF_WERKZEUG.get(said, said)
 
 
 def _flatten(messages: Any, path: str = "") -> list[str]:

@@ -1,8 +1,14 @@
 """Logging: one line an event, key=value, on stderr."""
 
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+
+from app.services.asker import asker
+
+Event = MutableMapping[str, Any]
 
 
 def configure() -> None:
@@ -12,7 +18,15 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            add_asker,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
+
+
+def add_asker(_logger: object, _method: str, event: Event) -> Event:
+    """Say in what is logged for a request which one it was, and with whose token."""
+    asking = asker()
+    told = {"request_id": asking.request, "who": asking.who}
+    return {**{name: value for name, value in told.items() if value}, **event}

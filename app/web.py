@@ -2,14 +2,17 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from typing import cast
 
 from flask import Flask, current_app, g, request
+from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
 from app.backends import Services
 from app.domain.containers import Spec
-from app.services.asker import API, GPUDOCK, PAGE, asked_by
+from app.errors import DomainError
+from app.services.asker import API, ITSELF, PAGE, Asker, asked_by
 
 # A request that another node has sent on is answered here, and sent nowhere else. Its value is the name of this node.
 FORWARDED = "X-Gpudock-Node"
@@ -44,21 +47,26 @@ def answer_at(node: str | None) -> None:
     place_volume(node)
 
 
+def if_unreachable(show: Callable[[DomainError], ResponseReturnValue]) -> None:
+    """If another node is to answer this request and cannot be asked, the answer is what `show` makes of the error."""
+    g.if_unreachable = show
+
+
 def init_app(app: Flask) -> None:
     """Give each request an id, the caller's own `X-Request-Id` if it is a plain word, and send it back.
 
-    What it changes is recorded as asked for by the API or by a page.
+    What it changes is recorded as asked for by the API or by a page, in this request.
     """
 
     @app.before_request
     def give_id() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        asked_by(API if request.path.startswith("/api/") else PAGE)
+        asked_by(Asker(API if request.path.startswith("/api/") else PAGE, request=g.request_id))
 
     @app.teardown_request
     def end(_: BaseException | None) -> None:
-        asked_by(GPUDOCK)
+        asked_by(ITSELF)
 
     @app.after_request
     def send_id(response: Response) -> Response:

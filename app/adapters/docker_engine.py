@@ -21,6 +21,7 @@ from app.adapters.docker_client import QUICK, Clients
 from app.adapters.docker_errors import answered, create_error, start_error, translated
 from app.domain.adoption import Foreign, ForeignVolume
 from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
+from app.domain.texts import Text
 from app.errors import CommitFailed, DeleteFailed, ImageNotFound, StartFailed, StopFailed, Unavailable
 
 # How long, in seconds, Docker may take for what it does not do at once: a create copies what the image has
@@ -51,7 +52,9 @@ class DockerEngine:
 
     def image(self, name: str) -> Image:
         """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
-        absent = ImageNotFound(f"there is no image {name!r} on this host; pull or build it there first")
+        absent = ImageNotFound(
+            Text("there is no image {name} on this host; pull or build it there first", name=repr(name))
+        )
         if not docker_names.IMAGE.fullmatch(name):
             raise absent
         with translated():
@@ -278,7 +281,7 @@ class DockerEngine:
         deadline = time.monotonic() + _REMOVE
         while self.inspect(ref):
             if time.monotonic() > deadline:
-                raise DeleteFailed("Docker does not get done with removing the container")
+                raise DeleteFailed(Text("Docker does not get done with removing the container"))
             time.sleep(0.05)
 
 

@@ -9,6 +9,7 @@ import urllib3
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 
 from app.domain.containers import ContainerPlan
+from app.domain.texts import Text
 from app.errors import (
     ContainerExists,
     ContainerNotFound,
@@ -51,7 +52,7 @@ def translated(
         raise _answered(exc, failure, missing) from exc
     # Everything below requests and docker-py ends up here: refused, reset, timed out, cut off, not Docker at all.
     except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as exc:
-        raise Unavailable("docker", "Docker does not answer; see whether its service runs") from exc
+        raise Unavailable("docker", Text("Docker does not answer; see whether its service runs")) from exc
 
 
 def answered(response: requests.Response) -> requests.Response:
@@ -67,13 +68,11 @@ def create_error(exc: APIError, plan: ContainerPlan) -> DomainError | None:
     """What is wrong with a plan that Docker does not create; None if it is Docker that fails."""
     text = _text(exc)
     if exc.status_code == 409:
-        holder = _HOLDER.search(text)
-        whose = f"container {holder[1]}" if holder else "another container"
-        return ContainerExists(f"the name {plan.name} is taken in Docker by {whose}; remove or rename that one")
+        return ContainerExists(_taken(plan.name, _HOLDER.search(text)))
     if exc.status_code == 404:
-        return ImageNotFound(f"the image {plan.spec.image!r} is not on this host any more")
+        return ImageNotFound(Text("the image {name} is not on this host any more", name=repr(plan.spec.image)))
     if exc.status_code == 400 or any(sign in text for sign in _SPEC_AT_FAULT):
-        return StartRefused(f"Docker does not accept the container as described: {reason(exc)}")
+        return StartRefused(Text("Docker does not accept the container as described: {why}", why=reason(exc)))
     return None
 
 
@@ -81,11 +80,12 @@ def start_error(exc: APIError) -> DomainError:
     """Whose fault it is that a container did not start: the port's, the caller's or the host's."""
     text = _text(exc)
     if taken := _PORT.search(text):
-        return PortTaken(f"port {taken[1]} of the host is in use; choose another one", hostPort=int(taken[1]))
+        message = Text("port {port} of the host is in use; choose another one", port=taken[1])
+        return PortTaken(message, hostPort=int(taken[1]))
     if any(sign in text for sign in _GPU_TROUBLE):
-        return StartFailed("Docker's GPU runtime could not start the container; `flask doctor` examines it")
+        return StartFailed(Text("Docker's GPU runtime could not start the container; `flask doctor` examines it"))
     if exc.status_code == 400 or any(sign in text for sign in _SPEC_AT_FAULT):
-        return StartRefused(f"the container cannot be started as described: {reason(exc)}")
+        return StartRefused(Text("the container cannot be started as described: {why}", why=reason(exc)))
     return _answered(exc, StartFailed, ContainerNotFound)
 
 
@@ -97,16 +97,26 @@ def reason(exc: APIError) -> str:
 def plain(text: str) -> str:
     """The core of a message of Docker or its runtime, on one line."""
     core = _LAYERS_ABOVE.sub("", text).replace(": unknown", "")
-    return " ".join(core.split()) or "Docker gives no reason"
+    return " ".join(core.split()) or Text("Docker gives no reason")
+
+
+def _taken(name: str, holder: re.Match[str] | None) -> Text:
+    if holder is None:
+        return Text("the name {name} is taken in Docker by another container; remove or rename that one", name=name)
+    return Text(
+        "the name {name} is taken in Docker by container {holder}; remove or rename that one",
+        name=name,
+        holder=holder[1],
+    )
 
 
 def _answered(exc: APIError, failure: type[DomainError], missing: type[NotFound]) -> DomainError:
     if "no space left on device" in _text(exc):
-        return Unavailable("disk", "the disk of the Docker host is full")
+        return Unavailable("disk", Text("the disk of the Docker host is full"))
     if exc.status_code == 404:
-        return missing(f"Docker says: {reason(exc)}")
+        return missing(Text("Docker says: {what}", what=reason(exc)))
     # What Docker says of its own failures is for the log, which has the whole chain of causes.
-    return failure("Docker could not do it; its reason is in gpudock's log under the request's id")
+    return failure(Text("Docker could not do it; its reason is in gpudock's log under the request's id"))
 
 
 def _text(exc: APIError) -> str:

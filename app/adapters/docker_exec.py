@@ -14,6 +14,7 @@ from docker.errors import APIError
 from app.adapters.docker_errors import answered, plain, reason
 from app.adapters.docker_processes import kill_session
 from app.domain.containers import ExecResult
+from app.domain.texts import Text
 from app.errors import CommandRefused, ContainerNotRunning, DomainError
 
 _HEADER = struct.Struct(">BxxxL")
@@ -82,8 +83,8 @@ class Output:
         if exit_code not in (126, 127) or not text.startswith(_REFUSED):
             return
         if "stopped" in text or "not running" in text:
-            raise ContainerNotRunning("the container is not running; start it first")
-        raise CommandRefused(f"the command cannot be executed: {plain(text)}")
+            raise ContainerNotRunning(Text("the container is not running; start it first"))
+        raise CommandRefused(Text("the command cannot be executed: {why}", why=plain(text)))
 
     def result(self, exit_code: int | None, timed_out: bool = False) -> ExecResult:
         """What was kept so far."""
@@ -151,7 +152,7 @@ def _state(client: APIClient, identity: str, deadline: float) -> dict[str, Any]:
 
 def _refusal(exc: APIError) -> DomainError | None:
     if exc.status_code == 409:
-        return ContainerNotRunning(f"the command cannot be executed now: {reason(exc)}")
+        return ContainerNotRunning(Text("the command cannot be executed now: {why}", why=reason(exc)))
     if exc.status_code == 400:
-        return CommandRefused(f"the command cannot be executed: {reason(exc)}")
+        return CommandRefused(Text("the command cannot be executed: {why}", why=reason(exc)))
     return None

@@ -8,6 +8,7 @@ from app.adapters import docker_labels, docker_seen
 from app.adapters.docker_plan import NO_GPUS
 from app.domain.adoption import ALL_GPUS, Foreign, ForeignVolume
 from app.domain.containers import Bind, PortMapping, Spec
+from app.domain.texts import Text
 
 Raw = Mapping[str, Any]
 _CDI = "nvidia.com/gpu="
@@ -26,14 +27,14 @@ _OWN_WAY = {
 _OPTIONS = {
     "AutoRemove": "--rm",
     "CgroupnsMode": "--cgroupns",
-    "Cmd": "the command",
+    "Cmd": Text("the command"),
     "Devices": "--device",
     "DeviceCgroupRules": "--device-cgroup-rule",
     "ExtraHosts": "--add-host",
     "Healthcheck": "--health-cmd",
     "IpcMode": "--ipc",
     "Links": "--link",
-    "LogConfig": "--log-driver or --log-opt",
+    "LogConfig": Text("--log-driver or --log-opt"),
     "MaskedPaths": "--security-opt",
     "NanoCpus": "--cpus",
     "PidMode": "--pid",
@@ -145,7 +146,7 @@ def _network(old: Raw, new: Raw) -> Iterator[str]:
         yield "--network"
     for name in before.keys() & after.keys():
         if any(before[name].get(key) != after[name].get(key) for key in ("IPAMConfig", "Links", "DriverOpts")):
-            yield f"an address or alias in the network {name}"
+            yield Text("an address or alias in the network {name}", name=name)
 
 
 def _published(old: Raw, new: Raw) -> Iterator[str]:
@@ -155,7 +156,7 @@ def _published(old: Raw, new: Raw) -> Iterator[str]:
         known = {binding["HostPort"] for binding in after.get(key) or ()}
         ports = [binding["HostPort"] for binding in bindings or ()]
         if not open_ or len(known) != len(ports) or any(port and port not in known for port in ports):
-            yield f"--publish {key}" + ("" if open_ else " at an address of its own")
+            yield f"--publish {key}" if open_ else Text("--publish {port} at an address of its own", port=key)
     exposed = (old["Config"].get("ExposedPorts") or {}).keys() - before.keys()
     if exposed - (new["Config"].get("ExposedPorts") or {}).keys():
         yield "--expose"
@@ -176,18 +177,22 @@ def _environment(old: Raw, new: Raw) -> Iterator[str]:
         if not line.startswith(_VISIBLE):
             yield f"--env {line.partition('=')[0]}"
         elif heeded and line.removeprefix(_VISIBLE) not in ("", "void", "none"):
-            yield "GPUs by NVIDIA_VISIBLE_DEVICES instead of --gpus"
+            yield Text("GPUs by NVIDIA_VISIBLE_DEVICES instead of --gpus")
 
 
 def _mounted(old: Raw, new: Raw) -> Iterator[str]:
     before, after = ({mount["Destination"]: _mount(mount) for mount in raw["Mounts"]} for raw in (old, new))
     for destination, mount in before.items():
         if after.get(destination) != mount:
-            yield f"the mount of {destination} as it is ({mount[0]}{'' if mount[2] else ', read-only'})"
+            yield (
+                Text("the mount of {place} as it is ({kind})", place=destination, kind=mount[0])
+                if mount[2]
+                else Text("the mount of {place} as it is ({kind}, read-only)", place=destination, kind=mount[0])
+            )
     plain = {"Type", "Source", "Target", "ReadOnly"}
     for mount in old["HostConfig"].get("Mounts") or ():
         if any(value for key, value in mount.items() if key not in plain):
-            yield f"options of --mount {mount['Target']}"
+            yield Text("options of --mount {place}", place=mount["Target"])
 
 
 def _mount(raw: Raw) -> tuple[Any, ...]:
@@ -200,8 +205,8 @@ def _mount(raw: Raw) -> tuple[Any, ...]:
 def _gpu_options(old: Raw) -> Iterator[str]:
     requests = old["HostConfig"].get("DeviceRequests") or ()
     if len(requests) > 1:
-        yield "more than one --gpus"
+        yield Text("more than one --gpus")
     for request in requests:
         capabilities = {word for words in request["Capabilities"] or () for word in words}
         if request["Options"] or not capabilities <= {"gpu"} or request["Driver"] not in ("", "nvidia", "cdi"):
-            yield "--gpus with capabilities or options"
+            yield Text("--gpus with capabilities or options")

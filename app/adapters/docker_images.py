@@ -10,6 +10,7 @@ from app.adapters import docker_labels, docker_names, docker_pull
 from app.adapters.docker_client import Clients
 from app.adapters.docker_errors import reason, translated
 from app.domain.images import LocalImage, PullState
+from app.domain.texts import Text
 from app.errors import ImageInUse, ImageNotFound, ImageRemoveFailed, OperationFailed
 
 # Seconds that Docker may take to delete the layers of an image.
@@ -65,7 +66,7 @@ class DockerImages:
                 return
             except APIError as exc:
                 if exc.status_code == 409:
-                    raise ImageInUse(f"{name} stays: {reason(exc)}") from exc
+                    raise ImageInUse(Text("{name} stays: {why}", name=name, why=reason(exc))) from exc
                 raise
 
 

@@ -7,6 +7,7 @@ from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
 from app.adapters.docker_errors import reason
+from app.domain.texts import Text
 from app.errors import InvalidRequest
 
 # Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
@@ -17,14 +18,16 @@ _ID = re.compile(r"[0-9a-f]{64}")
 def check_new(client: APIClient, name: str) -> None:
     """InvalidRequest for what cannot be the name of a new image. Docker says so when it is asked for such an image."""
     if "@" in name:  # docker-py would take what follows as the tag
-        raise InvalidRequest(f"{name!r} cannot be an image's name: a digest cannot be chosen")
+        raise InvalidRequest(Text("{name} cannot be an image's name: a digest cannot be chosen", name=repr(name)))
     if not IMAGE.fullmatch(name):
-        raise InvalidRequest(f"{name!r} cannot be an image's name")
+        raise InvalidRequest(Text("{name} cannot be an image's name", name=repr(name)))
     try:
         client.inspect_image(unlike_an_id(name))  # type: ignore[no-untyped-call]
     except APIError as exc:
         if exc.status_code == 400:
-            raise InvalidRequest(f"{name!r} cannot be an image's name: {reason(exc)}") from exc
+            raise InvalidRequest(
+                Text("{name} cannot be an image's name: {why}", name=repr(name), why=reason(exc))
+            ) from exc
         if exc.status_code != 404:
             raise
 

@@ -18,6 +18,7 @@ from docker.utils import parse_repository_tag
 from app.adapters.docker_client import QUICK, Clients
 from app.adapters.docker_errors import answered, plain, reason, translated
 from app.domain.images import PullState
+from app.domain.texts import Text
 from app.errors import DomainError, ImageNotInRegistry, ImagePullFailed, RegistryUnreachable, Unavailable
 
 # Docker tells something all the time while it loads or unpacks, so after so many seconds of silence it hangs.
@@ -125,12 +126,19 @@ def _amounts(detail: Event, layer: _Layer) -> tuple[int, int | None]:
 
 def failure(text: str, reference: str) -> DomainError:
     """Whose fault a pull that failed is: Docker answers 404 or 500 for much the same things."""
+    name = repr(reference)
     if "no space left on device" in text:
-        return Unavailable("disk", "the disk of the Docker host is full")
+        return Unavailable("disk", Text("the disk of the Docker host is full"))
     if _OUT_OF_REACH.search(text):
-        return RegistryUnreachable(f"the registry of {reference!r} cannot be reached from this host: {text}")
+        return RegistryUnreachable(
+            Text("the registry of {name} cannot be reached from this host: {why}", name=name, why=text)
+        )
     if _ABSENT.search(text):
         return ImageNotInRegistry(
-            f"the registry has no image {reference!r}, or does not give it to this host (docker login): {text}"
+            Text(
+                "the registry has no image {name}, or does not give it to this host (docker login): {why}",
+                name=name,
+                why=text,
+            )
         )
-    return ImagePullFailed(f"{reference!r} could not be pulled: {text}")
+    return ImagePullFailed(Text("{name} could not be pulled: {why}", name=name, why=text))

@@ -17,6 +17,7 @@ import grpc
 from pyetcd import etcdrpc
 from pyetcd.utils import prefix_range_end
 
+from app.domain.texts import Text
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from app.ports import Delete, Entry, Put
 
@@ -120,7 +121,7 @@ class EtcdStore:
         request = etcdrpc.StatusRequest()
         reply = self._read(lambda member, seconds: member.maintenance.Status(request, seconds), 1.25 * self._timeout)
         if not reply.leader:
-            raise Unavailable("etcd", "etcd has no leader: most of its members must run and reach each other")
+            raise Unavailable("etcd", Text("etcd has no leader: most of its members must run and reach each other"))
         return str(reply.version)
 
     def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
@@ -194,12 +195,16 @@ class EtcdStore:
     def _write_failure(self, exc: Any) -> Exception:
         if _never_sent(exc):
             return Unavailable("etcd", self._silence())
-        message = "etcd was cut off in the middle of a write, which may or may not have happened; look before retrying"
+        message = Text(
+            "etcd was cut off in the middle of a write, which may or may not have happened; look before retrying"
+        )
         return _refusal(exc) or OutcomeUnknown("etcd", message)
 
-    def _silence(self) -> str:
+    def _silence(self) -> Text:
         places = ", ".join(f"{host}:{port}" for host, port in self._endpoints)
-        return f"etcd does not answer at {places}; check that it runs and that GPUDOCK_ETCD names it"
+        return Text(
+            "etcd does not answer at {places}; check that it runs and that GPUDOCK_ETCD names it", places=places
+        )
 
     def _absolute(self, key: str) -> bytes:
         if not key.startswith("/"):
@@ -226,7 +231,9 @@ class EtcdStore:
         try:
             value = json.loads(kv.value)
         except ValueError as exc:
-            message = f"etcd holds something at {kv.key.decode()} that gpudock did not write; restore or delete it"
+            message = Text(
+                "etcd holds something at {key} that gpudock did not write; restore or delete it", key=kv.key.decode()
+            )
             raise Unavailable("etcd", message) from exc
         return Entry(key, value, kv.mod_revision)
 
@@ -243,14 +250,15 @@ def _refusal(exc: Any) -> Exception | None:
     """What a refusal by a working etcd means; None if this is no refusal. The texts are those of its v3rpc/rpctypes."""
     details = exc.details() or ""
     if any(text in details for text in ("request is too large", "larger than max", "too many operations")):
-        return InvalidRequest("too much at once for etcd, which takes 1.5 MiB and 128 keys in one write")
+        return InvalidRequest(Text("too much at once for etcd, which takes 1.5 MiB and 128 keys in one write"))
     if "duplicate key given" in details:
         return ValueError("a transaction may put a key once, and not delete it as well")
     if "database space exceeded" in details:
         # Not plainly Unavailable: the member that notices it while applying a write refuses it after it was
         # done (quotaApplierV3 in etcdserver/apply.go).
-        message = "etcd is out of space: compact and defragment it, then disarm its alarm (etcdctl alarm disarm)"
+        message = Text("etcd is out of space: compact and defragment it, then disarm its alarm (etcdctl alarm disarm)")
         return OutcomeUnknown("etcd", message)
     if exc.code() in _REFUSED and details.startswith("etcdserver:"):
-        return Unavailable("etcd", "etcd refuses gpudock's requests; check that its authentication is not turned on")
+        message = Text("etcd refuses gpudock's requests; check that its authentication is not turned on")
+        return Unavailable("etcd", message)
     return None

@@ -20,13 +20,14 @@ import pynvml
 from app.adapters.nvml_errors import GONE, REFUSED
 from app.adapters.nvml_events import XidEvents
 from app.domain.gpus import Gpu, GpuEvent, GpuProcess
+from app.domain.texts import Text
 from app.errors import Unavailable
 
 PROC = Path("/proc")
 UUIDS_AGE = 1.0
 RETRY_AFTER = 1.0
 INITIALISATIONS = 4
-MIG_FAULT = "MIG mode is enabled; gpudock allocates whole GPUs only"
+MIG_FAULT = Text("MIG mode is enabled; gpudock allocates whole GPUs only")
 
 # Docker names a container's cgroup ID or docker-ID.scope, below a parent that is configurable. With Docker in
 # Docker, the first ID is that of this host's container.
@@ -102,7 +103,7 @@ class _Session:
         self.overdue: Future[Any] | None = None
         self._connected = False
         self._retry_at = 0.0
-        self._advice = ""
+        self._advice: str = ""
         self._seen: dict[int, str] = {}
         self._xids = XidEvents()
         self._uuids: tuple[float, tuple[str, ...]] | None = None
@@ -161,7 +162,8 @@ class _Session:
             yield
         except pynvml.NVMLError as exc:
             self._disconnect()
-            self._advice = GONE.get(exc.value, f"NVML does not answer ({exc}); see nvidia-smi and dmesg")
+            unknown = Text("NVML does not answer ({why}); see nvidia-smi and dmesg", why=str(exc))
+            self._advice = GONE.get(exc.value, unknown)
             raise Unavailable("nvml", self._advice) from exc
 
     def _connect(self) -> None:
@@ -259,11 +261,11 @@ def _fault(exc: Any) -> str:
     """Why one GPU does not answer; raises the error again if NVML as a whole is gone."""
     if exc.value in GONE:
         raise exc
-    return f"the GPU does not answer: {exc}"
+    return Text("the GPU does not answer: {why}", why=str(exc))
 
 
 def _hung() -> Unavailable:
-    return Unavailable("nvml", "the NVIDIA driver hangs; see dmesg, and reboot if nvidia-smi hangs as well")
+    return Unavailable("nvml", Text("the NVIDIA driver hangs; see dmesg, and reboot if nvidia-smi hangs as well"))
 
 
 def _text(name: str | bytes) -> str:

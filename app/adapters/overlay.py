@@ -15,6 +15,7 @@ from app.adapters.tree_errors import translated
 from app.adapters.tree_files import opened, remove
 from app.adapters.tree_measure import measure_tree
 from app.adapters.tree_mirror import Mirror
+from app.domain.texts import Text
 from app.ports import Progress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,20 +28,20 @@ class OverlayLayers:
 
     def begin(self, source: str, target: str, progress: Progress) -> "LayerTransfer":
         """Check both paths and touch nothing; LayerCopyFailed unless they are two layers that exist."""
-        with translated(f"The files of {source} cannot be carried to {target}"):
+        with translated(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
             old, new = _existing(source, _LAYER, _SET_ASIDE), _existing(target, _LAYER)
             if old.is_relative_to(new) or new.is_relative_to(old):
-                raise ValueError("one is the other, or inside it")
+                raise ValueError(Text("one is the other, or inside it"))
         return LayerTransfer(source, target, progress)
 
     def measure(self, path: str) -> tuple[int, int]:
         """Bytes on disk and number of files of a layer, one set aside too; LayerCopyFailed for any other path."""
-        with translated(f"The size of {path} could not be found out"):
+        with translated(Text("The size of {place} could not be found out", place=path)):
             return measure_tree(_matching(path, _LAYER, _SET_ASIDE)[0])
 
     def sync(self, path: str) -> None:
         """Return once everything written to the filesystem of the directory `path` is on disk."""
-        failure = f"The filesystem of {path} could not be written to disk"
+        failure = Text("The filesystem of {place} could not be written to disk", place=path)
         with translated(failure), opened(os.open(path, _DIRECTORY)) as fd:
             sync_filesystem(fd)
 
@@ -49,7 +50,7 @@ class OverlayLayers:
 
         `name` belongs to this layer alone. May be repeated when it is unknown how far it came.
         """
-        with translated(f"The layer {layer} could not be set aside"):
+        with translated(Text("The layer {layer} could not be set aside", layer=layer)):
             root = _matching(layer, _LAYER)["root"]
             old, aside = Path(layer), Path(_matching(f"{root}/gpudock/layers/{name}", _SET_ASIDE)[0])
             for made in (aside.parents[1], aside.parent):
@@ -64,7 +65,8 @@ class OverlayLayers:
 
     def discard(self, path: str) -> None:
         """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""
-        with translated(f"The layer {path} could not be deleted"), suppress(FileNotFoundError):
+        failure = Text("The layer {layer} could not be deleted", layer=path)
+        with translated(failure), suppress(FileNotFoundError):
             layer = Path(_matching(path, _SET_ASIDE)[0])
             with opened(os.open(layer.parent, _DIRECTORY)) as parent:
                 remove(parent, layer.name)
@@ -79,7 +81,7 @@ class LayerTransfer:
 
     def __init__(self, source: str, target: str, progress: Progress) -> None:
         self._mirror = Mirror(source, target, progress)
-        self._failure = f"The files of {source} could not be carried to {target}"
+        self._failure = Text("The files of {old} could not be carried to {new}", old=source, new=target)
 
     def copy_live(self) -> None:
         """A pass while the source is written to; Unavailable("disk") if there is no room for it."""
@@ -102,7 +104,7 @@ def _matching(path: str, *patterns: re.Pattern[str]) -> re.Match[str]:
         for pattern in patterns:
             if match := pattern.fullmatch(path):
                 return match
-    raise ValueError(f"{path!r} is no such directory")
+    raise ValueError(Text("{place} is no such directory", place=repr(path)))
 
 
 def _existing(path: str, *patterns: re.Pattern[str]) -> Path:
@@ -114,7 +116,7 @@ def _move(old: Path, aside: Path) -> None:
     if not aside.exists():
         old.rename(aside)
     elif old.exists() and any(old.iterdir()):
-        raise FileExistsError(errno.EEXIST, f"{aside} exists")
+        raise FileExistsError(errno.EEXIST, Text("{place} exists", place=str(aside)))
 
 
 def _make_like(path: Path, model: Path) -> None:

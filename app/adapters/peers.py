@@ -6,6 +6,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
+from app.domain.texts import Text
 from app.errors import NodeCutOff, NodeUnreachable
 from app.ports import Message, Reply
 
@@ -46,12 +47,16 @@ def _prepared(url: str, message: Message) -> requests.PreparedRequest:
 
 def _failure(node: str, url: str, message: Message, exc: requests.RequestException) -> Exception:
     if message.method in _SAFE or _never_sent(exc):
-        return NodeUnreachable("node", f"node {node} does not answer at {url}; nothing was changed, see to that host")
-    return NodeCutOff(
-        "node",
-        f"node {node} was cut off before it answered: the request may have been done, or is still; "
+        refusal = Text(
+            "node {node} does not answer at {url}; nothing was changed, see to that host", node=node, url=url
+        )
+        return NodeUnreachable("node", refusal)
+    unknown = Text(
+        "node {node} was cut off before it answered: the request may have been done, or is still; "
         "see at GET /api/v1/operations what became of it before you repeat it",
+        node=node,
     )
+    return NodeCutOff("node", unknown)
 
 
 def _never_sent(exc: requests.RequestException) -> bool:

@@ -13,6 +13,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from app.adapters.docker_processes import Process, processes, wait
+from app.domain.texts import Text
 from app.errors import StopFailed
 
 GONE_WITHIN = 30
@@ -101,5 +102,5 @@ def _wait_until_stopped(client: APIClient, identity: str) -> None:
     deadline = time.monotonic() + GONE_WITHIN
     while client.inspect_container(identity)["State"]["Running"]:
         if time.monotonic() > deadline:
-            raise StopFailed("the container's processes do not end, not even when killed")
+            raise StopFailed(Text("the container's processes do not end, not even when killed"))
         time.sleep(0.01)

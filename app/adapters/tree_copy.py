@@ -15,6 +15,7 @@ from app.adapters.tree_files import opened
 from app.adapters.tree_measure import inodes
 from app.adapters.tree_progress import Meter
 from app.adapters.tree_writeback import Writeback
+from app.domain.texts import Text
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TIMEOUT = 4 * 3600.0  # seconds; only against a disk that hangs
@@ -41,7 +42,9 @@ def copy_tree(source: str, target: str, meter: Meter) -> None:
         returncode, said = _run(source, target, meter, writeback)
         if returncode:
             number = next((number for text, number in _NO_SPACE.items() if text in said), errno.EIO)
-            raise OSError(number, f"cp ended with {returncode}: {said[-2000:].strip()}", source)
+            raise OSError(
+                number, Text("cp ended with {code}: {why}", code=returncode, why=said[-2000:].strip()), source
+            )
 
 
 def _run(source: str, target: str, meter: Meter, writeback: Writeback) -> tuple[int, str]:
@@ -91,7 +94,7 @@ class _Watch:
 
     def _look(self) -> None:
         if time.monotonic() - self._begun > _TIMEOUT:
-            raise OSError(errno.ETIMEDOUT, f"cp took longer than {_TIMEOUT:.0f} s", self._source)
+            raise OSError(errno.ETIMEDOUT, Text("cp took longer than {limit} s", limit=f"{_TIMEOUT:.0f}"), self._source)
         self._meter.reach(self._written())
         self._writeback.reach(self._meter.done)
         if self._measuring():

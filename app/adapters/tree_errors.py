@@ -7,6 +7,7 @@ from types import TracebackType
 
 from app.adapters.filesystem import NO_SPACE
 from app.adapters.tree_progress import Meter
+from app.domain.texts import Text
 from app.errors import LayerCopyFailed, Unavailable
 
 # What it looks like when a name that was just listed is gone, or stands for something else by now.
@@ -46,7 +47,7 @@ class Tolerance:
 
 
 @contextmanager
-def translated(failure: str, meter: Meter | None = None) -> Iterator[None]:
+def translated(failure: Text, meter: Meter | None = None) -> Iterator[None]:
     """Raise what fails while files are copied or moved as a DomainError whose message begins with `failure`.
 
     OSError and ValueError become LayerCopyFailed, or Unavailable("disk") for want of space. What a progress
@@ -60,9 +61,13 @@ def translated(failure: str, meter: Meter | None = None) -> Iterator[None]:
         raise _told(exc, failure) from exc
 
 
-def _told(exc: OSError | ValueError, failure: str) -> LayerCopyFailed | Unavailable:
-    if isinstance(exc, ValueError):
-        return LayerCopyFailed(f"{failure}: {exc}.")
-    if exc.errno in NO_SPACE:
-        return Unavailable("disk", f"{failure}: the disk is full.")
-    return LayerCopyFailed(f"{failure}: {exc.strerror or exc}.")
+def _told(exc: OSError | ValueError, failure: Text) -> LayerCopyFailed | Unavailable:
+    if isinstance(exc, OSError) and exc.errno in NO_SPACE:
+        return Unavailable("disk", Text("{failure}: the disk is full.", failure=failure))
+    return LayerCopyFailed(Text("{failure}: {why}.", failure=failure, why=_why(exc)))
+
+
+def _why(exc: OSError | ValueError) -> str:
+    if isinstance(exc, OSError):
+        return exc.strerror or str(exc)
+    return exc.args[0] if exc.args and isinstance(exc.args[0], Text) else str(exc)  # str() would make it a plain one

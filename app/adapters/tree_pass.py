@@ -12,6 +12,7 @@ from app.adapters.tree_errors import Tolerance
 from app.adapters.tree_files import directory, remove
 from app.adapters.tree_progress import Meter
 from app.adapters.tree_writeback import Writeback
+from app.domain.texts import Text
 
 
 class Pass:
@@ -92,7 +93,7 @@ class Pass:
 
     def _make_directory(self, full: str, name: str, target: int) -> None:
         if full not in self._plan.attributes:
-            raise OSError(errno.EISDIR, "is a directory by now", full)
+            raise OSError(errno.EISDIR, Text("is a directory by now"), full)
         os.mkdir(name, 0o700, dir_fd=target)
 
     def _first_name(self, status: os.stat_result) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from app.adapters import docker_labels
 from app.adapters.docker_client import Clients
 from app.adapters.docker_errors import answered, translated
 from app.domain.containers import Labels
+from app.domain.texts import Text
 from app.domain.volumes import VolumePlan
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed, VolumeExists, VolumeInUse
 
@@ -106,7 +107,9 @@ class VolumeDocker:
             raw = self._clients.quick().containers(all=True, filters={"volume": name})
         users = [_name(one) for one in raw if stopped or one["State"] in _RUNNING]
         if users:
-            raise VolumeInUse(f"the volume {name} is in use by {', '.join(users)}", containers=users)
+            raise VolumeInUse(
+                Text("the volume {name} is in use by {users}", name=name, users=", ".join(users)), containers=users
+            )
 
     def mount_once(self, name: str, operation: str) -> None:
         """Let Docker mount the volume for a moment, which it does to look into a container, started or not."""
@@ -140,7 +143,7 @@ class VolumeDocker:
 
 def taken(name: str) -> VolumeExists:
     """The refusal of a name that Docker has already."""
-    return VolumeExists(f"Docker has a volume {name} already; remove that one or choose another name")
+    return VolumeExists(Text("Docker has a volume {name} already; remove that one or choose another name", name=name))
 
 
 def _seen(raw: Mapping[str, Any]) -> Seen:

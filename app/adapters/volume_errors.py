@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.adapters.filesystem import NO_SPACE
+from app.domain.texts import Text
 from app.errors import DomainError, Unavailable
 
 _SAID = {os.strerror(number): number for number in (*NO_SPACE, errno.EFBIG, errno.EBUSY)}
@@ -21,30 +22,34 @@ def run(*command: str, timeout: float) -> None:
             command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
     except FileNotFoundError as exc:  # is not to look like a missing volume
-        raise OSError(errno.ENOPKG, f"{command[0]} is not installed") from exc
+        raise OSError(errno.ENOPKG, Text("{program} is not installed", program=command[0])) from exc
     except subprocess.TimeoutExpired as exc:
-        raise OSError(errno.ETIMEDOUT, f"{command[0]} took longer than {timeout:.0f} s") from exc
+        message = Text("{program} took longer than {limit} s", program=command[0], limit=f"{timeout:.0f}")
+        raise OSError(errno.ETIMEDOUT, message) from exc
     if done.returncode:
         said = done.stderr.decode(errors="replace")
         number = errno.EBUSY if _BUSY in said else next((n for text, n in _SAID.items() if text in said), errno.EIO)
-        raise OSError(number, f"{command[0]} ended with {done.returncode}: {said[-2000:].strip()}")
+        why = said[-2000:].strip()
+        raise OSError(
+            number, Text("{program} ended with {code}: {why}", program=command[0], code=done.returncode, why=why)
+        )
 
 
 @contextmanager
-def told(failure: type[DomainError], message: str) -> Iterator[None]:
+def told(failure: type[DomainError], message: Text) -> Iterator[None]:
     """Raise an OSError as `failure`, or as Unavailable("disk") for want of space; its text is for the log only."""
     try:
         yield
     except OSError as exc:
         if exc.errno in NO_SPACE:
-            raise Unavailable("disk", f"{message}: the disk of the Docker host is full") from exc
-        raise failure(f"{message}; the reason is in gpudock's log under the request's id") from exc
+            raise Unavailable("disk", Text("{what}: the disk of the Docker host is full", what=message)) from exc
+        raise failure(Text("{what}; the reason is in gpudock's log under the request's id", what=message)) from exc
 
 
 @contextmanager
-def on_disk(message: str) -> Iterator[None]:
+def on_disk(message: Text) -> Iterator[None]:
     """Raise an OSError as Unavailable("disk"), for what only a disk in trouble refuses."""
     try:
         yield
     except OSError as exc:
-        raise Unavailable("disk", f"{message}; see the kernel's log") from exc
+        raise Unavailable("disk", Text("{what}; see the kernel's log", what=message)) from exc

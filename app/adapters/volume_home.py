@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.adapters.tree_files import listing, opened, remove
+from app.domain.texts import Text
 from app.errors import Unavailable
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,7 +65,8 @@ def locked(directory: Path) -> Iterator[None]:
                 break
             except BlockingIOError as exc:
                 if time.monotonic() > deadline:
-                    raise Unavailable("disk", f"somebody does not get done with {directory}; see what hangs") from exc
+                    message = Text("somebody does not get done with {place}; see what hangs", place=str(directory))
+                    raise Unavailable("disk", message) from exc
             time.sleep(0.02)
         yield
 

@@ -17,6 +17,7 @@ from app.adapters.filesystem import sync_filesystem
 from app.adapters.tree_files import opened
 from app.adapters.volume_errors import run
 from app.adapters.volume_home import fsync, locked
+from app.domain.texts import Text
 from app.domain.volumes import Usage
 
 _BLOCK, _INODE = 4096, 256
@@ -146,7 +147,7 @@ class Image:
 
     def _mount(self) -> None:
         if not self.file.exists():
-            raise FileNotFoundError(errno.ENOENT, "the image is gone", str(self.file))
+            raise FileNotFoundError(errno.ENOENT, Text("the image is gone"), str(self.file))
         if self.mount_point.is_mount():
             return
         self.mount_point.mkdir(mode=0o700, exist_ok=True)

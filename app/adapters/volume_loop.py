@@ -9,11 +9,12 @@ from app.adapters.volume_docker import Seen, VolumeDocker
 from app.adapters.volume_errors import told
 from app.adapters.volume_home import Home, fsync
 from app.adapters.volume_image import Image
+from app.domain.texts import Text
 from app.domain.volumes import LOOP, Usage, VolumePlan
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 
 _DOOMED = "discarded"
-_NEEDS = (
+_NEEDS = Text(
     "GPUDOCK_VOLUMES=loop needs root, loop devices, ext4 and the programs of e2fsprogs and util-linux where Docker "
     "runs, and mounts that Docker sees too"
 )
@@ -28,7 +29,7 @@ class LoopVolumes:
     def create(self, plan: VolumePlan) -> None:
         """Make the filesystem first: once Docker has the volume, it is complete."""
         image = Image(self._home.directory(plan.name, plan.labels.operation))
-        with told(VolumeCreateFailed, f"{plan.name} could not be made; {_NEEDS}"):
+        with told(VolumeCreateFailed, Text("{name} could not be made; {needs}", name=plan.name, needs=_NEEDS)):
             self._home.make(image.directory)
             with _size_possible(plan):
                 image.make(plan.size.bytes)
@@ -60,12 +61,12 @@ class LoopVolumes:
         """Take the volume from Docker and unmount the filesystem; its directory is the place."""
         if not self._docker.remove(seen.name):
             self._docker.refuse_used(seen.name, stopped=True)
-            raise VolumeInUse(f"Docker does not let go of the volume {seen.name}")
+            raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=seen.name))
         return self.put_aside(self._image(seen).directory)
 
     def put_aside(self, directory: Path) -> str:
         """The last step of that."""
-        with told(VolumeDeleteFailed, f"the volume in {directory} could not be unmounted"):
+        with told(VolumeDeleteFailed, Text("the volume in {place} could not be unmounted", place=str(directory))):
             Image(directory).unmount()
         return str(directory)
 
@@ -76,7 +77,7 @@ class LoopVolumes:
         """
         image = self._image(seen)
         mark = image.directory / _DOOMED
-        with told(VolumeDeleteFailed, f"{seen.name} could not be deleted"):
+        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=seen.name)):
             with suppress(FileNotFoundError):
                 mark.touch()
                 fsync(image.directory)
@@ -105,7 +106,10 @@ def _size_possible(plan: VolumePlan) -> Iterator[None]:
         if exc.errno != errno.EFBIG:
             raise
         raise VolumeCreateFailed(
-            f"{plan.size.text} is more than a file on the filesystem of Docker's root can have; choose a smaller size"
+            Text(
+                "{size} is more than a file on the filesystem of Docker's root can have; choose a smaller size",
+                size=plan.size.text,
+            )
         ) from exc
 
 
@@ -114,6 +118,7 @@ def _found(seen: Seen) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise VolumeNotFound(f"the data of {seen.name} is gone: its image file was deleted") from exc
+        raise VolumeNotFound(Text("the data of {name} is gone: its image file was deleted", name=seen.name)) from exc
     except OSError as exc:
-        raise Unavailable("disk", f"the filesystem of {seen.name} cannot be mounted; see the kernel's log") from exc
+        message = Text("the filesystem of {name} cannot be mounted; see the kernel's log", name=seen.name)
+        raise Unavailable("disk", message) from exc

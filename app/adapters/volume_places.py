@@ -17,6 +17,7 @@ from app.adapters.volume_home import Home
 from app.adapters.volume_image import Image
 from app.adapters.volume_project import project_id, project_usage
 from app.adapters.volume_quota import device
+from app.domain.texts import Text
 from app.errors import VolumeDeleteFailed
 from app.ports import Progress
 
@@ -31,23 +32,23 @@ class Places:
 
     def begin(self, source: str, target: str, progress: Progress) -> LayerTransfer:
         """A transfer from any place to that of a volume; a filesystem that was set aside is mounted for it."""
-        with translated(f"The files of {source} cannot be carried to {target}"):
+        with translated(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
             old, new = self._existing(source), self._existing(target)
             if not self._of_volume(Path(target)):
-                raise ValueError(f"{target!r} is no volume's directory")
+                raise ValueError(Text("{place} is no volume's directory", place=repr(target)))
             if old.is_relative_to(new) or new.is_relative_to(old):
-                raise ValueError("one is the other, or inside it")
+                raise ValueError(Text("one is the other, or inside it"))
         return LayerTransfer(str(old), str(new), progress)
 
     def sync(self, place: str) -> None:
         """Return once everything written to the place's filesystem is on disk."""
-        failure = f"The filesystem of {place} could not be written to disk"
+        failure = Text("The filesystem of {place} could not be written to disk", place=place)
         with translated(failure), opened(os.open(self._existing(place), _DIRECTORY)) as fd:
             sync_filesystem(fd)
 
     def measure(self, place: str) -> tuple[int, int]:
         """Bytes in use and number of files, as the filesystem reports them if it can."""
-        with translated(f"The size of {place} could not be found out"):
+        with translated(Text("The size of {place} could not be found out", place=place)):
             path = self._existing(place)
             if image := self._image(path):
                 usage = image.usage()
@@ -58,22 +59,22 @@ class Places:
 
     def last_change(self, place: str) -> int:
         """The newest ctime, ns since 1970, of the place's directory and of everything in it."""
-        with translated(f"The files of {place} could not be examined"):
+        with translated(Text("The files of {place} could not be examined", place=place)):
             path = self._existing(place)
             return max([path.stat().st_ctime_ns, *(status.st_ctime_ns for status in inodes(str(path)))])
 
     def discard(self, place: str) -> None:
         """Delete data that was set aside; gone already is fine, any other place is refused."""
-        with told(VolumeDeleteFailed, f"{place} could not be deleted"):
+        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=place)):
             directory = self._home.owner(Path(place))
             if directory is None or Path(place) not in (directory, directory / "data"):
-                raise VolumeDeleteFailed(f"{place!r} is not where volumes are set aside")
+                raise VolumeDeleteFailed(Text("{place} is not where volumes are set aside", place=repr(place)))
             Image(directory).delete()
 
     def _existing(self, place: str) -> Path:
         path = Path(place)
         if not path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"{place!r} is no such directory")
+            raise ValueError(Text("{place} is no such directory", place=repr(place)))
         if image := self._image(path):
             image.mount()
             path = image.data

@@ -6,6 +6,7 @@ from app.adapters import volume_home
 from app.adapters.volume_docker import Seen, VolumeDocker
 from app.adapters.volume_errors import told
 from app.adapters.volume_home import Home
+from app.domain.texts import Text
 from app.domain.volumes import NONE, Usage, VolumePlan
 from app.errors import VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 
@@ -30,7 +31,9 @@ class PlainVolumes:
     def ready(self, seen: Seen) -> None:
         """VolumeNotFound if somebody deleted its directory; there is nothing to mount."""
         if not seen.mountpoint.is_dir():
-            raise VolumeNotFound(f"the data of {seen.name} is gone: {seen.mountpoint} was deleted")
+            raise VolumeNotFound(
+                Text("the data of {name} is gone: {place} was deleted", name=seen.name, place=str(seen.mountpoint))
+            )
 
     def place(self, seen: Seen) -> str:
         """Docker's directory."""
@@ -40,7 +43,7 @@ class PlainVolumes:
     def set_aside(self, seen: Seen) -> str:
         """Move the data into gpudock's home, and then remove the volume."""
         directory = self._home.directory(seen.name, seen.operation or "")
-        with told(VolumeDeleteFailed, f"the data of {seen.name} could not be set aside"):
+        with told(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=seen.name)):
             self._home.make(directory)
             volume_home.move(seen.mountpoint, directory / "data")
             volume_home.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
@@ -48,7 +51,7 @@ class PlainVolumes:
                 seen.mountpoint.rmdir()
                 volume_home.move(directory / "data", seen.mountpoint)
                 self._docker.refuse_used(seen.name, stopped=True)
-                raise VolumeInUse(f"Docker does not let go of the volume {seen.name}")
+                raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=seen.name))
         return self.put_aside(directory)
 
     def put_aside(self, directory: Path) -> str:
@@ -59,5 +62,5 @@ class PlainVolumes:
         """Remove the volume, or empty it if a stopped container names it."""
         if not self._docker.remove(seen.name):
             self._docker.refuse_used(seen.name, stopped=False)
-            with told(VolumeDeleteFailed, f"{seen.name} could not be emptied"):
+            with told(VolumeDeleteFailed, Text("{name} could not be emptied", name=seen.name)):
                 volume_home.empty(seen.mountpoint)

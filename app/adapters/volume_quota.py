@@ -11,10 +11,11 @@ from app.adapters.volume_docker import Seen
 from app.adapters.volume_errors import told
 from app.adapters.volume_plain import PlainVolumes
 from app.adapters.volume_project import clear_projects, limit_directory, project_id, project_usage
+from app.domain.texts import Text
 from app.domain.volumes import QUOTA, Usage, VolumePlan
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed
 
-_NEEDS = "GPUDOCK_VOLUMES=quota needs XFS mounted with pquota under Docker's root on this host; use auto or loop"
+_NEEDS = Text("GPUDOCK_VOLUMES=quota needs XFS mounted with pquota under Docker's root on this host; use auto or loop")
 # What a directory without anything in it may have.
 _LITTLE = 64 << 10
 
@@ -27,13 +28,20 @@ class QuotaVolumes(PlainVolumes):
         try:
             seen = self._docker.create(plan, QUOTA, {"size": plan.size.text})
         except VolumeCreateFailed as exc:
-            raise VolumeCreateFailed(f"Docker did not make {plan.name}; {_NEEDS}") from exc
+            message = Text("Docker did not make {name}; {needs}", name=plan.name, needs=_NEEDS)
+            raise VolumeCreateFailed(message) from exc
         self._mount(seen)
         self._set_forgotten_limit(seen)
         self._check(seen)
         usage = self.usage(seen)
         if usage is not None and (usage.used or 0) > _LITTLE:
-            raise VolumeCreateFailed(f"the quota of {plan.name} is shared with other files, {usage.used} bytes of them")
+            raise VolumeCreateFailed(
+                Text(
+                    "the quota of {name} is shared with other files, {size} bytes of them",
+                    name=plan.name,
+                    size=usage.used,
+                )
+            )
 
     def adopt(self, seen: Seen) -> None:
         """Let Docker mount it, and look whether the limit is there."""
@@ -52,7 +60,7 @@ class QuotaVolumes(PlainVolumes):
 
     def put_aside(self, directory: Path) -> str:
         """Take the project id away: after its next start Docker may give it to another volume."""
-        with told(VolumeDeleteFailed, f"the quota of {directory} could not be taken off"):
+        with told(VolumeDeleteFailed, Text("the quota of {place} could not be taken off", place=str(directory))):
             if project_id(directory / "data"):
                 clear_projects(directory / "data")
         return super().put_aside(directory)
@@ -62,17 +70,21 @@ class QuotaVolumes(PlainVolumes):
 
     def _set_forgotten_limit(self, seen: Seen) -> None:
         """Docker limits a path once: one that comes again before its next start gets no project id any more."""
-        with told(VolumeCreateFailed, f"Docker set no limit for {seen.name}; {_NEEDS}"):
+        with told(VolumeCreateFailed, _no_limit(seen)):
             if not project_id(seen.mountpoint):
                 limit_directory(device(self._docker.root()), seen.mountpoint, seen.size or 0)
 
     def _check(self, seen: Seen) -> None:
-        with told(VolumeCreateFailed, f"the quota of {seen.name} could not be examined"):
+        with told(VolumeCreateFailed, Text("the quota of {name} could not be examined", name=seen.name)):
             status, whole = os.statvfs(seen.mountpoint), os.statvfs(self._docker.root())
             limit = min(seen.size or 0, whole.f_blocks * whole.f_frsize)
             block = status.f_frsize
             if not project_id(seen.mountpoint) or abs(status.f_blocks * block - limit) > block:
-                raise VolumeCreateFailed(f"Docker set no limit for {seen.name}; {_NEEDS}")
+                raise VolumeCreateFailed(_no_limit(seen))
+
+
+def _no_limit(seen: Seen) -> Text:
+    return Text("Docker set no limit for {name}; {needs}", name=seen.name, needs=_NEEDS)
 
 
 def device(root: Path) -> Path:

@@ -19,6 +19,7 @@ from app.adapters.volume_quota import QuotaVolumes
 from app.domain.concerns import Room
 from app.domain.containers import Labels
 from app.domain.sizes import parse_size
+from app.domain.texts import Text
 from app.domain.volumes import LOOP, NONE, QUOTA, Usage, VolumePlan
 from app.errors import DomainError, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
 from app.ports import Progress
@@ -73,14 +74,14 @@ class DockerVolumes:
     def free_bytes(self) -> int:
         """How much room the filesystem of Docker's root has."""
         root = self._docker.root()
-        with on_disk(f"the room under {root} is unknown"):
+        with on_disk(Text("the room under {place} is unknown", place=str(root))):
             status = os.statvfs(root)
         return status.f_bavail * status.f_frsize
 
     def rooms(self) -> list[Room]:
         """The filesystems of Docker's root, and of gpudock's volumes if that is another one."""
         root = self._docker.root()
-        with on_disk(f"the room under {root} is unknown"):
+        with on_disk(Text("the room under {place} is unknown", place=str(root))):
             places = {path.stat().st_dev: path for path in (Home(root).path, root) if path.exists()}
             return [room(path) for path in places.values()]
 
@@ -151,12 +152,13 @@ class DockerVolumes:
         self._docker.sweep(operation)
         for seen in self._docker.list(operation=operation):
             self._way(seen).discard(seen)
-        with told(VolumeDeleteFailed, f"what operation {operation} made could not be deleted"):
+        with told(VolumeDeleteFailed, Text("what operation {id} made could not be deleted", id=operation)):
             for directory in self._home().of_operation(operation):
                 Image(directory).delete()
 
     def _usage(self, seen: Seen) -> Usage | None:
-        with on_disk(f"the filesystem of {seen.name} does not tell how full it is"), suppress(VolumeNotFound):
+        silent = Text("the filesystem of {name} does not tell how full it is", name=seen.name)
+        with on_disk(silent), suppress(VolumeNotFound):
             return self._way(seen).usage(seen) if seen.labels else Usage()
         return None
 
@@ -177,7 +179,7 @@ class DockerVolumes:
 
     def _persist(self, name: str) -> None:
         seen = self._get(name)
-        with told(VolumeCreateFailed, f"what Docker noted of {name} could not be written to disk"):
+        with told(VolumeCreateFailed, Text("what Docker noted of {name} could not be written to disk", name=name)):
             persist(seen.mountpoint)
 
     def _first_that_works(self) -> str:
@@ -190,7 +192,7 @@ class DockerVolumes:
     def _try(self, way: str) -> None:
         """Make a small volume in that way and remove it; VolumeCreateFailed if it does not work."""
         home = self._home()
-        with told(VolumeCreateFailed, f"{home.path} cannot be used"):
+        with told(VolumeCreateFailed, Text("{place} cannot be used", place=str(home.path))):
             home.make()
             # One at a time, so that whatever a trial finds of others was left behind by a dead one.
             with locked(home.path):
@@ -204,21 +206,23 @@ class DockerVolumes:
             if not doomed(directory):
                 way = LOOP if Image(directory).file.exists() else QUOTA
                 return self._ways()[way].put_aside(directory)
-        raise VolumeNotFound(f"there is no volume {name}")
+        raise VolumeNotFound(Text("there is no volume {name}", name=name))
 
     def _delete_doomed(self, name: str) -> None:
-        with told(VolumeDeleteFailed, f"{name} could not be deleted"):
+        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=name)):
             for directory in filter(doomed, self._home().of_volume(name)):
                 Image(directory).delete()
 
     def _get(self, name: str) -> Seen:
         if seen := self._docker.inspect(name):
             return seen
-        raise VolumeNotFound(f"there is no volume {name}")
+        raise VolumeNotFound(Text("there is no volume {name}", name=name))
 
     def _refuse_foreign(self, seen: Seen) -> None:
         if seen.labels is None or seen.labels.node != self._node:
-            raise VolumeDeleteFailed(f"gpudock did not make the volume {seen.name} here, so it does not delete it")
+            raise VolumeDeleteFailed(
+                Text("gpudock did not make the volume {name} here, so it does not delete it", name=seen.name)
+            )
 
     def _way(self, seen: Seen) -> LoopVolumes | PlainVolumes:
         return self._ways()[seen.way or NONE]

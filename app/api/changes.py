@@ -13,6 +13,7 @@ from app.api.envelope import Resource, ok
 from app.api.schemas import envelope
 from app.api.schemas_operations import OperationSchema, PreviewSchema
 from app.domain.operations import Operation
+from app.domain.texts import Text
 from app.services.background import Background
 from app.services.operations import OperationView
 from app.services.preview import preview
@@ -82,14 +83,14 @@ def wants_preview() -> bool:
     """Whether the request has dryRun=true; InvalidRequest for any other word."""
     given = request.args.get("dryRun", "false").lower()
     if given not in _FLAGS:
-        raise errors.InvalidRequest("dryRun must be true or false")
+        raise errors.InvalidRequest(Text("dryRun must be true or false"))
     return _FLAGS[given]
 
 
 def refuse_preview() -> None:
     """InvalidRequest for a dry run of what cannot be rehearsed."""
     if wants_preview():
-        raise errors.InvalidRequest("this call has no dry run; leave dryRun out")
+        raise errors.InvalidRequest(Text("this call has no dry run; leave dryRun out"))
 
 
 def _accepted(operation: Operation) -> Response:

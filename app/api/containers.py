@@ -23,6 +23,7 @@ from app.api.schemas import (
 )
 from app.domain.containers import Bind, PortMapping, Spec
 from app.domain.naming import parse
+from app.domain.texts import Text
 from app.services.versions import Made
 from app.web import place_container, services
 
@@ -222,7 +223,7 @@ def bind_of(body: Json) -> Bind:
 def spec_of(body: Json) -> Spec:
     """The spec that a create's body describes; InvalidRequest if it has both `Ports` and `ports`."""
     if body.get("Ports") and body.get("ports"):
-        raise errors.InvalidRequest("the body has both Ports and ports; give one of them")
+        raise errors.InvalidRequest(Text("the body has both Ports and ports; give one of them"))
     ports = body.get("Ports") or body.get("ports") or []
     return Spec(
         image=body["imageName"],

@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from app import errors
+from app.domain.texts import Text
 
 
 def write_cursor(after: str | None) -> str | None:
@@ -16,4 +17,4 @@ def read_cursor(cursor: str | None) -> str | None:
     try:
         return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else None
     except (binascii.Error, ValueError) as exc:
-        raise errors.InvalidRequest("cursor must be the `next` of an earlier answer") from exc
+        raise errors.InvalidRequest(Text("cursor must be the `next` of an earlier answer")) from exc

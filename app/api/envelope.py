@@ -11,6 +11,7 @@ from webargs.flaskparser import FlaskParser
 
 from app import errors
 from app.api.schemas import ErrorEnvelope
+from app.domain.texts import Text
 from app.http_errors import status_of
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -50,11 +51,11 @@ def parse_json(body: bytes) -> Any:
         value = json.loads(body.decode(), parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()  # lone surrogates fit neither etcd nor Docker
     except RecursionError as exc:
-        raise errors.InvalidRequest("the body is nested too deeply") from exc
+        raise errors.InvalidRequest(Text("the body is nested too deeply")) from exc
     except UnicodeError as exc:
-        raise errors.InvalidRequest("the body is not valid UTF-8 text") from exc
+        raise errors.InvalidRequest(Text("the body is not valid UTF-8 text")) from exc
     except ValueError as exc:
-        raise errors.InvalidRequest(f"the body is not valid JSON: {exc}") from exc
+        raise errors.InvalidRequest(Text("the body is not valid JSON: {why}", why=str(exc))) from exc
     return value
 
 

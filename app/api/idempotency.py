@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from app import errors
 from app.api.changes import wants_preview
+from app.domain.texts import Text
 from app.services.idempotency import Answer, Claim, fingerprint
 from app.web import services
 
@@ -48,7 +49,7 @@ def _begin() -> Response | None:
     if key is None or not _concerned():
         return None
     if not _KEY.fullmatch(key):
-        raise errors.InvalidRequest(f"{HEADER} must be 1 to 255 printable ASCII characters")
+        raise errors.InvalidRequest(Text("{header} must be 1 to 255 printable ASCII characters", header=HEADER))
     mark = fingerprint(request.method, request.path, request.query_string.decode("latin-1"), request.get_data())
     found = services().idempotency.begin(key, mark)
     if isinstance(found, Answer):

@@ -178,6 +178,8 @@ def operation(view: OperationView) -> dict[str, Any]:
         "error": view.error,
         "code": view.code,
         "by": record.by,
+        "who": record.who,
+        "requestId": record.request,
         "steps": [{"step": step, "reached": reached} for step, reached in record.steps],
     }
 

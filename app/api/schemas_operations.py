@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.services.asker import ASKERS
+from app.services.asker import CHANNELS
 from app.services.operations import STATES as OPERATION_STATES
 
 
@@ -13,6 +13,7 @@ class OperationsQuery(Schema):
     kind = fields.String(metadata={"description": "only those of this kind", "example": "create"})
     name = fields.String(metadata={"description": "only those on something whose name contains this"})
     node = fields.String(metadata={"description": "only what is on this node"})
+    who = fields.String(metadata={"description": "only what was asked for with the token of this name"})
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     cursor = fields.String(metadata={"description": "`next` of the page before"})
 
@@ -42,7 +43,9 @@ class OperationSchema(Schema):
     ended = fields.String(allow_none=True)
     error = fields.String(allow_none=True)
     code = fields.Integer(allow_none=True, metadata={"description": "of the error; a change may answer with its own"})
-    by = fields.String(allow_none=True, metadata={"description": f"who asked for it: {', '.join(ASKERS)}"})
+    by = fields.String(allow_none=True, metadata={"description": f"how it was asked for: {', '.join(CHANNELS)}"})
+    who = fields.String(allow_none=True, metadata={"description": "the name of the token of whoever asked for it"})
+    requestId = fields.String(allow_none=True, metadata={"description": "of the request that asked for it"})
     steps = fields.List(fields.Nested(StepSchema))
 
 

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from app.backends import Services
 from app.errors import DomainError
 from app.services.adopt import Adopter
-from app.services.asker import COMMAND, asked_by
+from app.services.asker import COMMAND, Asker, asked_by
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def volume(name: str, size: str, family: str | None) -> None:
 
 
 def _told(work: Callable[[Adopter], T]) -> T:
-    asked_by(COMMAND)
+    asked_by(Asker(COMMAND))
     try:
         return work(cast(Services, current_app.extensions["gpudock"]).adopter)
     except DomainError as exc:

@@ -9,6 +9,7 @@ import waitress
 from flask import Flask
 
 from app.config import Config
+from app.domain.texts import Text
 from app.errors import Unavailable
 
 _THREADS = 32
@@ -47,7 +48,8 @@ class Agent:
         try:
             return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as exc:
-            raise Unavailable("node", f"GPUDOCK_NODE_BIND: {_url(host, port)} cannot be listened on: {exc}") from exc
+            message = Text("GPUDOCK_NODE_BIND: {url} cannot be listened on: {why}", url=_url(host, port), why=str(exc))
+            raise Unavailable("node", message) from exc
 
     def stop(self) -> None:
         """Let requests under way end. To be called once the others know that this node answers no more."""

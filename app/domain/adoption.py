@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.domain.containers import Inspected, Spec
 from app.domain.naming import CONTAINER, Rules, check_family
+from app.domain.texts import Text
 from app.errors import InvalidRequest, NameIllegal
 
 ALL_GPUS = -1
@@ -42,5 +43,9 @@ def family_for(name: str, wanted: str | None, rules: Rules = CONTAINER) -> str:
         return check_family(name, rules)
     except InvalidRequest as exc:
         raise NameIllegal(
-            f"{name!r} cannot be the name of a family ({exc.message}); give it another one with --as"
+            Text(
+                "{name} cannot be the name of a family ({why}); give it another one with --as",
+                name=repr(name),
+                why=exc.message,
+            )
         ) from exc

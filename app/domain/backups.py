@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.texts import Text
 from app.errors import BackupDamaged, BackupUnsuitable
 
 FORMAT = 1
@@ -54,14 +55,20 @@ def parse(text: str) -> Backup:
         header, keys = raw["header"], raw["keys"]
         written = header["format"]
     except (ValueError, TypeError, KeyError, RecursionError) as exc:
-        raise BackupDamaged("this is no backup, or not all of it; take another file") from exc
+        raise BackupDamaged(Text("this is no backup, or not all of it; take another file")) from exc
     if written != FORMAT:
         raise BackupUnsuitable(
-            f"the backup has format {written}, this gpudock knows {FORMAT}; use the one that wrote it"
+            Text(
+                "the backup has format {written}, this gpudock knows {known}; use the one that wrote it",
+                written=str(written),
+                known=FORMAT,
+            )
         )
     checksum = header.pop("sha256", None)
     if not isinstance(keys, dict) or header.get("count") != len(keys) or checksum != _checksum(header, keys):
-        raise BackupDamaged("the backup is not as it was written (its count or checksum differs); take another file")
+        raise BackupDamaged(
+            Text("the backup is not as it was written (its count or checksum differs); take another file")
+        )
     return Backup(
         prefix=header["prefix"],
         nodes=tuple(header["nodes"]),

@@ -11,8 +11,8 @@ class Concern:
     """One thing to look after: what it is about, why, and what to do.
 
     `resource` is "gpus", "containers", "volumes", "operations", "nodes" or "disk"; `subject` a GPU's UUID, a name or
-    a directory. `kind` says in one word what is the matter, `operation` of which kind one that failed was. `grave`
-    ones keep somebody from working.
+    a directory on `node`. `kind` says in one word what is the matter, `operation` of which kind one that failed was
+    and `request` the id of the request that asked for it. `grave` ones keep somebody from working.
     """
 
     resource: str
@@ -22,15 +22,18 @@ class Concern:
     advice: str | None
     grave: bool = True
     operation: str | None = None
+    request: str | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True)
 class Room:
-    """How much room there is on the filesystem of a directory, in bytes."""
+    """How much room there is on the filesystem of a directory, in bytes. A node's own look leaves `node` empty."""
 
     path: str
     free: int
     total: int
+    node: str = ""
 
     @property
     def low(self) -> bool:

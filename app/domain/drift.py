@@ -1,10 +1,11 @@
 """Drift: what is not as gpudock left it, why that matters, and what to do about it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from app.domain.containers import Inspected, Labels, Observed, VersionRecord
+from app.domain.endings import how_it_ended
 from app.domain.naming import versioned
+from app.domain.texts import Text
 from app.domain.volumes import VolumeRecord
 
 CONTAINER_KINDS = (
@@ -37,43 +38,73 @@ class Drift:
 
 def missing(record: VersionRecord, newest: bool) -> Drift:
     """Docker does not have the container any more."""
-    gone = f"Docker has no container {record.name} any more: somebody removed it, and its files with it"
-    delete = f"DELETE {_container(record)} with force and delEtcdInfoAndVersionRecord"
     if newest:
-        return Drift("missing", gone, f"delete it here too ({delete}), or go back to an older version that is left")
-    return Drift("missing", f"{gone}; one cannot go back to that version", f"delete its record ({delete})")
+        return Drift(
+            "missing",
+            Text(
+                "Docker has no container {name} any more: somebody removed it, and its files with it", name=record.name
+            ),
+            Text(
+                "delete it here too (DELETE {path} with force and delEtcdInfoAndVersionRecord), or go back to an older "
+                "version that is left",
+                path=_container(record),
+            ),
+        )
+    return Drift(
+        "missing",
+        Text(
+            "Docker has no container {name} any more: somebody removed it, and its files with it; one cannot go back "
+            "to that version",
+            name=record.name,
+        ),
+        _delete_record(_container(record)),
+    )
 
 
 def renamed(record: VersionRecord, name: str) -> Drift:
     """Docker's name for the container is not that of the record."""
-    reason = f"Somebody renamed {record.name} to {name} in Docker"
-    return Drift("renamed", reason, f"give it its name back: docker rename {name} {record.name}")
+    return Drift(
+        "renamed",
+        Text("Somebody renamed {old} to {new} in Docker", old=record.name, new=name),
+        Text("give it its name back: docker rename {new} {old}", old=record.name, new=name),
+    )
 
 
 def exited(record: VersionRecord, seen: Observed) -> Drift:
     """It should run and does not."""
-    advice = (
-        f"read what it printed (GET {_container(record)}/logs) and restart it (PATCH {_container(record)}/restart); "
-        "what was ended by hand or by a reboot, `gpudock reconcile` starts by itself"
+    path = _container(record)
+    advice = Text(
+        "read what it printed (GET {path}/logs) and restart it (PATCH {path}/restart); "
+        "what was ended by hand or by a reboot, `gpudock reconcile` starts by itself",
+        path=path,
     )
     if isinstance(seen, Inspected) and seen.out_of_memory:
-        advice = f"give it more memory or less to do, then restart it (PATCH {_container(record)}/restart)"
-    return Drift("exited", f"{record.name} should run and does not: {_how_it_ended(seen)}", advice)
+        advice = Text("give it more memory or less to do, then restart it (PATCH {path}/restart)", path=path)
+    reason = Text("{name} should run and does not: {why}", name=record.name, why=how_it_ended(seen))
+    return Drift("exited", reason, advice)
 
 
 def paused(record: VersionRecord, seen: Observed) -> Drift:
     """Its processes were frozen."""
-    reason = f"Somebody paused {record.name} in Docker: its processes stand still, and keep what they hold"
-    return Drift("paused", reason, f"let it go on: docker unpause {seen.name}")
+    return Drift(
+        "paused",
+        Text("Somebody paused {name} in Docker: its processes stand still, and keep what they hold", name=record.name),
+        Text("let it go on: docker unpause {name}", name=seen.name),
+    )
 
 
 def started(record: VersionRecord) -> Drift:
     """It should not run."""
-    has_gpus = "; its GPUs are not its own any more" if record.spec.gpu_count else ""
+    reason = Text("{name} was stopped here, and somebody started it in Docker", name=record.name)
+    if record.spec.gpu_count:
+        reason = Text(
+            "{name} was stopped here, and somebody started it in Docker; its GPUs are not its own any more",
+            name=record.name,
+        )
     return Drift(
         "started",
-        f"{record.name} was stopped here, and somebody started it in Docker{has_gpus}",
-        f"stop it (PATCH {_container(record)}/stop), or have it run properly (PATCH {_container(record)}/restart)",
+        reason,
+        Text("stop it (PATCH {path}/stop), or have it run properly (PATCH {path}/restart)", path=_container(record)),
     )
 
 
@@ -81,9 +112,17 @@ def older_running(record: VersionRecord, seen: Observed, newest: str) -> Drift:
     """A version that was superseded runs."""
     return Drift(
         "older-running",
-        f"{record.name} runs, an older version than {newest}: somebody started it in Docker",
-        f"stop it: docker stop {seen.name}; to go back to it, PATCH {_API}/containers/{record.family}/rollback "
-        f"with version {record.version}",
+        Text(
+            "{name} runs, an older version than {newest}: somebody started it in Docker",
+            name=record.name,
+            newest=newest,
+        ),
+        Text(
+            "stop it: docker stop {name}; to go back to it, PATCH {path}/rollback with version {version}",
+            name=seen.name,
+            path=f"{_API}/containers/{record.family}",
+            version=record.version,
+        ),
     )
 
 
@@ -91,8 +130,8 @@ def volume_missing(record: VersionRecord, volume: str) -> Drift:
     """A volume that it mounts is gone."""
     return Drift(
         "volume-missing",
-        f"{record.name} mounts the volume {volume}, which Docker has not any more",
-        f"mount another one in its place (PATCH {_container(record)}/volume)",
+        Text("{name} mounts the volume {volume}, which Docker has not any more", name=record.name, volume=volume),
+        Text("mount another one in its place (PATCH {path}/volume)", path=_container(record)),
     )
 
 
@@ -100,74 +139,93 @@ def volume_incomplete(record: VersionRecord, volume: VolumeRecord) -> Drift:
     """A volume that it mounts holds only a part of its data."""
     return Drift(
         "volume-incomplete",
-        f"{record.name} mounts {volume.name}, which holds only a part of its data since a change broke off",
+        Text(
+            "{name} mounts {volume}, which holds only a part of its data since a change broke off",
+            name=record.name,
+            volume=volume.name,
+        ),
         _complete(volume),
     )
 
 
 def gpu_lost(record: VersionRecord, uuid: str) -> Drift:
     """A GPU that it holds is not there."""
-    return Drift("gpu-lost", f"{record.name} holds GPU {uuid}, which this host has not any more", _other_gpus(record))
+    reason = Text("{name} holds GPU {uuid}, which this host has not any more", name=record.name, uuid=uuid)
+    return Drift("gpu-lost", reason, _other_gpus(record))
 
 
 def gpu_unhealthy(record: VersionRecord, uuid: str, fault: str) -> Drift:
     """A GPU that it holds has a fault."""
-    return Drift("gpu-unhealthy", f"{record.name} holds GPU {uuid}, which is unhealthy: {fault}", _other_gpus(record))
+    reason = Text("{name} holds GPU {uuid}, which is unhealthy: {why}", name=record.name, uuid=uuid, why=fault)
+    return Drift("gpu-unhealthy", reason, _other_gpus(record))
 
 
 def gpu_lost_inside(record: VersionRecord, fault: str) -> Drift:
     """Its processes do not reach the GPUs that it holds."""
-    advice = f"restart it (PATCH {_container(record)}/restart): its processes then reach their GPUs again"
-    return Drift("gpu-lost-inside", f"{record.name} has lost its GPUs inside: {fault}", advice)
+    return Drift(
+        "gpu-lost-inside",
+        Text("{name} has lost its GPUs inside: {why}", name=record.name, why=fault),
+        Text("restart it (PATCH {path}/restart): its processes then reach their GPUs again", path=_container(record)),
+    )
 
 
 def leftover(seen: Observed, labels: Labels) -> Drift:
     """A container of a family that is not on record any more. That is legal."""
-    ways = [f"docker rm {seen.name}"]
-    if seen.name == versioned(labels.family, labels.version):
-        ways.insert(0, f"DELETE {_API}/containers/{seen.name}" + (" with force, since it runs" if seen.running else ""))
-    return Drift(
-        "leftover",
-        f"Docker still has {seen.name}, a version of {labels.family}, whose record was deleted",
-        f"delete it when nobody needs its files any more: {', or '.join(ways)}",
+    reason = Text(
+        "Docker still has {name}, a version of {family}, whose record was deleted", name=seen.name, family=labels.family
     )
+    return Drift("leftover", reason, _remove(seen, labels))
 
 
 def missing_volume(record: VolumeRecord, newest: bool) -> Drift:
     """Docker does not have the volume any more."""
-    reason = f"Docker has no volume {record.name} any more: somebody removed it, and its data with it"
+    reason = Text("Docker has no volume {name} any more: somebody removed it, and its data with it", name=record.name)
     return Drift("missing", reason, _forget(record, newest))
 
 
 def data_gone(record: VolumeRecord, newest: bool) -> Drift:
     """Docker has the volume, but not what is in it."""
-    reason = f"What held the data of {record.name} was deleted from the disk, or the volume was made anew in Docker"
-    return Drift("data-gone", reason, f"put it back from a backup; if there is none, {_forget(record, newest)}")
+    return Drift(
+        "data-gone",
+        Text(
+            "What held the data of {name} was deleted from the disk, or the volume was made anew in Docker",
+            name=record.name,
+        ),
+        Text("put it back from a backup; if there is none, {way_out}", way_out=_forget(record, newest)),
+    )
 
 
 def unenforced(record: VolumeRecord) -> Drift:
     """Nothing keeps it from growing."""
     return Drift(
         "unenforced",
-        f"Nothing keeps {record.name} from growing beyond {record.size}, up to the whole disk",
-        "see with `gpudock doctor` how sizes can be enforced here (GPUDOCK_VOLUMES), then give it another size",
+        Text(
+            "Nothing keeps {name} from growing beyond {size}, up to the whole disk", name=record.name, size=record.size
+        ),
+        Text("see with `gpudock doctor` how sizes can be enforced here (GPUDOCK_VOLUMES), then give it another size"),
     )
 
 
 def incomplete(record: VolumeRecord) -> Drift:
     """It holds only a part of its data."""
-    return Drift(
-        "incomplete", f"{record.name} holds only a part of its data since a change broke off", _complete(record)
-    )
+    reason = Text("{name} holds only a part of its data since a change broke off", name=record.name)
+    return Drift("incomplete", reason, _complete(record))
 
 
 def foreign_mount(record: VolumeRecord, container: str) -> Drift:
     """A container that gpudock does not know has it."""
     return Drift(
         "foreign-mount",
-        f"{container}, a container that gpudock does not manage, mounts {record.name}",
-        f"take it in with `gpudock adopt container {container}`; until then no resize moves it along, and the volume "
-        "cannot be deleted while it runs",
+        Text(
+            "{container}, a container that gpudock does not manage, mounts {volume}",
+            container=container,
+            volume=record.name,
+        ),
+        Text(
+            "take it in with `gpudock adopt container {container}`; until then no resize moves it along, and the "
+            "volume cannot be deleted while it runs",
+            container=container,
+        ),
     )
 
 
@@ -175,8 +233,8 @@ def unreachable(name: str, silence: str) -> Drift:
     """It is on a node of which nobody knows how its things are."""
     return Drift(
         "unreachable",
-        f"How {name} is nobody knows: {silence}",
-        "see to that host (`make doctor` there). It may well run on; nothing of it is given to others meanwhile",
+        Text("How {name} is nobody knows: {why}", name=name, why=silence),
+        Text("see to that host (`make doctor` there). It may well run on; nothing of it is given to others meanwhile"),
     )
 
 
@@ -184,33 +242,47 @@ def _container(record: VersionRecord) -> str:
     return f"{_API}/containers/{record.name}"
 
 
-def _other_gpus(record: VersionRecord) -> str:
-    path = _container(record)
-    return f"stop it and restart it (PATCH {path}/stop, then /restart): it comes back with others that are free"
+def _other_gpus(record: VersionRecord) -> Text:
+    return Text(
+        "stop it and restart it (PATCH {path}/stop, then /restart): it comes back with others that are free",
+        path=_container(record),
+    )
 
 
-def _complete(volume: VolumeRecord) -> str:
-    parent = f"{volume.family}-{volume.parent}"
-    return f"move the container from {parent} to it again, or roll the volume back to version {volume.parent}"
+def _remove(seen: Observed, labels: Labels) -> Text:
+    path = f"{_API}/containers/{seen.name}"
+    if seen.name != versioned(labels.family, labels.version):
+        return Text("delete it when nobody needs its files any more: docker rm {name}", name=seen.name)
+    if seen.running:
+        return Text(
+            "delete it when nobody needs its files any more: DELETE {path} with force, since it runs, or "
+            "docker rm {name}",
+            path=path,
+            name=seen.name,
+        )
+    return Text(
+        "delete it when nobody needs its files any more: DELETE {path}, or docker rm {name}", path=path, name=seen.name
+    )
 
 
-def _forget(record: VolumeRecord, newest: bool) -> str:
-    delete = f"DELETE {_API}/volumes/{record.name} with force and delEtcdInfoAndVersionRecord"
-    if newest:
-        return f"roll the volume back to an older version that is left, or delete it here too ({delete})"
-    return f"delete its record ({delete})"
+def _complete(volume: VolumeRecord) -> Text:
+    return Text(
+        "move the container from {parent} to it again, or roll the volume back to version {version}",
+        parent=f"{volume.family}-{volume.parent}",
+        version=volume.parent,
+    )
 
 
-def _how_it_ended(seen: Observed) -> str:
-    if not isinstance(seen, Inspected):
-        return f'Docker says "{seen.status}"' if seen.status else f"Docker calls it {seen.state}"
-    if not seen.started:
-        return "it was never started"
-    when = f" at {datetime.fromtimestamp(seen.ended, UTC):%Y-%m-%d %H:%M:%S} UTC" if seen.ended is not None else ""
-    if seen.out_of_memory:
-        return f"the kernel killed it for want of memory{when} (exit code {seen.exit_code})"
-    return f"it ended by itself or was stopped by hand{when} with exit code {seen.exit_code}{_signal(seen.exit_code)}"
+def _forget(record: VolumeRecord, newest: bool) -> Text:
+    path = f"{_API}/volumes/{record.name}"
+    if not newest:
+        return _delete_record(path)
+    return Text(
+        "roll the volume back to an older version that is left, or delete it here too "
+        "(DELETE {path} with force and delEtcdInfoAndVersionRecord)",
+        path=path,
+    )
 
 
-def _signal(code: int) -> str:
-    return f" (signal {code - 128})" if code > 128 else ""
+def _delete_record(path: str) -> Text:
+    return Text("delete its record (DELETE {path} with force and delEtcdInfoAndVersionRecord)", path=path)

@@ -5,26 +5,28 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from app.domain.gpus import GpuEvent
+from app.domain.texts import Text, from_json, to_json
 
 # Errors of the program that used the GPU, as NVIDIA's table of XIDs has it; the GPU goes on working.
 APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})
-_XIDS: Mapping[int, str] = {
-    48: "uncorrectable memory error",
-    61: "its microcontroller stopped at a breakpoint",
-    62: "its microcontroller halted",
-    63: "a bad page or row of its memory was retired",
-    64: "a bad page or row of its memory could not be retired",
-    74: "NVLink error",
-    79: "it has fallen off the bus",
-    92: "many correctable memory errors",
-    94: "contained memory error",
-    95: "uncontained memory error",
-    119: "its system processor does not answer",
-    120: "error of its system processor",
-    140: "uncorrectable memory error",
+_XIDS: Mapping[int, Text] = {
+    48: Text("uncorrectable memory error"),
+    61: Text("its microcontroller stopped at a breakpoint"),
+    62: Text("its microcontroller halted"),
+    63: Text("a bad page or row of its memory was retired"),
+    64: Text("a bad page or row of its memory could not be retired"),
+    74: Text("NVLink error"),
+    79: Text("it has fallen off the bus"),
+    92: Text("many correctable memory errors"),
+    94: Text("contained memory error"),
+    95: Text("uncontained memory error"),
+    119: Text("its system processor does not answer"),
+    120: Text("error of its system processor"),
+    140: Text("uncorrectable memory error"),
 }
-ABSENT = "the GPU has gone: NVML does not list it any more"
-DRAINED = "taken out of service by an operator"
+_ANY_XID = Text("the driver reported an error")
+ABSENT = Text("the GPU has gone: NVML does not list it any more")
+DRAINED = Text("taken out of service by an operator")
 
 
 def grave(event: GpuEvent) -> bool:
@@ -34,7 +36,7 @@ def grave(event: GpuEvent) -> bool:
 
 def xid_fault(xid: int) -> str:
     """An XID as a reason."""
-    return f"XID {xid}: {_XIDS.get(xid, 'the driver reported an error')}"
+    return Text("XID {xid}: {what}", xid=xid, what=_XIDS.get(xid, _ANY_XID))
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,25 @@ class OutOfService:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(**{key: value for key, value in raw.items() if key not in ("schema", "by")})
+        fields = {key: value for key, value in raw.items() if key not in ("schema", "by")}
+        return cls(**{**fields, "fault": from_json(raw.get("fault"))})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields, with who it was and the schema number."""
-        return {"schema": 1, **asdict(self), "by": self.by}
+        return {"schema": 1, **asdict(self), "fault": to_json(self.fault), "by": self.by}
 
 
 def advice(fault: str | None, out: OutOfService | None) -> str | None:
     """What an operator can do so that a GPU with that fault or record is given out again; None if it is already."""
     if out is not None and out.code is not None:
-        return (
+        return Text(
             "see dmesg; stop what uses the GPU, reset it (nvidia-smi --gpu-reset -i UUID) or reboot the host, "
             "then return it to service"
         )
     if fault == ABSENT:
-        return "see lspci and dmesg; it returns to service when it is back; to forget one that was removed, return it"
+        return Text(
+            "see lspci and dmesg; it returns to service when it is back; to forget one that was removed, return it"
+        )
     if fault is not None:
-        return "see nvidia-smi and dmesg, reset the GPU or reboot the host; it returns to service when it is well"
-    return "return it to service when it may be used again" if out is not None else None
+        return Text("see nvidia-smi and dmesg, reset the GPU or reboot the host; it returns to service when it is well")
+    return Text("return it to service when it may be used again") if out is not None else None

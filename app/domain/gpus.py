@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from app.domain.texts import Text
 from app.errors import GpuCountNegative, InvalidRequest, NotEnoughGpus
 
 
@@ -71,9 +72,9 @@ def foreign(gpu: Gpu, holder: Holder | None, threshold: int) -> tuple[GpuProcess
 def check_count(count: int) -> int:
     """Return `count` if it can be a number of GPUs; GpuCountNegative or InvalidRequest otherwise."""
     if count < 0:
-        raise GpuCountNegative(f"gpuCount is {count}; give 0 for no GPUs or the number of whole GPUs")
+        raise GpuCountNegative(Text("gpuCount is {count}; give 0 for no GPUs or the number of whole GPUs", count=count))
     if count > 1024:
-        raise InvalidRequest("gpuCount is absurdly large; no host has more than 1024 GPUs")
+        raise InvalidRequest(Text("gpuCount is absurdly large; no host has more than 1024 GPUs"))
     return count
 
 
@@ -83,13 +84,14 @@ def choose(free: Collection[str], count: int, total: int, random: Random) -> lis
     Raises NotEnoughGpus, with the counts, if fewer are free.
     """
     if count > len(free):
-        raise NotEnoughGpus(
-            f"{count} more GPUs are needed but {len(free)} of {total} are free; ask for fewer, stop a container "
+        message = Text(
+            "{count} more GPUs are needed but {free} of {total} are free; ask for fewer, stop a container "
             "that holds some, or see at /api/v1/gpus?detail=true what keeps others out of service",
-            requested=count,
+            count=count,
             free=len(free),
             total=total,
         )
+        raise NotEnoughGpus(message, requested=count, free=len(free), total=total)
     return random.sample(sorted(free), count)
 
 

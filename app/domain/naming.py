@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from app.domain.texts import Text
 from app.errors import (
     ContainerNameHasDash,
     ContainerNameLacksVersion,
@@ -55,14 +56,17 @@ def versioned(family: str, version: int) -> str:
 def check_family(family: str, rules: Rules = CONTAINER) -> str:
     """Return `family` if a container (or what `rules` are for) may be called so; one of the rules' errors otherwise."""
     if not family:
-        raise rules.missing(f"{rules.field} is missing; give it a name")
+        raise rules.missing(Text("{field} is missing; give it a name", field=rules.field))
     if family.startswith("/"):
-        raise rules.begins_with_slash("the name begins with '/'; give a plain name, not a path")
+        raise rules.begins_with_slash(Text("the name begins with '/'; give a plain name, not a path"))
     if "-" in family:
-        raise rules.has_dash("the name contains '-', which separates name and version; use '_' or '.' instead")
+        raise rules.has_dash(Text("the name contains '-', which separates name and version; use '_' or '.' instead"))
     if not _FAMILY.fullmatch(family) or len(family) > MAX_FAMILY:
         raise NameIllegal(
-            f"the name must be 1 to {MAX_FAMILY} ASCII letters, digits, '_' or '.', and begin with a letter or digit"
+            Text(
+                "the name must be 1 to {most} ASCII letters, digits, '_' or '.', and begin with a letter or digit",
+                most=MAX_FAMILY,
+            )
         )
     return family
 
@@ -73,5 +77,5 @@ def parse(name: str, rules: Rules = CONTAINER) -> Name:
     if not dash:
         return Name(check_family(name, rules))
     if not _VERSION.fullmatch(version):
-        raise rules.lacks_version("the name must end in its version, like foo-0, or be the bare family name")
+        raise rules.lacks_version(Text("the name must end in its version, like foo-0, or be the bare family name"))
     return Name(check_family(family, rules), int(version))

@@ -4,6 +4,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.domain.texts import Text
+
 
 @dataclass(frozen=True)
 class Node:
@@ -39,8 +41,10 @@ class Node:
     def silence(self) -> str | None:
         """Why nobody knows how its things are just now; None if that is known."""
         if not self.alive:
-            return f"node {self.name} is unreachable: its host or its `gpudock reconcile` process is down"
-        return f"node {self.name} cannot tell: {self.problem}" if self.problem else None
+            return Text(
+                "node {name} is unreachable: its host or its `gpudock reconcile` process is down", name=self.name
+            )
+        return Text("node {name} cannot tell: {why}", name=self.name, why=self.problem) if self.problem else None
 
 
 def host_of(token: str) -> str:

@@ -52,7 +52,8 @@ class Operation:
     `erase` tells for a deletion whether the family's record goes too. `owner` is a process token as
     `Host.own_token` makes them. `done` and `total` count the bytes of a long copy, None where there is none.
     `image` is the name of the image that a commit makes. `steps` are those that it came to, each with the time.
-    `by` tells who asked for it, None in old records.
+    `by` tells by which channel it was asked for, None in old records; `who` the name of whoever did, if the token has
+    one, and `request` the id of the request that did.
     """
 
     id: str
@@ -77,6 +78,8 @@ class Operation:
     image: str | None = None
     steps: tuple[tuple[str, str], ...] = ()
     by: str | None = None
+    who: str | None = None
+    request: str | None = None
 
     @property
     def name(self) -> str:

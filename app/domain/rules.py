@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from app.domain.containers import Bind, PortMapping, Spec
 from app.domain.gpus import check_count
+from app.domain.texts import Text
 from app.errors import BindRefused, EnvRefused, ImageNameMissing, InvalidRequest
 
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}", re.ASCII)
@@ -29,9 +30,9 @@ def check_spec(spec: Spec) -> Spec:
 def check_image(name: str) -> str:
     """Return `name` if an image may be called so."""
     if not name:
-        raise ImageNameMissing("imageName is missing; name an image that `docker images` shows on the host")
+        raise ImageNameMissing(Text("imageName is missing; name an image that `docker images` shows on the host"))
     if not _IMAGE.fullmatch(name):
-        raise InvalidRequest("the image name must be a Docker image reference, like busybox:latest")
+        raise InvalidRequest(Text("the image name must be a Docker image reference, like busybox:latest"))
     return name
 
 
@@ -39,9 +40,11 @@ def check_env(variable: str) -> str:
     """Return `variable` if it reads KEY=value and its key is free for callers to set."""
     key, equals, _ = variable.partition("=")
     if not equals or not key or "\0" in variable:
-        raise EnvRefused(f"env entry {variable[:80]!r} must read KEY=value")
+        raise EnvRefused(Text("env entry {entry} must read KEY=value", entry=repr(variable[:80])))
     if key.upper().startswith(_RESERVED_ENV):
-        raise EnvRefused(f"env {key[:80]!r} is reserved: NVIDIA_* and LD_* are set by gpudock; leave it out")
+        raise EnvRefused(
+            Text("env {key} is reserved: NVIDIA_* and LD_* are set by gpudock; leave it out", key=repr(key[:80]))
+        )
     return variable
 
 
@@ -49,19 +52,19 @@ def check_command(cmd: Iterable[str]) -> None:
     """Refuse a command with NUL characters or an empty program name."""
     words = list(cmd)
     if words and not words[0]:
-        raise InvalidRequest("cmd must begin with the name of a program")
+        raise InvalidRequest(Text("cmd must begin with the name of a program"))
     if any("\0" in word for word in words):
-        raise InvalidRequest("cmd must not contain NUL characters")
+        raise InvalidRequest(Text("cmd must not contain NUL characters"))
 
 
 def check_ports(ports: Iterable[PortMapping]) -> None:
     """Refuse ports that are out of range or published twice."""
     for port in ports:
         if not 1 <= port.container <= 65535 or not 0 <= port.host <= 65535:
-            raise InvalidRequest("ports must be from 1 to 65535; leave hostPort out to get a free one")
+            raise InvalidRequest(Text("ports must be from 1 to 65535; leave hostPort out to get a free one"))
     for host, times in Counter(port.host for port in ports if port.host).items():
         if times > 1:
-            raise InvalidRequest(f"hostPort {host} is given {times} times; give each its own")
+            raise InvalidRequest(Text("hostPort {port} is given {n} times; give each its own", port=host, n=times))
 
 
 def check_binds(binds: Iterable[Bind]) -> tuple[Bind, ...]:
@@ -69,7 +72,9 @@ def check_binds(binds: Iterable[Bind]) -> tuple[Bind, ...]:
     clean = tuple(Bind(check_source(bind.src), check_destination(bind.dest)) for bind in binds)
     for dest, times in Counter(bind.dest for bind in clean).items():
         if times > 1:
-            raise BindRefused(f"destination {dest!r} is given {times} times; mount one thing at a place")
+            raise BindRefused(
+                Text("destination {dest} is given {n} times; mount one thing at a place", dest=repr(dest), n=times)
+            )
     return clean
 
 
@@ -77,17 +82,21 @@ def check_source(src: str) -> str:
     """Return `src` if it is an absolute path without `..`, or a legal volume name."""
     if src.startswith("/"):
         if ".." in src.split("/") or ":" in src or "\0" in src:
-            raise BindRefused(f"bind source {src[:200]!r} must not contain '..', ':' or NUL")
+            raise BindRefused(Text("bind source {src} must not contain '..', ':' or NUL", src=repr(src[:200])))
     elif not _VOLUME.fullmatch(src):
-        raise BindRefused(f"bind source {src[:200]!r} is neither an absolute path nor a volume's name")
+        raise BindRefused(
+            Text("bind source {src} is neither an absolute path nor a volume's name", src=repr(src[:200]))
+        )
     return src
 
 
 def check_destination(dest: str) -> str:
     """The normal form of `dest`, an absolute path in the container other than `/`."""
     if not dest.startswith("/") or ".." in dest.split("/") or ":" in dest or "\0" in dest:
-        raise BindRefused(f"bind destination {dest[:200]!r} must be an absolute path without '..' or ':'")
+        raise BindRefused(
+            Text("bind destination {dest} must be an absolute path without '..' or ':'", dest=repr(dest[:200]))
+        )
     normal = "/" + posixpath.normpath(dest).strip("/")
     if normal == "/":
-        raise BindRefused("bind destination '/' would hide the whole container; mount at a directory below it")
+        raise BindRefused(Text("bind destination '/' would hide the whole container; mount at a directory below it"))
     return normal

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from app.domain.texts import Text
 from app.errors import InvalidRequest, SizeUnitUnsupported
 
 UNITS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -25,13 +26,16 @@ def parse_size(text: str) -> Size:
     """Read `20GB`, `1.5tb`; SizeUnitUnsupported for another unit or none, InvalidRequest for another number."""
     match = _SIZE.fullmatch(text)
     number, unit = (match["number"], match["unit"].upper()) if match else ("", "")
+    given = repr(text[:40])
     if unit not in UNITS:
-        raise SizeUnitUnsupported(f"size {text[:40]!r} must be a number and one of {', '.join(UNITS)}, like 20GB")
+        message = Text("size {size} must be a number and one of {units}, like 20GB", size=given, units=", ".join(UNITS))
+        raise SizeUnitUnsupported(message)
     if not _NUMBER.fullmatch(number):
-        raise InvalidRequest(f"size {text[:40]!r} must begin with a plain number above 0, like 20GB or 1.5TB")
+        raise InvalidRequest(Text("size {size} must begin with a plain number above 0, like 20GB or 1.5TB", size=given))
     size = int(Fraction(number) * UNITS[unit])
     if not SMALLEST <= size <= LARGEST:
-        raise InvalidRequest(f"size {text[:40]!r} is out of range; give from 4KB to {LARGEST // UNITS['TB']}TB")
+        most = f"{LARGEST // UNITS['TB']}TB"
+        raise InvalidRequest(Text("size {size} is out of range; give from 4KB to {most}", size=given, most=most))
     return Size(number + unit, size)
 
 
@@ -39,5 +43,5 @@ def human(size: int) -> str:
     """A number of bytes for people, with a binary unit and at most one decimal: 1536 -> "1.5 KB"."""
     unit = next((unit for unit, factor in reversed(UNITS.items()) if size >= factor), None)
     if unit is None:
-        return f"{size} bytes"
+        return Text("{size} bytes", size=size)
     return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}"

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from app import auth
 from app.errors import DomainError, OnAnotherNode
 from app.http_errors import log_failure
+from app.pages.telling import told
 from app.pages.texts import _
 
 
@@ -43,5 +44,5 @@ def act(work: Callable[[], str]) -> ResponseReturnValue:
         raise
     except DomainError as exc:
         log_failure(exc)
-        flash(f"{exc.message} ({_('Request %(id)s', id=g.request_id)})", "error")
+        flash(f"{told(exc.message)} ({_('Request %(id)s', id=g.request_id)})", "error")
     return redirect(auth.local_path(request.form.get("next", "/")), 303)

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from app import auth
 from app.domain import sizes
 from app.domain.operations import now
+from app.pages.telling import told
 from app.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
 from app.services.gpus import GpuView
 
@@ -21,7 +22,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
     looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, gpu_reason, short_uuid)
-    for filter_ in (*looks, state_words, kind_words, step_words, asker_words, way_words, status_words):
+    for filter_ in (*looks, told, state_words, kind_words, step_words, asker_words, way_words, status_words):
         blueprint.add_app_template_filter(filter_)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
@@ -36,8 +37,7 @@ def gib(size: int | None) -> str:
 
 def human(size: int) -> str:
     """A number of bytes with a unit."""
-    text = sizes.human(size)
-    return str(_("%(count)s bytes", count=size)) if text.endswith(" bytes") else text
+    return told(sizes.human(size))
 
 
 def moment(text: str) -> str:
@@ -94,7 +94,7 @@ def gpu_word(view: GpuView) -> str:
 
 def gpu_reason(view: GpuView) -> str:
     """Why a GPU is not given out although nobody holds it; empty if nothing is wrong."""
-    reasons = [view.fault] if view.fault else []
+    reasons = [told(view.fault)] if view.fault else []
     if not view.schedulable:
         reasons.append(_("taken out of service by an operator"))
     if not reasons and view.foreign:

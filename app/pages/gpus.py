@@ -5,10 +5,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from app.errors import GpuNotFound
 from app.pages import live
 from app.pages.asked import act
 from app.pages.seen import Seen
+from app.pages.telling import told
 from app.services.gpus import GpuView
 from app.web import services
 
@@ -34,10 +34,7 @@ def gpus() -> Response:
 def gpu(uuid: str) -> Response:
     """One GPU: its state, its readings of the last hour, and who had it."""
     seen = Seen()
-    seen.see_gpus()
-    view = next((view for view in seen.gpus or () if view.gpu.uuid == uuid), None)
-    if seen.gpus is not None and view is None:
-        raise GpuNotFound(f"there is no GPU {uuid[:60]!r}; the list of GPUs has them all")
+    view = seen.see_gpu(uuid)
     past = seen.ask(("holders", uuid), lambda: services().holders.of(uuid))
     return live.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
 
@@ -72,7 +69,7 @@ def _returned(view: GpuView) -> str:
     index = view.gpu.index
     if view.gpu.fault is None:
         return str(_("GPU %(index)s is in service again", index=index))
-    fault = view.gpu.fault
+    fault = told(view.gpu.fault)
     words = _(
         "GPU %(index)s is in service again, but not given out while it is so: %(fault)s", index=index, fault=fault
     )

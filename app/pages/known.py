@@ -1,45 +1,100 @@
-"""What was known last, for the time in which a part does not answer; each process remembers its own."""
+"""What was known last, for the time in which a part does not answer; the workers of one server tell each other."""
 
+import math
+import os
+import stat
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask, current_app
 
+from app.pages.shelf import Shelf
+
+# Set by gunicorn's master for its workers: a directory that only they and it may enter.
+DIRECTORY = "GPUDOCK_WORKERS_DIRECTORY"
 _EXTENSION = "gpudock_known"
-_MOST = 64
+_MOST = 256
+_MOST_SHARED, _MOST_BYTES = 1000, 64 << 20
+# Pages are polled all the time; what is known changes little in that many seconds.
+_TELL_EVERY = 10.0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A value, when it was found out, and when a value of that question was last shared."""
+
+    value: Any
+    at: float
+    told: float = -math.inf
 
 
 class LastKnown:
-    """The last value of each question, of the `most` questions asked last, and when it was found out."""
+    """The last value of each question, of the `most` questions asked last, and when it was found out.
 
-    def __init__(self, most: int = _MOST) -> None:
+    On the `shelf` each process puts what it knows, at most every `tell_every` seconds for a question. It is looked at
+    only if a value is wanted.
+    """
+
+    def __init__(self, shelf: Shelf | None = None, most: int = _MOST, tell_every: float = _TELL_EVERY) -> None:
+        self._shelf = shelf
         self._most = most
+        self._tell_every = tell_every
         self._lock = threading.Lock()
-        self._values: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
     def remember(self, question: Hashable, value: Any) -> None:
-        """Keep the answer."""
+        """Keep the answer. The `repr` of a question tells it from all others."""
+        now = time.monotonic()
         with self._lock:
-            self._values[question] = (time.monotonic(), value)
-            self._values.move_to_end(question)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
+            before = self._answers.get(question)
+            told = before.told if before else -math.inf
+            due = self._shelf is not None and now - told >= self._tell_every
+            self._keep(question, _Answer(value, now, now if due else told))
+        if self._shelf is not None and due:
+            self._shelf.put(repr(question), value)
 
     def recall(self, question: Hashable) -> tuple[Any, float] | None:
         """The last answer and its age in seconds; None if it was never asked, or too long ago."""
         with self._lock:
-            found = self._values.get(question)
-        return None if found is None else (found[1], time.monotonic() - found[0])
+            found = self._answers.get(question)
+        if self._shelf is not None and (newer := self._shelf.get(repr(question), found.at if found else -math.inf)):
+            value, at = newer
+            found = _Answer(value, at, at)
+            with self._lock:
+                self._keep(question, found)
+        return None if found is None else (found.value, time.monotonic() - found.at)
+
+    def _keep(self, question: Hashable, answer: _Answer) -> None:
+        self._answers[question] = answer
+        self._answers.move_to_end(question)
+        while len(self._answers) > self._most:
+            self._answers.popitem(last=False)
 
 
 def init_app(app: Flask) -> None:
     """Give the app its memory."""
-    app.extensions[_EXTENSION] = LastKnown()
+    directory = shared_directory()
+    shelf = Shelf(directory / "known", _MOST_SHARED, _MOST_BYTES) if directory else None
+    app.extensions[_EXTENSION] = LastKnown(shelf)
 
 
 def last_known() -> LastKnown:
     """The memory of the current app."""
     return cast(LastKnown, current_app.extensions[_EXTENSION])
+
+
+def shared_directory() -> Path | None:
+    """The directory that the workers of one gunicorn share; None without one, or if others may write to it."""
+    if not (name := os.environ.get(DIRECTORY)):
+        return None
+    directory = Path(name)
+    try:
+        found = directory.stat()
+    except OSError:  # whoever cleans up has removed it
+        return None
+    return directory if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077 else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from app.domain.texts import Text
 from app.errors import NotCancellable
 from app.pages import live
 from app.pages.asked import Wanted, act, wanted
@@ -17,14 +18,15 @@ from app.web import services
 
 @dataclass(frozen=True)
 class WantedOperations(Wanted):
-    """The operations that are to be shown: of `kind`, and as Wanted says."""
+    """The operations that are to be shown: of `kind`, asked for by `who`, and as Wanted says."""
 
     kind: str | None = None
+    who: str | None = None
 
     @property
     def filtered(self) -> bool:
         """Whether that may be less than everything."""
-        return super().filtered or self.kind is not None
+        return super().filtered or self.kind is not None or self.who is not None
 
 
 def register(blueprint: Blueprint) -> None:
@@ -35,19 +37,20 @@ def register(blueprint: Blueprint) -> None:
 
 
 def operations() -> ResponseReturnValue:
-    """Those of a `kind`, in a `state`, on what has `name` in its name, older than the one with the id `after`."""
-    asked, kind = wanted(STATES), request.args.get("kind")
-    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in KINDS else None)
+    """Those of a `kind`, in a `state`, of `who`, on what has `name` in its name, older than the one with id `after`."""
+    asked, kind, who = wanted(STATES), request.args.get("kind"), request.args.get("who", "").strip() or None
+    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in KINDS else None, who)
     seen = Seen()
     seen.see_operations(asked)
     seen.see_names()
-    return live.page("operations.html", seen=seen, states=STATES, kinds=KINDS, wanted=asked)
+    names = sorted({name for name, _token in services().config.tokens} | ({who} if who else set()))
+    return live.page("operations.html", seen=seen, states=STATES, kinds=KINDS, names=names, wanted=asked)
 
 
 def operation(identity: str) -> ResponseReturnValue:
     """One operation: what it does or did, to what, its steps and how long each took."""
-    view = services().operations.one(identity)
     seen = Seen()
+    view = seen.need(("operation", identity), lambda: services().operations.one(identity))
     seen.see_gpus()
     seen.see_names()
     return live.page("operation.html", seen=seen, view=view, steps=_steps(view))
@@ -62,7 +65,7 @@ def _cancel(identity: str) -> str:
     view = services().operations.cancel(identity)
     what = {"what": kind_words(view.operation.kind), "name": view.operation.name}
     if view.state == "done":
-        raise NotCancellable(_("%(what)s %(name)s was done before it could be cancelled", **what))
+        raise NotCancellable(Text("{what} {name} was done before it could be cancelled", **what))
     if view.state == "running":
         return _("%(what)s %(name)s is asked to stop; it is undone as soon as its present step allows", **what)
     return _("%(what)s %(name)s was cancelled and undone", **what)

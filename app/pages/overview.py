@@ -34,7 +34,7 @@ def index() -> Response:
         concerns=found[:_CONCERNS],
         more=len(found) - len(found[:_CONCERNS]),
         gpu_views={view.gpu.uuid: view for view in seen.gpus or ()},
-        several_nodes=len({view.node for view in seen.gpus or ()}) > 1,
+        several_nodes=len({view.node for view in seen.gpus or ()} | {room.node for room in seen.rooms or ()}) > 1,
         counts=attention.counts(seen.containers.containers) if seen.containers else None,
         running=[view for view in seen.lately or () if view.state == "running"],
         known=_known(seen),

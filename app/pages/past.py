@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.domain.operations import Operation
+from app.pages.seen import Seen
 from app.services.operations import OperationView
 from app.web import services
 
@@ -12,21 +14,29 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True)
 class Past:
-    """The operation that runs, the last ones newest first, and who asked for each version, as far as remembered."""
+    """The operation that runs, the last ones newest first, and those that made the versions, as far as remembered."""
 
     running: OperationView | None
     events: Sequence[OperationView]
-    authors: Mapping[int, str | None]
+    authors: Mapping[int, Operation]
 
 
-def past(resource: str, family: str, created: str) -> Past:
-    """The past of a family that was made at the time `created`: an erased one may have had its name before."""
-    found = services().operations.of_family(resource, family, _REMEMBERED)
-    running = next((view for view in found if view.state == "running"), None)
-    return Past(running, found[:_EVENTS], _authors(found, created))
+def past(seen: Seen, resource: str, family: str, created: str) -> Past:
+    """The past of a family that was made at the time `created`: an erased one may have had its name before.
+
+    While etcd is down as known last.
+    """
+
+    def look() -> Past:
+        found = services().operations.of_family(resource, family, _REMEMBERED)
+        running = next((view for view in found if view.state == "running"), None)
+        return Past(running, found[:_EVENTS], _authors(found, created))
+
+    return seen.ask(("past", resource, family), look) or Past(None, (), {})
 
 
-def _authors(found: Sequence[OperationView], created: str) -> dict[int, str | None]:
+def _authors(found: Sequence[OperationView], created: str) -> dict[int, Operation]:
     """A version is made by the first operation on it that was done; what was done with it later came after."""
     done = [view.operation for view in found if view.state == "done" and (view.ended or "") >= created]
-    return {operation.version: operation.by for operation in done}  # the newest first, so the first one is left
+    made = {operation.version: operation for operation in done}  # the newest first, so the first one is left
+    return {version: operation for version, operation in made.items() if operation.by}

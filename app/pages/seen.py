@@ -5,10 +5,13 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from flask import g
+
 from app.domain.concerns import Room
 from app.domain.naming import Name
 from app.domain.operations import id_at
-from app.errors import Unavailable
+from app.domain.texts import Text
+from app.errors import GpuNotFound, Unavailable
 from app.pages import recorded
 from app.pages.asked import Wanted
 from app.pages.known import last_known
@@ -43,10 +46,26 @@ class Seen:
     rooms: Sequence[Room] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
+    _failures: dict[str, Unavailable] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """What was found to be down before the view ran is not asked again."""
+        if failure := g.get("etcd_failure"):
+            self._fail(failure)
 
     def see_gpus(self) -> None:
         """Read the GPUs."""
         self.gpus = self.ask("gpus", services().gpus.all)
+
+    def see_gpu(self, uuid: str) -> GpuView:
+        """Read the GPUs and find that one; GpuNotFound if there is none, Unavailable if that is not known."""
+        self.gpus = self.need("gpus", services().gpus.all)
+        view = next((view for view in self.gpus if view.gpu.uuid == uuid), None)
+        if view is None and self.problems:
+            raise self._failure
+        if view is None:
+            raise GpuNotFound(Text("there is no GPU {uuid}; the list of GPUs has them all", uuid=repr(uuid[:60])))
+        return view
 
     def see_containers(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
         """Read the containers, one page of them; without Docker those known last, else in any state from etcd alone."""
@@ -64,15 +83,20 @@ class Seen:
             lambda: recorded.volumes(wanted.name),
         )
 
-    def see_container(self, name: Name) -> ContainerView:
-        """One container, while Docker is down as known last or from etcd alone; ContainerNotFound if there is none."""
-        question = ("container", name.family)
-        return self._one(question, lambda: services().inquiry.container(name), lambda: recorded.container(name))
+    def see_container(self, name: Name, even_old: bool = False) -> ContainerView:
+        """One container, while Docker is down as known last or from etcd alone; ContainerNotFound if there is none.
 
-    def see_volume(self, name: Name) -> VolumeView:
-        """One volume, while Docker is down as known last or from etcd alone; VolumeNotFound if there is none."""
+        While etcd is down as known last if it may be `even_old`, otherwise Unavailable.
+        """
+        question = ("container", name.family)
+        found = self._one(question, lambda: services().inquiry.container(name), lambda: recorded.container(name))
+        return self._fitting(found, name, even_old)
+
+    def see_volume(self, name: Name, even_old: bool = False) -> VolumeView:
+        """One volume, as `see_container`; VolumeNotFound if there is none."""
         question = ("volume", name.family)
-        return self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: recorded.volume(name))
+        found = self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: recorded.volume(name))
+        return self._fitting(found, name, even_old)
 
     def see_operations(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
@@ -86,8 +110,10 @@ class Seen:
         self.lately = self.ask("lately", lambda: services().operations.since(begun))
 
     def see_rooms(self) -> None:
-        """Find out how full the disks are."""
-        self.rooms = self.ask("rooms", services().space.rooms)
+        """Find out how full the disks are, of this node and of the others."""
+        space = services().space
+        found = [self.ask("rooms", space.here), self.ask("rooms elsewhere", space.elsewhere)]
+        self.rooms = None if found == [None, None] else [room for rooms in found for room in rooms or ()]
 
     def see_images(self, name: str | None = None, unused: bool = False) -> None:
         """Read the images: all, those with `name` in a name, or those that nobody needs."""
@@ -116,24 +142,39 @@ class Seen:
             return cast(T, known[0])
         return None if other is None else self._try(other)
 
-    def _one(self, question: Hashable, way: Callable[[], V], other: Callable[[], V]) -> V:
-        """What `way` finds out; without Docker what it found last if that fits the records, which `other` reads."""
-        try:
-            found = way()
-        except Unavailable as exc:
-            if exc.part == "etcd":
-                raise
-            self.problems[exc.part] = exc.message
-            return self._last(question, other())
-        last_known().remember(question, found)
-        return found
+    def need(self, question: Hashable, way: Callable[[], T]) -> T:
+        """The same for what a page is about: Unavailable if nothing is known of it."""
+        value = self.ask(question, way)
+        if value is None:
+            raise self._failure
+        return value
 
-    def _last(self, question: Hashable, now: V) -> V:
-        known = last_known().recall(question)
-        if known is None or _records(known[0]) != _records(now):
+    @property
+    def _failure(self) -> Unavailable:
+        """Why something is not known: without etcd nothing is."""
+        return self._failures.get("etcd") or next(iter(self._failures.values()))
+
+    def _one(self, question: Hashable, way: Callable[[], V], other: Callable[[], V]) -> V | None:
+        """What `way` finds out; without Docker what it found last if that fits the records, which `other` reads.
+
+        Without etcd what it found last, None if nothing.
+        """
+        found = self._try(way)
+        if found is not None:
+            last_known().remember(question, found)
+            return found
+        now, known = self._try(other), last_known().recall(question)
+        if known is None or (now is not None and _records(known[0]) != _records(now)):
             return now
         self.age = max(self.age or 0.0, known[1])
         return cast(V, known[0])
+
+    def _fitting(self, found: V | None, name: Name, even_old: bool) -> V:
+        """What was found, if it has the version that `name` means and is not older than it may be."""
+        old = "etcd" in self.problems
+        if found is None or (old and not (even_old and _has(found, name))):
+            raise self._failure
+        return found
 
     def _try(self, way: Callable[[], T]) -> T | None:
         if "etcd" in self.problems:  # it would only make the caller wait for another timeout
@@ -141,8 +182,16 @@ class Seen:
         try:
             return way()
         except Unavailable as exc:
-            self.problems[exc.part] = exc.message
+            self._fail(exc)
             return None
+
+    def _fail(self, failure: Unavailable) -> None:
+        self.problems[failure.part] = failure.message
+        self._failures[failure.part] = failure
+
+
+def _has(view: ContainerView | VolumeView, name: Name) -> bool:
+    return name.version is None or any(version.record.version == name.version for version in view.versions)
 
 
 def _records(view: ContainerView | VolumeView) -> list[object]:

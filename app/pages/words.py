@@ -2,7 +2,9 @@
 
 from flask_babel import lazy_gettext as _l
 
+from app.domain.operations import Operation
 from app.domain.volumes import LOOP, NONE, QUOTA
+from app.pages.texts import _
 
 _KINDS = {
     "create": _l("create"),
@@ -23,7 +25,7 @@ _KINDS = {
     "discard": _l("discarding of leftovers"),
 }
 _WAYS = {QUOTA: _l("by project quota"), LOOP: _l("by own filesystem"), NONE: _l("not enforced")}
-_ASKERS = {
+_CHANNELS = {
     "api": _l("the API"),
     "page": _l("these pages"),
     "command": _l("a command on the host"),
@@ -102,6 +104,12 @@ _STATUS = {
 }
 
 
+def meaning(word: str) -> str | None:
+    """What the recorded word for a kind of operation or a state means, None if it is no such word."""
+    found = {**_STATES, **_KINDS}.get(word)
+    return None if found is None else str(found)
+
+
 def kind_words(kind: str) -> str:
     """What an operation does, or why a version was made, for people."""
     return str(_KINDS.get(kind, kind))
@@ -112,9 +120,10 @@ def state_words(state: str) -> str:
     return str(_STATES.get(state, state))
 
 
-def asker_words(asker: str | None) -> str:
-    """Who asked for an operation, for people."""
-    return str(_ASKERS.get(asker or "", asker or "–"))
+def asker_words(operation: Operation) -> str:
+    """Who asked for an operation, and by what, for people."""
+    by = str(_CHANNELS.get(operation.by or "", operation.by or "–"))
+    return _("%(who)s, by %(channel)s", who=operation.who, channel=by) if operation.who else by
 
 
 def step_words(step: str) -> str:

@@ -8,6 +8,7 @@ from app.domain.containers import Inspected
 from app.domain.gpus import check_count
 from app.domain.operations import Parent
 from app.domain.rules import check_spec
+from app.domain.texts import Text, joined
 from app.errors import (
     AdoptionFailed,
     AdoptionRefused,
@@ -69,7 +70,9 @@ class Adopter:
             try:
                 return self._make(job, live)
             except OperationFailed as exc:
-                raise AdoptionFailed(f"{name} could not be taken in, and is as it was: {exc.message}") from exc
+                raise AdoptionFailed(
+                    Text("{name} could not be taken in, and is as it was: {why}", name=name, why=exc.message)
+                ) from exc
 
     def volume(self, name: str, family: str | None, size: str) -> MadeVolume:
         """Make `family`-0 (default: named as the volume) of a volume, of that size, with its data."""
@@ -78,12 +81,23 @@ class Adopter:
     def _find(self, name: str) -> Foreign:
         found = self.creator.engine.describe(name)
         if found is None:
-            raise ContainerNotFound(f"Docker has no container {name}; docker ps -a lists them")
+            raise ContainerNotFound(Text("Docker has no container {name}; docker ps -a lists them", name=name))
         if labels := found.container.labels:
-            raise AlreadyManaged(f"{name} is gpudock's already, version {labels.version} of {labels.family}")
+            raise AlreadyManaged(
+                Text(
+                    "{name} is gpudock's already, version {version} of {family}",
+                    name=name,
+                    version=labels.version,
+                    family=labels.family,
+                )
+            )
         if found.container.state not in _STATES:
             raise AdoptionRefused(
-                f"{name} is {found.container.state}; it must run or be stopped (docker unpause, docker stop)",
+                Text(
+                    "{name} is {state}; it must run or be stopped (docker unpause, docker stop)",
+                    name=name,
+                    state=found.container.state,
+                ),
                 settings=[found.container.state],
             )
         return found
@@ -114,7 +128,7 @@ class Adopter:
     def _plan(self, family: str, found: Foreign) -> Job:
         old = self.creator.engine.inspect(found.container.id)
         if old is None:
-            raise ContainerNotFound(f"{found.container.name} was removed from Docker in this moment")
+            raise ContainerNotFound(Text("{name} was removed from Docker in this moment", name=found.container.name))
         source = Source(upper_dir(old), Parent(0, old.id, old.running), moving=True)
         return Job(replace(old, anonymous=found.container.anonymous), source, self._allocate(family, found, old))
 
@@ -134,7 +148,12 @@ class Adopter:
         except NotEnoughGpus as exc:
             if not named:
                 raise
-            message = f"not all GPUs that {old.name} names are free ({', '.join(sorted(named))}): {exc.message}"
+            message = Text(
+                "not all GPUs that {name} names are free ({uuids}): {why}",
+                name=old.name,
+                uuids=", ".join(sorted(named)),
+                why=exc.message,
+            )
             raise NotEnoughGpus(message, **(exc.data or {})) from exc
 
     def _named(self, found: Foreign) -> frozenset[str]:
@@ -144,7 +163,13 @@ class Adopter:
         gpus = self.creator.allocator.inventory.gpus()
         known = {name: gpu.uuid for gpu in gpus for name in (gpu.uuid, str(gpu.index))}
         if unknown := [name for name in found.gpus if name not in known]:
-            raise GpuNotFound(f"{found.container.name} asks for GPU {', '.join(unknown)}, which is not on this node")
+            raise GpuNotFound(
+                Text(
+                    "{name} asks for GPU {gpus}, which is not on this node",
+                    name=found.container.name,
+                    gpus=", ".join(unknown),
+                )
+            )
         return frozenset(known[name] for name in found.gpus)
 
     def _make(self, job: Job, live: Live) -> Made:
@@ -165,14 +190,20 @@ class Adopter:
     def _inspect(self, container: str) -> Inspected:
         inspected = self.creator.engine.inspect(container)
         if inspected is None:
-            raise OperationFailed("the new container vanished from Docker while it was being made")
+            raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
         return inspected
 
 
 def _check_nothing_lost(name: str, lost: Sequence[str]) -> None:
     if not lost:
         return
-    message = f"gpudock cannot keep what {name} was made with: {', '.join(lost)}; make it again without"
+    message = Text(
+        "gpudock cannot keep what {name} was made with: {settings}; make it again without",
+        name=name,
+        settings=joined(lost, ", "),
+    )
     if "--restart" in lost:
-        message += f" (docker update --restart=no {name} is enough for --restart)"
+        message = Text(
+            "{message} (docker update --restart=no {name} is enough for --restart)", message=message, name=name
+        )
     raise AdoptionRefused(message, settings=list(lost))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.domain.containers import PortMapping, Spec
 from app.domain.gpus import Gpu, Holder, choose, foreign, split_kept
 from app.domain.operations import Operation
+from app.domain.texts import Text
 from app.errors import NotEnoughGpus, PortTaken
 from app.ports import Host, Inventory
 from app.services.gpu_records import GpuRecords
@@ -86,9 +87,13 @@ class Allocator:
         if holder is not None and holder.family == family:
             return
         if holder is not None:
-            raise PortTaken(f"host port {port} is taken by container {holder.family}; use another", hostPort=port)
+            message = Text(
+                "host port {port} is taken by container {family}; use another", port=port, family=holder.family
+            )
+            raise PortTaken(message, hostPort=port)
         if not self.host.port_free(port):
-            raise PortTaken(f"host port {port} is used by another process on the host; use another", hostPort=port)
+            message = Text("host port {port} is used by another process on the host; use another", port=port)
+            raise PortTaken(message, hostPort=port)
 
     def _free_ports(self, count: int, taken: set[int]) -> list[int]:
         low, high = self.port_range
@@ -99,5 +104,6 @@ class Allocator:
             if port not in taken and self.host.port_free(port):
                 free.append(port)
         if len(free) < count:
-            raise PortTaken(f"no host port from {low} to {high} is free; widen GPUDOCK_PORT_RANGE", hostPort=None)
+            message = Text("no host port from {low} to {high} is free; widen GPUDOCK_PORT_RANGE", low=low, high=high)
+            raise PortTaken(message, hostPort=None)
         return free

@@ -1,17 +1,35 @@
-"""Who asks for a change, for its record: one of ASKERS. All callers have the same token, so more is not known."""
+"""Who asks for a change, for its record: by which of CHANNELS, with whose token, in which request."""
 
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
-API, PAGE, COMMAND, GPUDOCK = ASKERS = ("api", "page", "command", "gpudock")
+API, PAGE, COMMAND, GPUDOCK = CHANNELS = ("api", "page", "command", "gpudock")
+
+
+@dataclass(frozen=True)
+class Asker:
+    """`by` is one of CHANNELS; `who` the name of the token, None for one without; `request` the id of the request."""
+
+    by: str = GPUDOCK
+    who: str | None = None
+    request: str | None = None
+
+
 # What nobody asks for gpudock does by itself, as reconcile.
-_asker: ContextVar[str] = ContextVar("asker", default=GPUDOCK)
+ITSELF = Asker()
+_asker: ContextVar[Asker] = ContextVar("asker", default=ITSELF)
 
 
-def asker() -> str:
+def asker() -> Asker:
     """Who asks for what this thread does."""
     return _asker.get()
 
 
-def asked_by(who: str) -> None:
+def asked_by(who: Asker) -> None:
     """From now on this thread does what `who` asks for."""
     _asker.set(who)
+
+
+def known_as(name: str | None) -> None:
+    """It has turned out whose token it is that this thread's asker sent: that of `name`."""
+    _asker.set(replace(_asker.get(), who=name))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.domain.concerns import Concern, Room
 from app.domain.drift import Drift
 from app.domain.sizes import human
+from app.domain.texts import Text
 from app.errors import Cancelled
 from app.services.gpus import GpuView
 from app.services.inquiry import ContainerView, Page
@@ -26,7 +27,7 @@ def of_gpus(views: Iterable[GpuView]) -> Iterator[Concern]:
             yield Concern("gpus", view.gpu.uuid, "unhealthy", view.reason or view.fault, view.advice)
         elif view.foreign:
             pids = ", ".join(str(process.pid) for process in view.foreign)
-            reason = f"used by processes that gpudock did not start: {pids}"
+            reason = Text("used by processes that gpudock did not start: {pids}", pids=pids)
             yield Concern("gpus", view.gpu.uuid, "foreign", reason, view.advice, grave=False)
 
 
@@ -53,8 +54,8 @@ def of_operations(views: Iterable[OperationView]) -> Iterator[Concern]:
         if view.state == "done":
             well.add(subject)
         elif _failed(view) and subject not in well:
-            what, reason = view.operation, view.error or "it broke off"
-            yield Concern("operations", what.name, "failed", reason, None, grave=False, operation=what.kind)
+            what, reason = view.operation, view.error or Text("it broke off")
+            yield Concern("operations", what.name, "failed", reason, None, False, what.kind, what.request)
             well.add(subject)  # one is enough
 
 
@@ -62,9 +63,10 @@ def of_rooms(rooms: Iterable[Room]) -> Iterator[Concern]:
     """The disks that are nearly full."""
     for room in rooms:
         if room.low:
-            reason = f"{human(room.free)} of {human(room.total)} free on the disk of {room.path}"
-            advice = "delete containers, versions or images that nobody needs, or add space"
-            yield Concern("disk", room.path, "low", reason, advice)
+            free, total = human(room.free), human(room.total)
+            reason = Text("{free} of {total} free on the disk of {path}", free=free, total=total, path=room.path)
+            advice = Text("delete containers, versions or images that nobody needs, or add space")
+            yield Concern("disk", room.path, "low", reason, advice, node=room.node)
 
 
 def sorted_by_weight(concerns: Iterable[Concern]) -> list[Concern]:

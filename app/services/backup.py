@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from app.domain.backups import Backup
 from app.domain.operations import now
+from app.domain.texts import Text
 from app.errors import BackupUnsuitable, Conflict, StateExists
 from app.ports import Delete, Entry, Put, Store
 from app.services import layout
@@ -32,7 +33,9 @@ class Backups:
         if RESTORING in entries:
             raise layout.unfinished()
         if not entries.keys() - {layout.KEY}:
-            raise BackupUnsuitable(f"there is nothing at {self._prefix} in etcd; see GPUDOCK_PREFIX and GPUDOCK_ETCD")
+            raise BackupUnsuitable(
+                Text("there is nothing at {prefix} in etcd; see GPUDOCK_PREFIX and GPUDOCK_ETCD", prefix=self._prefix)
+            )
         return self._backup(entries)
 
     def restore(self, backup: Backup, replace: bool, save: Callable[[Backup], None]) -> None:
@@ -44,7 +47,11 @@ class Backups:
         """
         if backup.layout != layout.VERSION:
             raise BackupUnsuitable(
-                f"the backup has key layout {backup.layout}, this gpudock knows {layout.VERSION}; see migrations_notes/"
+                Text(
+                    "the backup has key layout {found}, this gpudock knows {known}; see migrations_notes/",
+                    found=backup.layout,
+                    known=layout.VERSION,
+                )
             )
         entries = self._entries()
         unfinished, holds_something = RESTORING in entries, bool(entries.keys() - {layout.KEY})
@@ -101,7 +108,11 @@ class Backups:
 
     def _exists(self, entries: Mapping[str, Entry]) -> StateExists:
         return StateExists(
-            f"etcd holds {len(entries)} keys at {self._prefix} already; add --replace to put the backup in their place"
+            Text(
+                "etcd holds {count} keys at {prefix} already; add --replace to put the backup in their place",
+                count=len(entries),
+                prefix=self._prefix,
+            )
         )
 
 
@@ -120,4 +131,4 @@ def _chunks(writes: Sequence[W]) -> Iterator[list[W]]:
 
 
 def _meddled() -> Conflict:
-    return Conflict("somebody else writes to etcd during the restore; stop gpudock on every node, then repeat it")
+    return Conflict(Text("somebody else writes to etcd during the restore; stop gpudock on every node, then repeat it"))

@@ -1,6 +1,7 @@
 """Binds of host directories checked against the host: allowed roots, real paths."""
 
 from app.domain.containers import Bind
+from app.domain.texts import Text
 from app.errors import BindRefused
 from app.ports import Host
 
@@ -24,7 +25,11 @@ class Binds:
         roots = [self._host.real_directory(root) for root in self._roots]
         if not any(real == root or real.startswith(f"{root}/") for root in roots):
             raise BindRefused(
-                f"bind source {bind.src!r} lies outside {':'.join(self._roots)}; "
-                "use a directory there, or have the operator extend GPUDOCK_BIND_ROOTS"
+                Text(
+                    "bind source {source} lies outside {roots}; "
+                    "use a directory there, or have the operator extend GPUDOCK_BIND_ROOTS",
+                    source=repr(bind.src),
+                    roots=":".join(self._roots),
+                )
             )
         return Bind(real, bind.dest)

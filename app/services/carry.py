@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.domain.containers import Inspected
 from app.domain.operations import Merge, Parent
+from app.domain.texts import Text
 from app.errors import LayerCopyFailed
 from app.ports import Engine, Layers, Transfer, Volumes
 from app.services.live import Live
@@ -98,5 +99,7 @@ class Carrier:
 def upper_dir(inspected: Inspected) -> str:
     """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
     if inspected.upper_dir is None:
-        raise LayerCopyFailed("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
+        raise LayerCopyFailed(
+            Text("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
+        )
     return inspected.upper_dir

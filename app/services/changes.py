@@ -6,6 +6,7 @@ from app.domain.containers import Bind, Spec
 from app.domain.gpus import check_count
 from app.domain.naming import Name
 from app.domain.rules import check_binds
+from app.domain.texts import Text
 from app.errors import (
     BindNotFound,
     BindRefused,
@@ -51,7 +52,7 @@ class Changer:
         try:
             return self.recreator.recreate(name, Change("gpu", lambda spec: spec.with_gpus(count)))
         except OperationFailed as exc:
-            raise GpuChangeFailed(f"the GPU change failed and was undone: {exc.message}") from exc
+            raise GpuChangeFailed(Text("the GPU change failed and was undone: {why}", why=exc.message)) from exc
 
     def volume(self, name: Name, old: Bind, new: Bind) -> Made:
         """Mount the volume of `new` in the place of the bind `old`; every other bind stays.
@@ -70,7 +71,7 @@ class Changer:
         try:
             return self.recreator.recreate(name, Change("volume", lambda spec: spec.with_bind(old, new), exchange))
         except OperationFailed as exc:
-            raise VolumeChangeFailed(f"the volume change failed and was undone: {exc.message}") from exc
+            raise VolumeChangeFailed(Text("the volume change failed and was undone: {why}", why=exc.message)) from exc
 
     def rollback(self, name: Name, version: int) -> Made:
         """Make the next version from the files and settings of an earlier one; back to the newest changes nothing.
@@ -79,20 +80,20 @@ class Changer:
         """
         state = self._newest(name)
         if not 0 <= version <= state.current.version:
-            raise InvalidRequest(f"version must be from 0 to {state.current.version}, the newest")
+            raise InvalidRequest(Text("version must be from 0 to {newest}, the newest", newest=state.current.version))
         if version == state.current.version and state.record.desired != "removed":
             return _unchanged(state)
         try:
             return self.recreator.recreate(name, Change("rollback", lambda spec: spec, version=version))
         except OperationFailed as exc:
-            raise RollbackFailed(f"going back failed and was undone: {exc.message}") from exc
+            raise RollbackFailed(Text("going back failed and was undone: {why}", why=exc.message)) from exc
 
     def renew(self, name: Name) -> Made:
         """Bring a stopped or deleted container back with newly allocated GPUs."""
         try:
             return self.recreator.recreate(name, Change("restart", lambda spec: spec))
         except OperationFailed as exc:
-            raise RestartFailed(f"the restart failed and was undone: {exc.message}") from exc
+            raise RestartFailed(Text("the restart failed and was undone: {why}", why=exc.message)) from exc
 
     def _newest(self, name: Name) -> FamilyState:
         self.versions.ensure_idle(name.family)
@@ -105,7 +106,9 @@ def _unchanged(state: FamilyState) -> Made:
 
 def _check_exchange(spec: Spec, old: Bind, new: Bind) -> None:
     if not (old.is_volume and new.is_volume):
-        raise BindRefused("only binds of volumes can be changed, not host directories; name a volume")
+        raise BindRefused(Text("only binds of volumes can be changed, not host directories; name a volume"))
     if old not in spec.binds:
-        binds = [f"{bind.src}:{bind.dest}" for bind in spec.binds]
-        raise BindNotFound(f"the container has no bind {old.src}:{old.dest}; it has {binds}", binds=binds)
+        binds = [f"{each.src}:{each.dest}" for each in spec.binds]
+        bind = f"{old.src}:{old.dest}"
+        message = Text("the container has no bind {bind}; it has {binds}", bind=bind, binds=str(binds))
+        raise BindNotFound(message, binds=binds)

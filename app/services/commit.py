@@ -6,6 +6,7 @@ from app.domain.containers import VersionRecord
 from app.domain.naming import Name
 from app.domain.operations import Parent
 from app.domain.rules import check_image
+from app.domain.texts import Text
 from app.errors import ContainerNotFound, ImageNameTaken, ImageNotFound
 from app.ports import Engine
 from app.services.journal import Journal
@@ -48,7 +49,9 @@ class Committer:
             state, record = self.records.require(name), self.records.version(name)
             found[:] = [record]
             if record.removed:
-                raise ContainerNotFound(f"{record.name} was deleted, only its record is kept; restart brings it back")
+                raise ContainerNotFound(
+                    Text("{name} was deleted, only its record is kept; restart brings it back", name=record.name)
+                )
             inspected = self.engine.inspect(record.container_id)
             parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
             operation = self.versions.operation("commit", name.family, record.version, parent)
@@ -62,7 +65,9 @@ class Committer:
             self.engine.image(image)
         except ImageNotFound:
             return
-        raise ImageNameTaken(f"there is an image {image!r} already; choose another name, or remove it first")
+        raise ImageNameTaken(
+            Text("there is an image {image} already; choose another name, or remove it first", image=repr(image))
+        )
 
     def _settle(self, live: Live) -> None:
         """A commit that broke: it counts if the image is there and its name is free, or its own already."""

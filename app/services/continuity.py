@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from app.domain.naming import versioned
 from app.domain.operations import now
+from app.domain.texts import Text, joined
 from app.errors import StateUnexplained
 from app.ports import Engine, Entry, Put, Store, Volumes
 from app.services import layout
@@ -49,8 +50,15 @@ class Made:
     state: str | None = None
     unsettled: bool = False
 
+    @property
+    def text(self) -> Text:
+        """What it is, and its state, for people."""
+        if self.kind == "volume":
+            return Text("volume {name}", name=self.name)
+        return Text("container {name} ({state})", name=self.name, state=self.state)
+
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" ({self.state})" if self.state else "")
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -178,10 +186,14 @@ def _stepped_back(before: _Known, after: _Known) -> bool:
 
 
 def _refusal(found: Sequence[Made], empty: bool) -> StateUnexplained:
-    names = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
-    state = "etcd is empty" if empty else "etcd is older than Docker"
-    return StateUnexplained(
-        "etcd",
-        f"{state}, which has {names} that it does not explain; restore a newer backup (gpudock restore FILE), "
+    names = joined((made.text for made in found[:_NAMED]), ", ")
+    if (more := len(found) - _NAMED) > 0:
+        names = Text("{names} and {count} more", names=names, count=more)
+    state = Text("etcd is empty") if empty else Text("etcd is older than Docker")
+    message = Text(
+        "{state}, which has {names} that it does not explain; restore a newer backup (gpudock restore FILE), "
         "or look at them and run: gpudock accept-restored-state",
+        state=state,
+        names=names,
     )
+    return StateUnexplained("etcd", message)

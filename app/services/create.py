@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from app.domain.containers import Image, Spec
 from app.domain.naming import check_family
 from app.domain.rules import check_spec
+from app.domain.texts import Text
 from app.errors import ContainerExists
 from app.ports import Engine
 from app.services.allocation import Allocation, Allocator
@@ -59,14 +60,23 @@ class Creator:
         existing = self.undo.sweep(family)  # before the records: a rival's new container is in them by then
         operation = self.journal.running(family)
         if operation is not None and operation.kind == "create":
-            raise ContainerExists(f"container {family} is being created by another request; choose another name")
+            raise ContainerExists(
+                Text("container {name} is being created by another request; choose another name", name=family)
+            )
         if operation is not None:
             raise busy(operation)
         if self.records.find(family) is not None:
-            raise ContainerExists(f"container {family} exists already; choose another name or delete it first")
+            raise ContainerExists(
+                Text("container {name} exists already; choose another name or delete it first", name=family)
+            )
         if existing:
-            names = ", ".join(observed.name for observed in existing)
-            raise ContainerExists(f"older containers of an erased {family} still exist: {names}; delete them first")
+            raise ContainerExists(
+                Text(
+                    "older containers of an erased {family} still exist: {names}; delete them first",
+                    family=family,
+                    names=", ".join(observed.name for observed in existing),
+                )
+            )
 
     def _claim(self, family: str, spec: Spec, image: Image) -> tuple[Allocation, Live]:
         made: list[Allocation] = []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from app.domain.containers import Observed, VersionRecord
 from app.domain.naming import Name
 from app.domain.operations import Parent, now
+from app.domain.texts import Text
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
 from app.ports import Delete, Engine, Layers, Put
 from app.services.carry import upper_dir
@@ -59,7 +60,9 @@ class Deleter:
             try:
                 self._carry_out(live, target)
             except OperationFailed as exc:
-                raise DeleteFailed(f"{target.record.name} could not be deleted: {exc.message}") from exc
+                raise DeleteFailed(
+                    Text("{name} could not be deleted: {why}", name=target.record.name, why=exc.message)
+                ) from exc
         return self.volumes.tidy([bind.src for bind in target.record.spec.binds])
 
     def _delete_unrecorded(self, name: Name, force: bool) -> None:
@@ -76,7 +79,7 @@ class Deleter:
         for observed in self.engine.list(family=name.family):
             if name.version is not None and observed.name == str(name):
                 return observed
-        raise ContainerNotFound(f"there is no container {name}; GET /api/v1/containers lists them")
+        raise ContainerNotFound(Text("there is no container {name}; GET /api/v1/containers lists them", name=str(name)))
 
     def _begin(self, name: Name, force: bool, erase: bool) -> tuple[Live, Target]:
         targets: list[Target] = []
@@ -174,4 +177,4 @@ class Deleter:
 
 
 def _running(name: str) -> ContainerRunning:
-    return ContainerRunning(f"{name} is running; stop it first, or delete it with force")
+    return ContainerRunning(Text("{name} is running; stop it first, or delete it with force", name=name))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from app.domain.naming import Name
+from app.domain.texts import Text
 from app.errors import NotFound, NotNewestVersion, OnAnotherNode
 from app.ports import Store
 from app.services import keys
@@ -44,7 +45,7 @@ class Shape(Generic[F, V]):
     """What tells one kind of family from another: where it is kept, how it is read, what is said if it is absent."""
 
     resource: str
-    noun: str
+    unknown: Callable[[str], Text]
     family: Callable[[Mapping[str, Any]], F]
     version: Callable[[Mapping[str, Any]], V]
     absent: type[NotFound]
@@ -78,25 +79,24 @@ class Families(Generic[F, V]):
         """The family of `name`, wherever it lives; the shape's `absent` if there is none, or no such version yet."""
         state = self.find(name.family)
         if state is None or (name.version is not None and name.version > state.record.current):
-            raise self._shape.absent(
-                f"there is no {self._shape.noun} {name}; GET /api/v1/{self._shape.resource} lists them"
-            )
+            raise self._shape.absent(self._shape.unknown(str(name)))
         return state
 
     def require(self, name: Name) -> State[F, V]:
         """The family of `name`, if it lives here; the shape's `absent` or OnAnotherNode otherwise."""
         state = self.known(name)
         if state.record.node != self.node:
-            raise OnAnotherNode(f"{name} is on node {state.record.node}; ask there", node=state.record.node)
+            message = Text("{name} is on node {node}; ask there", name=str(name), node=state.record.node)
+            raise OnAnotherNode(message, node=state.record.node)
         return state
 
     def newest(self, name: Name) -> State[F, V]:
         """As `require`, and NotNewestVersion if `name` is an older version."""
         state = self.require(name)
         if name.version not in (None, state.record.current):
-            raise NotNewestVersion(
-                f"{name} is not the newest version; use {state.current.name}", newest=state.current.name
-            )
+            newest = state.current.name
+            message = Text("{name} is not the newest version; use {newest}", name=str(name), newest=newest)
+            raise NotNewestVersion(message, newest=newest)
         return state
 
     def version(self, name: Name) -> V:
@@ -112,7 +112,9 @@ class Families(Generic[F, V]):
             return state.current
         entry = self._store.get(keys.version_key(self._shape.resource, name.family, name.version or 0))
         if entry is None:
-            raise self._shape.absent(f"version {name} was deleted; the newest is {state.current.name}")
+            raise self._shape.absent(
+                Text("version {name} was deleted; the newest is {newest}", name=str(name), newest=state.current.name)
+            )
         return self._shape.version(entry.value)
 
     def versions(self, family: str) -> list[V]:

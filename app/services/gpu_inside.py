@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.domain.containers import ExecResult, FamilyRecord, VersionRecord
 from app.domain.naming import versioned
 from app.domain.operations import now
+from app.domain.texts import Text, from_json, to_json
 from app.errors import CommandRefused, ContainerNotFound, ContainerNotRunning, Unavailable
 from app.ports import Delete, Engine, Entry, Put, Store
 from app.services.keys import CONTAINERS, FAULTS, family_key
@@ -60,7 +61,7 @@ class GpusInside:
         """Family to reason, for those whose newest version is the one that was found without its GPUs."""
         found = {entry.key.removeprefix(FAULTS): entry.value for entry in self._store.list(FAULTS)}
         current = {family: self._current(family) for family in found}
-        return {family: raw["reason"] for family, raw in found.items() if current[family] == raw["version"]}
+        return {family: from_json(raw["reason"]) for family, raw in found.items() if current[family] == raw["version"]}
 
     def _subjects(self) -> dict[str, Subject]:
         families, versions = self._records.everything()
@@ -95,10 +96,10 @@ class GpusInside:
         return self._forget(record.family, entry, "has its GPUs again") if found == "" else None
 
     def _flag(self, record: VersionRecord, found: str, entry: Entry | None) -> str | None:
-        if entry is not None and (entry.value["version"], entry.value["reason"]) == (record.version, found):
+        if entry is not None and (entry.value["version"], from_json(entry.value["reason"])) == (record.version, found):
             return None
         self._layout.ensure()
-        value = {"schema": 1, "version": record.version, "reason": found, "since": now()}
+        value = {"schema": 1, "version": record.version, "reason": to_json(found), "since": now()}
         put = Put(FAULTS + record.family, value)
         if self._store.transact({put.key: entry.revision if entry else 0}, [put]) is None:
             return None
@@ -123,11 +124,11 @@ def reason(result: ExecResult, gpus: Sequence[str]) -> str:
     output = f"{result.stdout}\n{result.stderr}"
     if _NO_NVML in output:
         line = next(line for line in output.splitlines() if _NO_NVML in line)
-        return f"nvidia-smi in it says: {_readable(line)}"
+        return Text("nvidia-smi in it says: {line}", line=_readable(line))
     missing = [uuid for uuid in gpus if uuid not in output]
     if not missing:
         return ""
-    return f"nvidia-smi in it does not show {', '.join(missing)}"
+    return Text("nvidia-smi in it does not show {uuids}", uuids=", ".join(missing))
 
 
 def _readable(line: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from app.domain.gpu_health import ABSENT, DRAINED, OutOfService, advice
 from app.domain.gpus import Gpu, GpuProcess, Holder, foreign
 from app.domain.operations import now
+from app.domain.texts import Text, joined
 from app.errors import GpuContended, GpuNotFound, OnAnotherNode
 from app.ports import Inventory
 from app.services.gpu_records import GpuRecords
@@ -53,18 +54,22 @@ class GpuView:
             reasons.append(DRAINED)
         if not reasons and self.foreign:
             pids = ", ".join(str(process.pid) for process in self.foreign)
-            reasons.append(f"used by processes that gpudock did not start: {pids}")
-        return "; ".join(reasons) or None
+            reasons.append(Text("used by processes that gpudock did not start: {pids}", pids=pids))
+        return joined(reasons) if reasons else None
 
     @property
     def advice(self) -> str | None:
         """What to do so that it is given out; None if it is, or will be when its holder gives it up."""
         if self.silence:
-            return "see to that host; nobody else gets the GPU meanwhile"
+            return Text("see to that host; nobody else gets the GPU meanwhile")
         found = advice(self.fault, self.out)
         if found and self.holder:
-            return f"{found}. {self.holder.family} keeps it until it is changed: stop and restart it to give it another"
-        return found or ("end these processes if they should not be there" if self.foreign else None)
+            return Text(
+                "{advice}. {holder} keeps it until it is changed: stop and restart it to give it another",
+                advice=found,
+                holder=self.holder.family,
+            )
+        return found or (Text("end these processes if they should not be there") if self.foreign else None)
 
     @property
     def since(self) -> str | None:
@@ -122,7 +127,7 @@ class Gpus:
         for view in self.all():
             if view.gpu.uuid == uuid:
                 return view
-        raise GpuNotFound(f"there is no GPU {uuid!r}; GET /api/v1/gpus lists them")
+        raise GpuNotFound(Text("there is no GPU {uuid}; GET /api/v1/gpus lists them", uuid=repr(uuid)))
 
     def schedule(self, uuid: str, wanted: bool) -> tuple[GpuView, bool]:
         """Let a GPU be given out or not, and tell how it is then and whether that changed anything.
@@ -132,7 +137,8 @@ class Gpus:
         """
         view = self.one(uuid)
         if view.node != self._records.node:
-            raise OnAnotherNode(f"GPU {uuid} is on node {view.node}; ask there", node=view.node)
+            message = Text("GPU {uuid} is on node {node}; ask there", uuid=uuid, node=view.node)
+            raise OnAnotherNode(message, node=view.node)
         for _ in range(_ATTEMPTS):
             before = self._health.find(uuid)
             after = None if wanted else (before.out or OutOfService(now(), view.gpu.index)).drained()
@@ -140,7 +146,7 @@ class Gpus:
                 return replace(view, out=after), False
             if self._health.write(uuid, after, before):
                 return replace(view, out=after), True
-        raise GpuContended(f"others change GPU {uuid} all the time; try again")
+        raise GpuContended(Text("others change GPU {uuid} all the time; try again", uuid=uuid))
 
     def _all(self, node: str | None, read: Callable[[], Sequence[Gpu]]) -> list[GpuView]:
         mine = self._join(read()) if node in (None, self._records.node) else []

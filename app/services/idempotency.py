@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from app.domain.operations import new_id, now
+from app.domain.texts import Text
 from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OnAnotherNode, OutcomeUnknown, Unavailable
 from app.ports import Delete, Entry, Host, Put, Store
 from app.services.layout import Layout
@@ -91,7 +92,9 @@ class Idempotency:
             return self._claim(path, request, entry)
         record = entry.value
         if record["fingerprint"] != request:
-            raise KeyReused("this Idempotency-Key came with another request before; use a new key for a new request")
+            raise KeyReused(
+                Text("this Idempotency-Key came with another request before; use a new key for a new request")
+            )
         if record["state"] == "done":
             return _answer(record)
         # How far a dead process came is unknown, but its operation was or will be undone or finished by the
@@ -99,9 +102,11 @@ class Idempotency:
         if self._dead(record):
             return self._claim(path, request, entry)
         if record["node"] != self._node:
-            message = f"the first request with this Idempotency-Key runs on node {record['node']}; ask there"
+            message = Text(
+                "the first request with this Idempotency-Key runs on node {node}; ask there", node=record["node"]
+            )
             raise OnAnotherNode(message, node=record["node"])
-        raise FirstStillRuns("the first request with this Idempotency-Key still runs; repeat it in a moment")
+        raise FirstStillRuns(Text("the first request with this Idempotency-Key still runs; repeat it in a moment"))
 
     def _claim(self, path: str, request: str, before: Entry | None) -> Claim | None:
         owner = {"node": self._node, "owner": self._host.own_token(), "claim": new_id()}
@@ -150,7 +155,9 @@ def _expired(entry: Entry) -> bool:
 def _answer(record: Mapping[str, Any]) -> Answer:
     status, body, location = record["status"], record["body"], record["location"]
     if body is None:
-        message = f"the request was done before, with status {status}, but its answer was too large to be kept"
+        message = Text(
+            "the request was done before, with status {status}, but its answer was too large to be kept", status=status
+        )
         raise AnswerNotKept(message, status=status, location=location)
     return Answer(status, body, location)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.domain.images import LocalImage, full_name
 from app.domain.naming import versioned
+from app.domain.texts import Text
 from app.errors import ImageInUse, ImageNameTaken, ImageNotFound
 from app.ports import Engine, Images, Store
 from app.services.keys import CONTAINERS, OPERATIONS, families_prefix
@@ -49,14 +50,18 @@ class ImageShelf:
         identity = self._engine.image(name).id
         found = next((view for view in self.all() if view.image.id == identity), None)
         if found is None:
-            raise ImageNotFound(f"the image {name!r} has just been removed, or is only what others are built on")
+            raise ImageNotFound(
+                Text("the image {image} has just been removed, or is only what others are built on", image=repr(name))
+            )
         return found
 
     def tag(self, name: str, new_name: str) -> ImageView:
         """Give the image one more name; ImageNameTaken rather than take it away from another image."""
         image, wanted = self._engine.image(name), full_name(new_name)
         if self._holder(wanted) not in (None, image.id):
-            raise ImageNameTaken(f"there is an image {wanted!r} already; choose another name, or remove it first")
+            raise ImageNameTaken(
+                Text("there is an image {image} already; choose another name, or remove it first", image=repr(wanted))
+            )
         self._images.tag(image.id, wanted)
         return self.one(image.id)
 
@@ -125,5 +130,8 @@ def _has(image: LocalImage, name: str | None) -> bool:
 def _check_unused(view: ImageView) -> None:
     if not view.in_use:
         return
-    names = ", ".join(view.users[:_NAMED]) + (" and others" if len(view.users) > _NAMED else "")
-    raise ImageInUse(f"{view.image.title} is needed by {names}; delete those first", containers=list(view.users))
+    names = ", ".join(view.users[:_NAMED])
+    if len(view.users) > _NAMED:
+        names = Text("{names} and others", names=names)
+    message = Text("{image} is needed by {names}; delete those first", image=view.image.title, names=names)
+    raise ImageInUse(message, containers=list(view.users))

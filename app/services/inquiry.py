@@ -63,6 +63,26 @@ class _Seen:
     node: str
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """Which containers are asked for; None is no condition."""
+
+    state: str | None
+    gpu: str | None
+    name: str | None
+    node: str | None
+    after: str | None
+
+    def fits(self, view: ContainerView) -> bool:
+        return (
+            self.state in (None, view.state)
+            and (self.gpu is None or self.gpu in view.gpus)
+            and (self.name is None or self.name in view.newest.name)
+            and self.node in (None, view.family.node)
+            and (self.after is None or view.family.family > self.after)
+        )
+
+
 class Inquiry:
     """Reads containers for lists and pages."""
 
@@ -86,15 +106,8 @@ class Inquiry:
         Only those in that state, holding that GPU, so named in part, and on that node.
         """
         families, versions, seen = self._see()
-        found = [
-            view
-            for view in _views(families, versions, seen)
-            if state in (None, view.state)
-            and (gpu is None or gpu in view.gpus)
-            and (name is None or name in view.newest.name)
-            and node in (None, view.family.node)
-            and (after is None or view.family.family > after)
-        ]
+        wanted = _Wanted(state, gpu, name, node, after)
+        found = [view for view in _views(families, versions, seen) if wanted.fits(view)]
         more = found[limit - 1].family.family if len(found) > limit else None
         left = () if state or gpu or after else self._leftovers(families, seen, name or "", node)
         return Page(tuple(replace(view, versions=()) for view in found[:limit]), more, left)

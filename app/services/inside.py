@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.domain.containers import ExecResult, VersionRecord
 from app.domain.naming import Name
 from app.domain.rules import check_command
+from app.domain.texts import Text
 from app.errors import CommandTimeout, ContainerNotFound, InvalidRequest
 from app.ports import Engine
 from app.services.records import Records
@@ -26,13 +27,16 @@ class Inside:
         Raises CommandTimeout, with the output so far, when it outruns the configured deadline.
         """
         if not cmd:
-            raise InvalidRequest("cmd is missing; give the program and its arguments as a list")
+            raise InvalidRequest(Text("cmd is missing; give the program and its arguments as a list"))
         check_command([*cmd, work_dir or ""])
         record = self._existing(name)
         result = self._engine.execute(record.container_id, cmd, work_dir, self._timeout, OUTPUT_CAP)
         if result.timed_out:
             raise CommandTimeout(
-                f"the command ran longer than {self._timeout:g} s and was killed; run long jobs in the background",
+                Text(
+                    "the command ran longer than {seconds} s and was killed; run long jobs in the background",
+                    seconds=f"{self._timeout:g}",
+                ),
                 seconds=self._timeout,
                 stdout=result.stdout,
                 stderr=result.stderr,
@@ -46,5 +50,7 @@ class Inside:
     def _existing(self, name: Name) -> VersionRecord:
         record = self._records.version(name)
         if record.removed:
-            raise ContainerNotFound(f"{record.name} was deleted, only its record is kept; restart brings it back")
+            raise ContainerNotFound(
+                Text("{name} was deleted, only its record is kept; restart brings it back", name=record.name)
+            )
         return record

@@ -14,6 +14,7 @@ import structlog
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
 from app.domain.operations import Operation, new_id, now
+from app.domain.texts import Text
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
 from app.ports import Delete, Host, Put, Store
 from app.services import watching
@@ -63,7 +64,8 @@ class Journal:
         return self._host.own_token()
 
     def operation(self, kind: str, family: str, version: int, resource: str = CONTAINERS) -> Operation:
-        """A new operation of this process and node, claiming nothing."""
+        """A new operation of this process and node, claiming nothing; for whoever asks for what this thread does."""
+        asking = asker()
         return Operation(
             id=new_id(),
             kind=kind,
@@ -73,7 +75,9 @@ class Journal:
             owner=self.owner,
             started=now(),
             resource=resource,
-            by=asker(),
+            by=asking.by,
+            who=asking.who,
+            request=asking.request,
         )
 
     def ensure_idle(self, family: str, resource: str = CONTAINERS) -> None:
@@ -135,7 +139,7 @@ class Journal:
         try:
             return _retrying(attempt)  # type: ignore[return-value]  # None is retried
         except RetryError as exc:
-            raise OperationRunning("too many requests compete for the same things; try again") from exc
+            raise OperationRunning(Text("too many requests compete for the same things; try again")) from exc
         finally:
             if ours:
                 self._turn.release()
@@ -185,7 +189,7 @@ class Journal:
         ours = operation.owned_by(self.owner)
         key = operation_key(ours.resource, ours.family)
         if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
-            self.settle(ours, Failure("its process died"))
+            self.settle(ours, Failure(Text("its process died")))
 
     def _recover(self, live: Live) -> None:
         operation = live.operation
@@ -208,7 +212,11 @@ class Journal:
 def busy(operation: Operation) -> OperationRunning:
     """The refusal of a request that met another operation on the same family."""
     return OperationRunning(
-        f"another operation ({operation.kind}) on {operation.family} is running; try again when it has ended",
+        Text(
+            "another operation ({kind}) on {family} is running; try again when it has ended",
+            kind=Text(operation.kind),
+            family=operation.family,
+        ),
         kind=operation.kind,
         operation=operation.id,
     )

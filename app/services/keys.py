@@ -12,7 +12,7 @@ META = "/meta/"
 NODES = "/nodes/"
 OBSERVED = "/observed/"
 OBSERVED_GPUS = "/observed/gpus/"
-LEFTOVERS = "leftovers"
+LEFTOVERS, DISKS = "leftovers", "disks"
 GPUS, HEALTH = "/gpus/", "/health/"
 # Exists while a restore runs, or after one that broke off.
 RESTORING = "/meta/restoring"
@@ -81,13 +81,18 @@ def agent_key(node: str) -> str:
 
 
 def observed_prefix(kind: str, node: str = "") -> str:
-    """What the reports of a node about its containers, volumes or leftovers begin with; of all nodes without one."""
+    """What a node's reports of its containers, volumes, leftovers or disks begin with; of all nodes without one."""
     return f"{OBSERVED}{kind}/{node}/" if node else f"{OBSERVED}{kind}/"
 
 
 def observed_gpus_key(node: str) -> str:
     """Where a node reports how its GPUs are."""
     return f"{OBSERVED_GPUS}{node}/all"
+
+
+def observed_disks_key(node: str) -> str:
+    """Where a node reports how full its disks are."""
+    return f"{observed_prefix(DISKS, node)}all"
 
 
 def newest_key(node: str) -> str:

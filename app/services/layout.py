@@ -1,5 +1,6 @@
 """The version of the key layout in etcd (migrations_notes/ tells what each one is)."""
 
+from app.domain.texts import Text
 from app.errors import RestoreUnfinished, Unavailable
 from app.ports import Put, Store
 from app.services.keys import RESTORING
@@ -33,7 +34,12 @@ class Layout:
         found = entry.value["schema"]
         if found != VERSION:
             raise Unavailable(
-                "etcd", f"the keys in etcd have layout {found}, this gpudock knows {VERSION}; see migrations_notes/"
+                "etcd",
+                Text(
+                    "the keys in etcd have layout {found}, this gpudock knows {known}; see migrations_notes/",
+                    found=found,
+                    known=VERSION,
+                ),
             )
 
 
@@ -41,5 +47,5 @@ def unfinished() -> RestoreUnfinished:
     """The refusal while etcd holds only a part of a backup."""
     return RestoreUnfinished(
         "etcd",
-        "a restore runs or broke off, so that etcd holds only a part; run gpudock restore FILE --replace (again)",
+        Text("a restore runs or broke off, so that etcd holds only a part; run gpudock restore FILE --replace (again)"),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.domain.containers import FamilyRecord
 from app.domain.naming import Name, versioned
 from app.domain.operations import Parent, now
+from app.domain.texts import Text
 from app.errors import (
     Conflict,
     ContainerNotFound,
@@ -53,7 +54,7 @@ class Lifecycle:
                 if _parent(live).running:  # what is gone from Docker can still be stopped, to free its GPUs
                     self.engine.stop(made.id)
             except OperationFailed as exc:
-                raise StopFailed(f"{made.name} could not be stopped: {exc.message}") from exc
+                raise StopFailed(Text("{name} could not be stopped: {why}", name=made.name, why=exc.message)) from exc
             self._commit(live, "stopped")
         return made
 
@@ -76,7 +77,9 @@ class Lifecycle:
                 self.engine.stop(made.id)
                 self._start(name.family, made.id)
             except OperationFailed as exc:
-                raise RestartFailed(f"{made.name} could not be restarted: {exc.message}") from exc
+                raise RestartFailed(
+                    Text("{name} could not be restarted: {why}", name=made.name, why=exc.message)
+                ) from exc
             self._commit(live, "running")
         return made
 
@@ -100,7 +103,7 @@ class Lifecycle:
             self.versions.ensure_idle(name.family)
             state = self._present(name)
             if kind == "resume" and state.record.desired != "running":
-                raise Conflict(f"{state.current.name} shall not run any more")
+                raise Conflict(Text("{name} shall not run any more", name=state.current.name))
             parent = Parent(state.current.version, state.current.container_id, self._runs(state))
             operation = self.versions.operation(kind, name.family, state.current.version, parent)
             return self.versions.begin(operation, state.revision)
@@ -110,7 +113,8 @@ class Lifecycle:
     def _present(self, name: Name) -> FamilyState:
         state = self.records.newest(name)
         if state.record.desired == "removed":
-            raise ContainerNotFound(f"{state.current.name} was deleted; restart brings it back as the next version")
+            gone = Text("{name} was deleted; restart brings it back as the next version", name=state.current.name)
+            raise ContainerNotFound(gone)
         return state
 
     def _runs(self, state: FamilyState) -> bool:
@@ -120,7 +124,7 @@ class Lifecycle:
     def _commit(self, live: Live, desired: str) -> None:
         state = self.records.find(live.operation.family)
         if state is None:
-            raise OperationFailed("the container's record vanished from etcd during the operation")
+            raise OperationFailed(Text("the container's record vanished from etcd during the operation"))
         live.commit([_with_desired(state.record, desired), *self._freed(state, desired)])
 
     def _freed(self, state: FamilyState, desired: str) -> list[Delete]:
@@ -159,7 +163,7 @@ class Lifecycle:
 
 def _parent(live: Live) -> Parent:
     if live.operation.parent is None:
-        raise OperationFailed("the operation's record names no container")
+        raise OperationFailed(Text("the operation's record names no container"))
     return live.operation.parent
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from app.domain.operations import Operation, now
+from app.domain.texts import Text, to_json
 from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
 from app.ports import Delete, Put, Store
 from app.services.keys import HISTORY, cancellation_key, operation_key
@@ -26,7 +27,9 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """What an error tells."""
-        return cls(str(error) or type(error).__name__, error.code if isinstance(error, DomainError) else None)
+        if isinstance(error, DomainError):
+            return cls(error.message, error.code)
+        return cls(str(error) or type(error).__name__)
 
 
 class Live:
@@ -61,7 +64,7 @@ class Live:
     def check(self) -> None:
         """Cancelled if somebody asked for that."""
         if self._store.get(cancellation_key(self.operation.id)) is not None:
-            raise Cancelled("the operation was cancelled and undone", operation=self.operation.id)
+            raise Cancelled(Text("the operation was cancelled and undone"), operation=self.operation.id)
 
     def commit(self, writes: Sequence[Put | Delete], cancellable: bool = False) -> None:
         """The commit point: `writes` and the operation's end in one transaction; Fenced if it is not ours.
@@ -81,7 +84,7 @@ class Live:
 
     def _end(self, writes: Sequence[Put | Delete], outcome: str, failure: Failure, also: dict[str, int]) -> None:
         operation = self.operation
-        told = {"ended": now(), "outcome": outcome, "error": failure.reason, "code": failure.code}
+        told = {"ended": now(), "outcome": outcome, "error": to_json(failure.reason), "code": failure.code}
         history = {**operation.to_json(), **told}
         ended = [Delete(operation_key(operation.resource, operation.family)), Delete(cancellation_key(operation.id))]
         self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also)
@@ -109,7 +112,7 @@ class Live:
         """After an unknown outcome: the new revision if the write happened; OutcomeUnknown goes on if it did not."""
         entry = self._store.get(key)
         if entry is not None and entry.revision == self.revision:
-            raise Unavailable("etcd", "etcd was cut off during a write; nothing was changed, try again")
+            raise Unavailable("etcd", Text("etcd was cut off during a write; nothing was changed, try again"))
         if entry is not None and self._is_ours(entry.value):
             return entry.revision
         ended = self._store.get(HISTORY + self.operation.id)
@@ -119,8 +122,8 @@ class Live:
         """Why a write was refused: somebody cancelled the operation while it was still ours, or took it over."""
         entry = self._store.get(key)
         if entry is not None and entry.revision == self.revision:
-            return Cancelled("the operation was cancelled and undone", operation=self.operation.id)
-        return Fenced("the operation was taken over by another process", operation=self.operation.id)
+            return Cancelled(Text("the operation was cancelled and undone"), operation=self.operation.id)
+        return Fenced(Text("the operation was taken over by another process"), operation=self.operation.id)
 
     def _is_ours(self, raw: dict[str, object]) -> bool:
         return (raw["id"], raw["owner"]) == (self.operation.id, self.operation.owner)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.domain.operations import Operation, now
+from app.domain.texts import Text, from_json
 from app.errors import NotCancellable, OperationNotFound
 from app.ports import Entry, Put, Store
 from app.services.journal import Journal
@@ -65,16 +66,17 @@ class Operations:
         after: str | None = None,
         kind: str | None = None,
         node: str | None = None,
+        who: str | None = None,
     ) -> OperationPage:
         """At most `limit` operations older than the one with id `after`.
 
-        Only those on what is so named in part, in that state, of that kind and node.
+        Only those on what is so named in part, in that state, of that kind and node, and asked for by that name.
         """
         found = []
         for view in self._views(state):
             operation = view.operation
             wanted = state in (None, view.state) and kind in (None, operation.kind)
-            wanted = wanted and node in (None, operation.node)
+            wanted = wanted and node in (None, operation.node) and who in (None, operation.who)
             if wanted and (name is None or name in operation.name) and (after is None or operation.id < after):
                 found.append(view)
         found.sort(key=lambda view: view.operation.id, reverse=True)
@@ -103,7 +105,8 @@ class Operations:
                 return _running(entry)
         entry_ = self._store.get(HISTORY + identity)
         if entry_ is None:
-            raise OperationNotFound(f"there is no operation {identity[:60]!r}; GET /api/v1/operations lists them")
+            asked = repr(identity[:60])
+            raise OperationNotFound(Text("there is no operation {id}; GET /api/v1/operations lists them", id=asked))
         return _ended(entry_)
 
     def cancel(self, identity: str) -> OperationView:
@@ -114,10 +117,12 @@ class Operations:
         while (view := self.one(identity)).state == "running":
             operation = view.operation
             if not view.cancellable:
-                raise NotCancellable(f"a {operation.kind} is always finished; wait for its end", kind=operation.kind)
+                message = Text("a {kind} is always finished; wait for its end", kind=Text(operation.kind))
+                raise NotCancellable(message, kind=operation.kind)
             if self._ask(operation):
                 return self._await_end(operation)
-        raise NotCancellable(f"the operation is {view.state} already; nothing was changed", state=view.state)
+        message = Text("the operation is {state} already; nothing was changed", state=Text(view.state))
+        raise NotCancellable(message, state=view.state)
 
     def _ask(self, operation: Operation) -> bool:
         """Leave the request where the operation's owner looks before its commit; False if it moved on meanwhile."""
@@ -151,4 +156,4 @@ def _running(entry: Entry) -> OperationView:
 def _ended(entry: Entry) -> OperationView:
     value = entry.value
     operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
-    return OperationView(operation, value["outcome"], value["ended"], value["error"], value.get("code"))
+    return OperationView(operation, value["outcome"], value["ended"], from_json(value["error"]), value.get("code"))

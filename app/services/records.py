@@ -5,13 +5,20 @@ from dataclasses import dataclass
 
 from app.domain.containers import FamilyRecord, VersionRecord
 from app.domain.gpus import Holder
+from app.domain.texts import Text
 from app.errors import ContainerNotFound
 from app.ports import Delete, Put, Store
 from app.services.families import Families, Shape, State
 from app.services.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
-_SHAPE = Shape(CONTAINERS, "container", FamilyRecord.from_json, VersionRecord.from_json, ContainerNotFound)
+_SHAPE = Shape(
+    CONTAINERS,
+    lambda name: Text("there is no container {name}; GET /api/v1/containers lists them", name=name),
+    FamilyRecord.from_json,
+    VersionRecord.from_json,
+    ContainerNotFound,
+)
 
 
 @dataclass(frozen=True)

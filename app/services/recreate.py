@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from app.domain.containers import Bind, Inspected, Spec, VersionRecord
 from app.domain.naming import Name
 from app.domain.operations import Parent
+from app.domain.texts import Text
 from app.errors import ContainerNotFound, OperationFailed
 from app.ports import Engine, Layers
 from app.services.allocation import Allocation, Allocator
@@ -122,7 +123,9 @@ class Recreator:
         running = self.engine.inspect(current.container_id)
         parent = Parent(current.version, running.id, running.running) if running else None
         if origin.removed and origin is not current:
-            raise ContainerNotFound(f"{origin.name} was deleted and its files with it; choose another version")
+            raise ContainerNotFound(
+                Text("{name} was deleted and its files with it; choose another version", name=origin.name)
+            )
         if origin.layer is not None:
             return Source(origin.layer, parent, moving=False)
         inspected = running if origin is current else self.engine.inspect(origin.container_id)
@@ -138,5 +141,5 @@ class Recreator:
     def _inspect(self, container: str) -> Inspected:
         inspected = self.engine.inspect(container)
         if inspected is None:
-            raise OperationFailed("the new container vanished from Docker while it was being made")
+            raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
         return inspected

@@ -7,6 +7,7 @@ from app.domain.containers import ContainerPlan, FamilyRecord, Labels, VersionRe
 from app.domain.gpus import Holder
 from app.domain.naming import versioned
 from app.domain.operations import Operation, Parent, now
+from app.domain.texts import Text
 from app.errors import ContainerNotFound
 from app.ports import Put
 from app.services import watching
@@ -118,6 +119,9 @@ class Versions:
 def vanished(name: str) -> ContainerNotFound:
     """The answer for a container that is recorded but gone from Docker, and its files with it."""
     return ContainerNotFound(
-        f"{name} was removed from Docker behind gpudock's back and its files with it; "
-        "delete it here too, then create it anew"
+        Text(
+            "{name} was removed from Docker behind gpudock's back and its files with it; "
+            "delete it here too, then create it anew",
+            name=name,
+        )
     )

@@ -37,6 +37,11 @@ if (document.documentElement.scrollWidth <= width) return [];
 return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > width + 1)
   .map(e => e.tagName + "." + e.className).slice(-3);
 """
+OUT_OF_SIGHT = """
+return [...document.querySelectorAll("main :is(a[href], button, input, select, textarea)")]
+  .filter(e => e.tabIndex >= 0 && e.getClientRects().length && e.getBoundingClientRect().right < 0)
+  .map(e => e.tagName + " " + e.textContent.trim()).slice(0, 3);
+"""
 ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
 
 
@@ -103,6 +108,8 @@ def look(window: Window, page: Page, artifacts: Path) -> Iterator[str]:
             window.size(size)
             if too_wide := window.execute_script(TOO_WIDE):
                 yield f"{theme} {size[0]}: scrolls sideways: {too_wide}"
+            if out_of_sight := window.execute_script(OUT_OF_SIGHT):
+                yield f"{theme} {size[0]}: the keyboard reaches what cannot be seen: {out_of_sight}"
             if size[0] in EXAMINED:
                 yield from (f"{theme} {size[0]}: axe: {fault}" for fault in window.execute_async_script(EXAMINE))
             take(window, artifacts / f"{page.name}-{theme}-{size[0]}.png")

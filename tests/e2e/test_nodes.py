@@ -185,10 +185,12 @@ def test_each_node_has_images_of_its_own(nodes: Pair, registry: Registry) -> Non
     nodes.docker_one.docker("push", "-q", name)
     assert two.data("GET", f"/images/{name}?node=one")["node"] == "one"
     assert two.call("GET", f"/images/{name}").json()["code"] == 2012
-    assert one.data("POST", "/images/pull?node=two", {"image": name})["name"] == name
+    asked = one.call("POST", "/images/pull?node=two", {"image": name})
+    assert asked.status_code == 200 and asked.json()["data"]["name"] == name, asked.text
     assert two.data("GET", f"/images/{name}")["node"] == "two"
     pulled = two.data("GET", "/operations?kind=pull&limit=1")["operations"][0]
-    assert (pulled["node"], pulled["target"], pulled["by"]) == ("two", name, "api")
+    assert (pulled["node"], pulled["target"], pulled["by"], pulled["who"]) == ("two", name, "api", None)
+    assert pulled["requestId"] == asked.headers["X-Request-Id"]
     assert one.call("GET", "/images?node=three").status_code == 404
     for node in ("one", "two"):
         one.data("DELETE", f"/images/{name}?node={node}")

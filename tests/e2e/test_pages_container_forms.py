@@ -9,13 +9,13 @@ from html import unescape
 import pytest
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, ExecResult
+from app.domain.containers import Bind
 from app.domain.naming import parse
 from app.errors import CommitFailed, DeleteFailed, StopFailed
 from app.pages import doing
 from app.ports import Put
 from app.services.keys import NODES
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
+from tests.e2e.test_pages import PLAIN, browser, notices, rows, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
 
@@ -286,6 +286,14 @@ def test_an_older_version_is_deleted_alone(site: Site, browser: Browser) -> None
     assert states(site) == {"foo-1": "running"} and list(rows(browser.page("/containers"))) == ["foo-1"]
 
 
+def test_of_one_that_holds_nothing_no_consequence_is_told(site: Site, browser: Browser) -> None:
+    site.services.creator.create("foo", PLAIN)
+    assert "What this means: It runs." in text(browser.page("/containers/foo/delete"))
+    site.services.lifecycle.stop(parse("foo"))
+    html = browser.page("/containers/foo/delete")
+    assert "What this means" not in html and not re.search(r"<ul>\s*</ul>", html) and "What goes" in html
+
+
 def test_a_form_that_is_out_of_date_deletes_no_newer_version(site: Site, browser: Browser) -> None:
     site.services.creator.create("foo", PLAIN)
     site.services.changer.gpus(parse("foo"), 1)
@@ -306,24 +314,6 @@ def test_an_image_is_made_under_the_name_that_was_typed(site: Site, browser: Bro
     assert failed.status_code == 500 and "the disk is full" in refusal(failed)
     redirected(browser.submit("/containers/foo/commit", image="mine:1"), "/containers/foo")
     assert notices(browser.get("/")) == ["foo-0 is now also the image mine:1"] and "mine:1" in site.engine.images
-
-
-def test_a_command_is_run_and_what_it_printed_is_shown(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    done = browser.submit("/containers/foo/execute", "/containers/foo", command=f"echo '{'<b>'}  x' y")
-    assert done.status_code == 200 and '<pre tabindex="0">&lt;b&gt;  x y\n</pre>' in done.text
-    assert "Exit code 0" in text(done.text) and typed(done.text)["command"] == "echo '<b>  x' y"
-    for command, status, words in (
-        ("absent", 422, "there is no command"),
-        ("sh -c 'x", 400, "quotation mark"),
-        ("", 400, "cmd is missing"),
-    ):
-        response = browser.submit("/containers/foo/execute", "/containers/foo", command=command)
-        assert response.status_code == status and words in refusal(response)
-    site.engine.commands["slow"] = lambda _container, _cmd: ExecResult("so far", HOSTILE, None, False, timed_out=True)
-    late = browser.submit("/containers/foo/execute", "/containers/foo", command="slow")
-    assert late.status_code == 422 and "so far" in late.text and "It was killed" in late.text
-    assert "<script>" not in late.text and HOSTILE in text(late.text)
 
 
 def test_what_fails_stays_on_the_page_with_its_request_id(site: Site, browser: Browser) -> None:

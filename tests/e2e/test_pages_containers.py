@@ -92,8 +92,9 @@ def test_the_list_is_filtered_by_what_stands_in_its_address(site: Site, browser:
 
 
 def test_the_list_is_sorted_by_the_heads_of_its_columns(site: Site, browser: Browser) -> None:
-    for family, count in (("b", 2), ("a", 0), ("c", 1)):
-        site.services.creator.create(family, replace(PLAIN, gpu_count=count))
+    for family, count, hosts in (("b", 2, [3000]), ("a", 0, []), ("c", 1, [5000, 2000])):
+        ports = tuple(PortMapping(host, 80 + number) for number, host in enumerate(hosts))
+        site.services.creator.create(family, replace(PLAIN, gpu_count=count, ports=ports))
     site.services.lifecycle.stop(parse("c"))
     for query, families in (
         ("", "abc"),
@@ -102,6 +103,8 @@ def test_the_list_is_sorted_by_the_heads_of_its_columns(site: Site, browser: Bro
         ("sort=-gpus", "bac"),
         ("sort=state", "abc"),
         ("sort=-size", "abc"),
+        ("sort=ports", "cba"),
+        ("sort=-ports", "bca"),
         ("sort=nonsense", "abc"),
     ):
         assert "".join(order(browser.page(f"/containers?{query}"))) == families, query
@@ -156,12 +159,23 @@ def test_the_page_of_a_family_stays_with_its_newest_version(site: Site, browser:
 def test_secrets_are_masked_until_they_are_asked_for(site: Site, browser: Browser) -> None:
     secrets = {"API_TOKEN": "hush1", "db_password": "hush2", "S3_SECRET": "hush3", "SSH_KEY": "hush4"}
     env = [f"{name}={value}" for name, value in secrets.items()] + ["DB=postgres://me:hush5@host/db", "MODE=open"]
-    site.services.creator.create("foo", replace(PLAIN, env=tuple(env)))
+    cmd = ("serve", "--api-key=hush6", "--token", "hush7", "--名", "sh -c 'KEY=hush8 x'", "ftp://me:hush9@host")
+    site.services.creator.create("foo", replace(PLAIN, env=tuple(env), cmd=cmd))
     html = browser.page("/containers/foo")
-    assert "hush" not in html and "open" in text(html) and "Show secrets" in html
+    assert "hush" not in html and "open" in text(html) and html.count("Show secrets") == 2
+    masked = (
+        """["serve", "--api-key=••••••", "--token", "••••••", "--名", "sh -c 'KEY=•••••• x'", "ftp://me:••••••@host\""""
+    )
+    assert masked in text(html)
     shown = browser.page("/containers/foo?secrets=shown")
-    assert all(f"hush{number}" in shown for number in range(1, 6)) and "Hide secrets" in shown
+    assert all(f"hush{number}" in shown for number in range(1, 10)) and shown.count("Hide secrets") == 2
     assert "hush" not in browser.page("/containers/foo?secrets=no")
+
+
+def test_a_command_without_secrets_has_nothing_to_show(site: Site, browser: Browser) -> None:
+    site.services.creator.create("foo", replace(PLAIN, cmd=("sleep", "9")))
+    html = browser.page("/containers/foo")
+    assert '["sleep", "9"]' in text(html) and "secrets" not in html
 
 
 def test_the_timeline_tells_what_changed_from_version_to_version(site: Site, browser: Browser) -> None:
@@ -196,13 +210,16 @@ def test_the_timeline_hides_secrets_and_says_where_versions_are_gone(site: Site,
         else:
             site.services.creator.create("foo", PLAIN)
         record = records.version(parse("foo"))
-        changed = replace(record, spec=replace(record.spec, env=(f"MY_TOKEN={token}",)))
+        changed = replace(record, spec=replace(record.spec, env=(f"MY_TOKEN={token}",), cmd=("me", "--key", token)))
         site.store.transact({}, [Put(version_key(CONTAINERS, "foo", version), changed.to_json())])
     site.services.deleter.delete(parse("foo-1"), force=True, erase=True)
     html = browser.page("/containers/foo")
     told = steps(html)
     assert "two" not in html and "three" not in html
     assert "variable MY_TOKEN •••••• → ••••••" in told["foo-2"] and "were deleted" in told["foo-2"]
+    assert "command me --key •••••• → me --key ••••••" in told["foo-2"]
+    preview = browser.page("/containers/foo-0/rollback")
+    assert "one" not in re.findall(r"\w+", preview) and "me --key ••••••" in preview
 
 
 def test_older_versions_say_so_and_offer_what_is_possible_with_them(site: Site, browser: Browser) -> None:

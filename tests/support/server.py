@@ -47,6 +47,7 @@ class Server:
             "GPUDOCK_EXEC_TIMEOUT": "10",
             "GPUDOCK_VOLUMES": "loop",
             "GPUDOCK_TOKEN": TOKEN,
+            "TMPDIR": str(self.log.parent),  # what a killed one leaves behind goes with the rest
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,6 +87,13 @@ class Server:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def end(self) -> None:
+        """Ask it to end, as a service manager does, and return once it and its workers have."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(30)
+        self._process = None
 
     def stop(self) -> None:
         """End it and its workers, and delete its directories."""

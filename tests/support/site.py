@@ -42,10 +42,21 @@ class DeadStore(MemoryStore):
 
     dead = False
 
+    def get(self, key: str) -> Any:
+        self._check()
+        return super().get(key)
+
     def list(self, *prefixes: str) -> Any:
+        self._check()
+        return super().list(*prefixes)
+
+    def transact(self, *args: Any) -> Any:
+        self._check()
+        return super().transact(*args)
+
+    def _check(self) -> None:
         if self.dead:
             raise Unavailable("etcd", "etcd at 127.0.0.1:2379 does not answer")
-        return super().list(*prefixes)
 
 
 class Site:
@@ -68,10 +79,10 @@ class Site:
         """A browser that has no cookies yet."""
         return Browser(self.app.test_client())
 
-    def operator(self) -> "Browser":
+    def operator(self, token: str = TOKEN) -> "Browser":
         """A browser that is logged in."""
         browser = self.browser()
-        assert browser.submit("/login", token=TOKEN).status_code == 302
+        assert browser.submit("/login", token=token).status_code == 302
         return browser
 
 

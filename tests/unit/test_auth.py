@@ -1,21 +1,32 @@
 """Access: who gets in, who does not, and how that is answered."""
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
 
-from app import auth
+from app import auth, logs
 from app.auth import local_path
 from app.auth_loopback import is_loopback, names_loopback
-from tests.support.site import CLOSED, OPEN, TOKEN, Site
+from app.errors import Unavailable
+from tests.support.site import CLOSED, OPEN, TOKEN, Browser, Site
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+ANN, BOB = "the-token-of-ann", "the-token-of-bob"
+NAMED = replace(CLOSED, tokens=(("ann", ANN), ("bob", BOB)))
 
 
 @pytest.fixture(scope="module")
 def closed() -> Site:
     return Site(CLOSED)
+
+
+@pytest.fixture(scope="module")
+def named() -> Site:
+    return Site(NAMED)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +152,74 @@ def test_every_worker_reads_the_others_sessions_and_a_new_token_ends_them(closed
         assert browser.get("/").status_code == status
 
 
+def test_every_token_opens_the_api_and_the_pages(named: Site) -> None:
+    for token in (TOKEN, ANN, BOB):
+        answer = named.browser().get("/api/v1/gpus", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        assert named.operator(token).get("/").status_code == 200
+    for wrong in (f"{ANN}{BOB}", "ann", f"ann={ANN}", f"{ANN},{BOB}", ANN[:-1]):
+        answer = named.browser().get("/api/v1/gpus", headers={"Authorization": f"Bearer {wrong}"})
+        assert answer.status_code == 401
+        assert named.browser().submit("/login", token=wrong).status_code == 401
+
+
+def test_the_token_without_a_name_may_be_left_out() -> None:
+    site = Site(replace(NAMED, token=None))
+    stranger = site.browser()
+    assert stranger.get("/", environ_base={"REMOTE_ADDR": "10.0.0.1"}).headers["Location"] == "/login?next=/"
+    assert stranger.get("/api/v1/gpus", headers=BEARER).status_code == 401
+    assert "ann" in site.operator(ANN).page("/")
+
+
+def test_who_is_logged_in_is_shown_if_the_token_has_a_name(named: Site) -> None:
+    def shown(browser: Browser) -> list[str]:
+        return re.findall(r'<span class="who">.*?</span> (.*?)</span>', browser.page("/"))
+
+    assert shown(named.operator(ANN)) == ["ann"] and shown(named.operator(BOB)) == ["bob"]
+    assert shown(named.operator()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"tokens": (("bob", BOB), ("ann", ANN))}, 200),
+        ({"tokens": (("bob", BOB),)}, 302),
+        ({"tokens": (("ann", "another-token-0123"), ("bob", BOB))}, 302),
+        ({"tokens": (("bob", ANN), ("ann", BOB))}, 302),
+        ({"tokens": ()}, 302),
+        ({"token": None}, 302),
+    ],
+    ids=["another order", "gone", "changed", "renamed", "none", "another one gone"],
+)
+def test_a_login_ends_with_its_token(named: Site, changes: dict[str, Any], status: int) -> None:
+    cookie = named.operator(ANN).client.get_cookie("gpudock")
+    assert cookie is not None
+    browser = Site(replace(NAMED, **changes)).browser()
+    browser.client.set_cookie("gpudock", cookie.value)
+    assert browser.get("/").status_code == status
+
+
+def test_what_is_logged_for_a_request_tells_its_id_and_who_sent_it(
+    named: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log_and_fail(**_: object) -> None:
+        structlog.get_logger().warning("noted")
+        raise Unavailable("etcd", "etcd does not answer")
+
+    logs.configure()
+    monkeypatch.setattr(named.services.operations, "all", log_and_fail)
+    for token, told in ((ANN, "who=ann"), (TOKEN, "")):
+        headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "mine"}
+        assert named.browser().get("/api/v1/operations", headers=headers).status_code == 503
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 2, lines
+        for line in lines:
+            assert "request_id=mine" in line and told in line and ("who=" in line) == bool(told)
+    structlog.get_logger().warning("noted")
+    line = capsys.readouterr().err
+    assert "noted" in line and "who=" not in line and "request_id=" not in line, "the request is over"
+
+
 def test_a_login_dies_after_half_a_day(closed: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = closed.operator()
     monkeypatch.setitem(closed.app.config, "PERMANENT_SESSION_LIFETIME", -1)
@@ -252,13 +331,13 @@ def test_without_a_token_there_is_nothing_to_log_in_to(unlocked: Site) -> None:
 
 
 def test_the_key_of_the_sessions_differs_between_installations() -> None:
-    def key(**changes: str) -> bytes | str | None:
+    def key(**changes: Any) -> bytes | str | None:
         app = Flask("test")
         auth.init_app(app, replace(CLOSED, **changes))
         return app.secret_key
 
-    keys = [key(), key(token="another-token-0123"), key(prefix="/other")]
-    assert len(set(keys)) == 3 and key() == keys[0] == key(node="another one of the cluster")
+    keys = [key(), key(token="another-token-0123"), key(prefix="/other"), key(tokens=(("ann", ANN),))]
+    assert len(set(keys)) == 4 and key() == keys[0] == key(node="another one of the cluster")
 
 
 def test_answers_forbid_frames_sniffing_and_foreign_content(closed: Site) -> None:

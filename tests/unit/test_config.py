@@ -50,6 +50,12 @@ def test_without_any_variable_the_defaults_fit_a_single_gpu_server():
         ("GPUDOCK_BIND_ROOTS", "/home:/scratch", "bind_roots", ("/home", "/scratch")),
         ("GPUDOCK_PORT_RANGE", "2000-2000", "port_range", (2000, 2000)),
         ("GPUDOCK_TOKEN", "0123456789abcdef", "token", "0123456789abcdef"),
+        (
+            "GPUDOCK_TOKENS",
+            "ann=0123456789abcdef, bob.b-1_=MTIzNDU2Nzg5MDEyMw==",
+            "tokens",
+            (("ann", "0123456789abcdef"), ("bob.b-1_", "MTIzNDU2Nzg5MDEyMw==")),
+        ),
         ("GPUDOCK_AUTH", "off", "auth", False),
         ("GPUDOCK_STOP_TIMEOUT", "0", "stop_timeout", 0.0),
         ("GPUDOCK_EXEC_TIMEOUT", "1.5", "exec_timeout", 1.5),
@@ -121,9 +127,44 @@ def test_a_value_that_cannot_work_is_refused_with_the_variables_name(monkeypatch
         load()
 
 
-def test_others_may_only_reach_a_node_that_asks_for_a_token(monkeypatch):
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "0123456789-secret",
+        "=0123456789-secret",
+        "ann=secret",
+        "ann=0123456789-sécret",
+        "a b=0123456789-secret",
+        "änn=0123456789-secret",
+        f"{'n' * 33}=0123456789-secret",
+        "ann=0123456789-secret,",
+        "ann=0123456789-secret,bob",
+        "ann=0123456789-secret,ann=another-long-secret",
+        "ann=0123456789-secret,bob=0123456789-secret",
+        "ann=0123456789abcdef-secret",  # that of the operator without a name
+    ],
+)
+def test_named_tokens_that_cannot_work_are_refused_without_being_shown(monkeypatch, value):
+    monkeypatch.setenv("GPUDOCK_TOKEN", "0123456789abcdef-secret")
+    monkeypatch.setenv("GPUDOCK_TOKENS", value)
+    with pytest.raises(ConfigError, match="GPUDOCK_TOKENS") as caught:
+        load()
+    assert "cret" not in str(caught.value) and "0123" not in str(caught.value)
+
+
+def test_every_token_is_known_by_its_name(monkeypatch):
+    assert load().all_tokens == ()
+    monkeypatch.setenv("GPUDOCK_TOKENS", "ann=0123456789abcdef")
+    assert load().all_tokens == (("ann", "0123456789abcdef"),)
+    monkeypatch.setenv("GPUDOCK_TOKEN", "another-token-0123")
+    assert load().all_tokens == ((None, "another-token-0123"), ("ann", "0123456789abcdef"))
+
+
+@pytest.mark.parametrize("tokens", [("GPUDOCK_TOKEN", "0123456789abcdef"), ("GPUDOCK_TOKENS", "ann=0123456789abcdef")])
+def test_others_may_only_reach_a_node_that_asks_for_a_token(monkeypatch, tokens):
     monkeypatch.setenv("GPUDOCK_NODE_BIND", "10.0.0.1:2377")
-    monkeypatch.setenv("GPUDOCK_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv(*tokens)
     assert load().node_bind == ("10.0.0.1", 2377)
     monkeypatch.setenv("GPUDOCK_AUTH", "off")
     with pytest.raises(ConfigError, match="GPUDOCK_NODE_BIND"):

@@ -1,5 +1,6 @@
 """What is another node's is sent there, once, and its answer comes back as it is."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.site import CLOSED, TOKEN, DeadStore, Site
 from tests.support.volumes import wait_for
 from tests.support.world import spec
 
+ANN = "the-token-of-ann"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 URLS = {"one": "http://one.test", "two": "http://two.test"}
 
@@ -19,9 +21,10 @@ URLS = {"one": "http://one.test", "two": "http://two.test"}
 class Pair:
     """Two nodes, each the other's peer; `two` has the container foo-0, which holds a GPU."""
 
-    def __init__(self, two_token: str = TOKEN) -> None:
+    def __init__(self, two_token: str = TOKEN, tokens: tuple[tuple[str, str], ...] = ()) -> None:
         self.store, self.peers = DeadStore(), FakePeers()
-        one, two = replace(CLOSED, node="one"), replace(CLOSED, node="two", token=two_token)
+        one = replace(CLOSED, node="one", tokens=tokens)
+        two = replace(one, node="two", token=two_token)
         self.one, self.two = (Site(config, self.store, self.peers) for config in (one, two))
         self.begin()
 
@@ -168,6 +171,23 @@ def test_a_node_with_another_token_is_told_from_a_caller_with_a_wrong_one() -> N
     assert page.status_code == 503 and "GPUDOCK_TOKEN" in page.text
 
 
+def test_the_other_node_records_who_asked_and_in_which_request() -> None:
+    pair = Pair(tokens=(("ann", ANN),))
+    headers = {"Authorization": f"Bearer {ANN}", "X-Request-Id": "first"}
+    assert pair.call("PATCH", "/api/v1/containers/foo-0/stop", headers=headers).status_code == 200
+    ann = pair.one.operator(ANN)
+    restarted = ann.submit("/containers/foo-0/restart", "/containers/foo-0/restart")
+    assert restarted.status_code == 303, restarted.text
+    pair.call("PATCH", "/api/v1/containers/foo/stop", headers={"X-Request-Id": "last"})
+    last, second, first, _ = pair.call("GET", "/api/v1/operations").json["data"]["operations"]
+    assert {each["node"] for each in (first, second, last)} == {"two"}
+    assert [(each["by"], each["who"], each["requestId"]) for each in (first, second, last)] == [
+        ("api", "ann", "first"),
+        ("page", "ann", restarted.headers["X-Request-Id"]),
+        ("api", None, "last"),
+    ]
+
+
 def test_creations_are_sent_where_they_belong(pair: Pair) -> None:
     body = {"imageName": "busybox:test", "containerName": "bar", "gpuCount": 7}
     assert pair.call("POST", "/api/v1/containers", json=body).json["data"]["name"] == "bar-0"
@@ -236,6 +256,21 @@ def test_a_form_is_sent_on_with_the_login_and_its_outcome_is_told(pair: Pair) ->
     assert secure.status_code in (302, 303) and "Secure" in secure.headers["Set-Cookie"]
     unsigned = operator.client.post("/containers/foo-0/stop", data={})
     assert unsigned.status_code == 400
+
+
+def test_the_overview_tells_of_low_disks_of_every_node_that_lives(pair: Pair) -> None:
+    operator = pair.one.operator()
+    assert "/var/lib/docker" not in operator.page("/")
+    pair.two.volumes.free = 1 << 20
+    pair.two.services.presence.report()
+    try:
+        (concern,) = re.findall(r"<strong>(/var.*?)</strong>(.*?)</p>", operator.page("/"), re.DOTALL)
+        assert [part.strip() for part in concern] == ["/var/lib/docker (two)", "1 MB of 2 TB are free"]
+        assert 'href="/images?node=two"' in operator.page("/")
+        pair.one.store.transact({}, [Delete(agent_key("two"))])
+        assert "/var/lib/docker" not in operator.page("/")
+    finally:
+        pair.two.volumes.free = 1 << 40
 
 
 def test_the_form_for_a_container_offers_the_images_of_the_chosen_node(pair: Pair) -> None:

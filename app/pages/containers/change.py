@@ -8,11 +8,10 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.containers import Bind, Spec
-from app.domain.differences import differences
 from app.domain.naming import Name, parse
 from app.pages import offers
 from app.pages.containers.detail import version_of
-from app.pages.containers.timeline import masked
+from app.pages.containers.timeline import changes
 from app.pages.doing import Context, Refusal, answer, page
 from app.pages.seen import Seen
 from app.pages.texts import _
@@ -97,9 +96,8 @@ def _before_and_after(target: Name, work: Callable[[], Made], change: Change, **
     def context() -> dict[str, Any]:
         found = _seen(target)
         before = found["view"].newest.spec
-        changes = [masked(each) for each in differences(before, change(before))]
-        plan = preview(work)
-        return {**found, **more, "preview": plan, "changes": changes, "gpus": _exchange(found["view"].gpus, plan)}
+        plan, told = preview(work), changes(before, change(before))
+        return {**found, **more, "preview": plan, "changes": told, "gpus": _exchange(found["view"].gpus, plan)}
 
     return context
 

@@ -1,5 +1,6 @@
 """The form for a new container."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -12,7 +13,7 @@ from app.pages.doing import Refusal, carry_out, page, refused
 from app.pages.seen import Seen
 from app.pages.texts import _
 from app.services.preview import Preview, preview
-from app.web import answer_at, place_container, services
+from app.web import answer_at, if_unreachable, place_container, services
 
 
 def register(blueprint: Blueprint) -> None:
@@ -26,28 +27,18 @@ def create() -> ResponseReturnValue:
 
     The images that it offers are those of the node that shows it: another one does if it is asked for.
     """
-    if request.method != "POST":
-        return _offered(Draft(image=request.args.get("image", ""), node=request.args.get("node", "")))
-    draft = read(request.form)
-    wish = request.form.get("wish")
-    if wish in ("node", "mounts", "ports"):
-        return _offered(draft) if wish == "node" else _page(draft, None, more=wish)
+    if request.method == "POST":
+        draft, wish = read(request.form), request.form.get("wish")
+    else:
+        draft, wish = Draft(image=request.args.get("image", ""), node=request.args.get("node", "")), "node"
+    if_unreachable(lambda error: _refused(draft, refused(error)))
+    if wish == "node":
+        return _offered(draft)
+    if wish in ("mounts", "ports"):
+        return _page(draft, None, more=wish)
     if found := problems(draft):
         return _page(draft, Refusal(_("nothing was created: see what is said at the fields")), found)
-    creator, name, spec = services().creator, draft.name, draft.spec
-    try:
-        place_container(name, spec, draft.node or None)
-    except DomainError as exc:
-        return _refused(draft, refused(exc))
-    if wish == "check":
-        return _checked(draft, preview(lambda: creator.create(name, spec)))
-    done = carry_out(
-        lambda: creator.create(name, spec),
-        lambda made: _("%(name)s is created and runs", name=made.name),
-        url_for("pages.container", name=name),
-        meanwhile=url_for("pages.operations", name=name),
-    )
-    return _refused(draft, done) if isinstance(done, Refusal) else done
+    return _placed(draft, _checked if wish == "check" else _created)
 
 
 def _offered(draft: Draft) -> ResponseReturnValue:
@@ -59,10 +50,32 @@ def _offered(draft: Draft) -> ResponseReturnValue:
     return _page(draft, None)
 
 
-def _checked(draft: Draft, plan: Preview) -> ResponseReturnValue:
+def _placed(draft: Draft, then: Callable[[Draft], ResponseReturnValue]) -> ResponseReturnValue:
+    """What comes `then`, on the node where the container is to be."""
+    try:
+        place_container(draft.name, draft.spec, draft.node or None)
+    except DomainError as exc:
+        return _refused(draft, refused(exc))
+    return then(draft)
+
+
+def _checked(draft: Draft) -> ResponseReturnValue:
+    creator, name, spec = services().creator, draft.name, draft.spec
+    plan = preview(lambda: creator.create(name, spec))
     field = field_of(plan.blocker) if plan.blocker else None
     found = {field: plan.blocker.message} if field and plan.blocker else {}
     return _page(draft, None, found, plan=plan)
+
+
+def _created(draft: Draft) -> ResponseReturnValue:
+    creator, name, spec = services().creator, draft.name, draft.spec
+    done = carry_out(
+        lambda: creator.create(name, spec),
+        lambda made: _("%(name)s is created and runs", name=made.name),
+        url_for("pages.container", name=name),
+        meanwhile=url_for("pages.operations", name=name),
+    )
+    return _refused(draft, done) if isinstance(done, Refusal) else done
 
 
 def _refused(draft: Draft, refusal: Refusal) -> ResponseReturnValue:

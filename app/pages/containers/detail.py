@@ -1,5 +1,7 @@
 """One container: a version with its settings, how it is reached, all versions, events and output."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +14,10 @@ from app.domain.naming import Name, parse
 from app.errors import DomainError
 from app.pages import live
 from app.pages.containers.actions import has_log, legal
-from app.pages.containers.timeline import HIDDEN, timeline
+from app.pages.containers.timeline import HIDDEN, command, timeline
 from app.pages.past import past
 from app.pages.seen import Seen
+from app.pages.telling import told
 from app.pages.texts import _
 from app.services.inquiry import ContainerView, VersionView
 from app.services.keys import CONTAINERS
@@ -23,6 +26,8 @@ from app.web import services
 LOG_LINES = 200
 # How long, in seconds, a page waits for the sizes of layers that are not known yet.
 _PATIENCE = 0.2
+# What can be done with one whose state is not known.
+_NOTHING: Mapping[str, Any] = {"actions": (), "executable": False, "log": None}
 
 
 def register(blueprint: Blueprint) -> None:
@@ -38,15 +43,11 @@ def container(name: str) -> Response:
 def context(asked: Name) -> dict[str, Any]:
     """Everything that the page of a container shows."""
     seen = Seen()
-    view = seen.see_container(asked)
+    view = seen.see_container(asked, even_old=True)
     shown = version_of(view, asked)
-    history = past(CONTAINERS, asked.family, view.family.created)
-    known, revealed = not seen.problems, request.args.get("secrets") == "shown"
-    sizes = services().layer_sizes.of([v.record for v in view.versions if v.state != "missing"], _PATIENCE)
-    if shown.record.gpus or view.gpus:
-        seen.see_gpus()
-    if shown.record.spec.binds:
-        seen.see_names()
+    history = past(seen, CONTAINERS, asked.family, view.family.created)
+    known = not seen.problems
+    _see_what_it_names(seen, view, shown)
     return {
         "asked": str(asked),  # what the page goes on to be about when the next version comes
         "seen": seen,
@@ -55,13 +56,42 @@ def context(asked: Name) -> dict[str, Any]:
         "shown": shown,
         "newest": shown.record.version == view.newest.version,
         "past": history,
-        "actions": legal(view, shown, history.running is not None) if known else (),
-        "steps": timeline(view.versions, shown.record, sizes),
-        "env": environment(shown.record.spec, revealed),
+        "steps": timeline(view.versions, shown.record, _sizes(view)),
+        **_settings(shown.record.spec),
+        **(_possible(view, shown, history.running is not None) if known else _NOTHING),
+    }
+
+
+def _see_what_it_names(seen: Seen, view: ContainerView, shown: VersionView) -> None:
+    """Read the GPUs and volumes only if the page has something to say of them."""
+    if shown.record.gpus or view.gpus:
+        seen.see_gpus()
+    if shown.record.spec.binds:
+        seen.see_names()
+
+
+def _sizes(view: ContainerView) -> dict[str, int]:
+    return services().layer_sizes.of([each.record for each in view.versions if each.state != "missing"], _PATIENCE)
+
+
+def _settings(spec: Spec) -> dict[str, Any]:
+    """What it was made with, as much of it as is to be seen."""
+    revealed = request.args.get("secrets") == "shown"
+    return {
+        "command": json.dumps(command(spec, revealed), ensure_ascii=False) if spec.cmd else None,
+        "command_secret": command(spec) != spec.cmd,
+        "env": environment(spec, revealed),
         "revealed": revealed,
         "host": host(),
-        "executable": known and shown.state == "running",
-        "log": log_of(shown) if known and has_log(shown) else None,
+    }
+
+
+def _possible(view: ContainerView, shown: VersionView, busy: bool) -> dict[str, Any]:
+    """What can be done with it and read of it now."""
+    return {
+        "actions": legal(view, shown, busy),
+        "executable": shown.state == "running",
+        "log": log_of(shown) if has_log(shown) else None,
     }
 
 
@@ -91,4 +121,4 @@ def log_of(shown: VersionView) -> str:
     try:
         return services().inside.logs(Name(shown.record.family, shown.record.version), LOG_LINES)
     except DomainError as exc:
-        return _("The log cannot be read: %(why)s", why=exc.message)
+        return _("The log cannot be read: %(why)s", why=told(exc.message))

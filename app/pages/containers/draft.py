@@ -12,7 +12,7 @@ from app import errors
 from app.domain.containers import Bind, PortMapping, Spec
 from app.domain.naming import check_family
 from app.domain.rules import check_binds, check_command, check_env, check_image, check_ports
-from app.pages.texts import _
+from app.domain.texts import Text
 
 Rows = tuple[tuple[str, str], ...]
 _SPARE_ROWS = 2
@@ -21,7 +21,7 @@ _FIELDS: tuple[tuple[str, tuple[type[errors.DomainError], ...]], ...] = (
     ("name", (errors.ContainerExists, errors.NameIllegal, errors.ContainerNameMissing, errors.ContainerNameHasDash)),
     ("image", (errors.ImageNotFound, errors.ImageNameMissing)),
     ("gpus", (errors.NotEnoughGpus, errors.GpuCountNegative)),
-    ("node", (errors.NodeNotFound,)),
+    ("node", (errors.NodeNotFound, errors.NodeUnreachable, errors.NodeRefused)),
     ("mounts", (errors.BindRefused, errors.VolumeNotFound, errors.VolumeIncomplete, errors.VolumesApart)),
     ("ports", (errors.PortTaken,)),
     ("env", (errors.EnvRefused,)),
@@ -73,7 +73,7 @@ def problems(draft: Draft) -> dict[str, str]:
     checks: dict[str, Callable[[], Any]] = {
         "name": lambda: check_family(draft.name),
         "image": lambda: check_image(draft.image),
-        "gpus": lambda: _number(draft.gpus or "0", _("give a whole number of GPUs, 0 or more")),
+        "gpus": lambda: _number(draft.gpus or "0", Text("give a whole number of GPUs, 0 or more")),
         "mounts": lambda: check_binds(Bind(source, place) for source, place in draft.mounts),
         "ports": lambda: check_ports(_ports(draft.ports)),
         "env": lambda: [check_env(line.strip()) for line in draft.env.splitlines() if line.strip()],
@@ -99,7 +99,7 @@ def _rows(first: Iterable[str], second: Iterable[str]) -> Rows:
 
 
 def _ports(rows: Rows) -> list[PortMapping]:
-    wrong = _("ports are numbers from 1 to 65535; leave the host's one empty to get a free one")
+    wrong = Text("ports are numbers from 1 to 65535; leave the host's one empty to get a free one")
     return [PortMapping(_number(host or "0", wrong), _number(container, wrong)) for container, host in rows]
 
 
@@ -113,4 +113,4 @@ def _words(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError as exc:
-        raise errors.InvalidRequest(_("a quotation mark is missing")) from exc
+        raise errors.InvalidRequest(Text("a quotation mark is missing")) from exc

@@ -1,22 +1,29 @@
 """What is done with one container as it is: run a command, read its output."""
 
 import shlex
+from dataclasses import replace
 
-from flask import Blueprint, make_response, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
 from app.domain.containers import ExecResult
-from app.domain.naming import parse
+from app.domain.masks import masked_command
+from app.domain.naming import Name, parse
 from app.errors import CommandTimeout, DomainError
+from app.http_errors import status_of
 from app.pages.containers.detail import LOG_LINES
-from app.pages.doing import Refusal, page, refused
+from app.pages.containers.timeline import HIDDEN
+from app.pages.doing import Refusal, refused
 from app.pages.filters import plain
+from app.pages.runs import MINUTES, Failure, Run, runs
 from app.pages.texts import _
 from app.web import services
 
 _LOG_LINES = 5000
+# In the session: the last result of a command that was typed in this browser.
+_TYPED = "typed"
 
 
 def register(blueprint: Blueprint) -> None:
@@ -26,25 +33,58 @@ def register(blueprint: Blueprint) -> None:
 
 
 def execute(name: str) -> ResponseReturnValue:
-    """Run the command of the form in a container, and show what it printed."""
+    """Run the command of the form in a container, and lead to the page that shows what it printed."""
     target = parse(name)
-    command, work_dir = (request.form.get(key, "").strip() for key in ("command", "work_dir"))
-    result, refusal = None, None
     if request.method == "POST":
-        try:
-            result = services().inside.execute(target, _words(command), work_dir or None)
-        except CommandTimeout as exc:
-            so_far = exc.data or {}
-            result = ExecResult(so_far["stdout"], so_far["stderr"], None, False, timed_out=True)
-            refusal = refused(exc)
-        except _NotWords as exc:
-            refusal = Refusal(str(exc))
-        except DomainError as exc:
-            refusal = refused(exc)
-    return page(
-        "container_execute.html",
-        lambda: {"name": str(target), "command": command, "work_dir": work_dir, "result": result},
-        refusal,
+        return _run(target)
+    identity = request.args.get("result", "")
+    run = runs().find(identity, str(target))
+    gone = bool(identity) and not run.ended
+    words = _words(run.command)
+    shown = masked_command(words, HIDDEN)
+    if shown == tuple(words) or session.get(_TYPED) == identity:
+        return _page(run, run.failure, gone)
+    # Nothing to be sent again: with the mask in it, it would be another command.
+    return _page(replace(run, command=""), run.failure, gone, shlex.join(shown))
+
+
+def _run(target: Name) -> ResponseReturnValue:
+    command, work_dir = (request.form.get(key, "").strip() for key in ("command", "work_dir"))
+    run = Run(str(target), command, work_dir)
+    try:
+        return _shown(replace(run, result=services().inside.execute(target, _words(command), work_dir or None)))
+    except _NotWords as exc:
+        refusal = Refusal(str(exc))
+    except DomainError as exc:
+        refusal = refused(exc)
+        if _begun(exc):
+            return _shown(replace(run, result=_so_far(exc), failure=Failure(refusal.message, refusal.request_id)))
+    return _page(run, refusal), refusal.status
+
+
+def _shown(run: Run) -> ResponseReturnValue:
+    """The way to what came of it, so that nobody who looks again runs it again; that itself if no disk keeps it."""
+    if identity := runs().keep(run):
+        session[_TYPED] = identity
+        return redirect(url_for("pages.execute", name=run.name, result=identity), 303)
+    return _page(run, run.failure)
+
+
+def _begun(error: DomainError) -> bool:
+    """Whether the command may have done something before it failed."""
+    return isinstance(error, CommandTimeout) or status_of(error) >= 500
+
+
+def _so_far(error: DomainError) -> ExecResult | None:
+    """What a command had printed until it was killed."""
+    if not isinstance(error, CommandTimeout) or error.data is None:
+        return None
+    return ExecResult(error.data["stdout"], error.data["stderr"], None, False, timed_out=True)
+
+
+def _page(run: Run, refusal: Refusal | Failure | None, gone: bool = False, masked: str = "") -> str:
+    return render_template(
+        "container_execute.html", run=run, refusal=refusal, gone=gone, minutes=MINUTES, masked=masked
     )
 
 

@@ -80,6 +80,7 @@ def sorters(page: Page) -> Sorters[ContainerView]:
         "state": lambda view: view.state,
         "image": lambda view: view.newest.spec.image,
         "gpus": lambda view: len(view.gpus),
+        "ports": lambda view: min((port.host for port in view.newest.spec.ports if port.host), default=None),
         "version": lambda view: view.newest.version,
         "created": lambda view: view.newest.created,
         "node": lambda view: view.newest.node,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.containers import VersionRecord
+from app.domain.containers import Spec, VersionRecord
 from app.domain.differences import Difference, differences
-from app.domain.masks import is_secret
+from app.domain.masks import is_secret, masked_command
 from app.services.inquiry import VersionView
 
 HIDDEN = "••••••"
@@ -47,11 +47,28 @@ def timeline(versions: Sequence[VersionView], shown: VersionRecord, sizes: Mappi
 def _changes(previous: VersionView | None, version: VersionView) -> list[Difference]:
     if previous is None:
         return []
-    return [masked(change) for change in differences(previous.record.spec, version.record.spec)]
+    return changes(previous.record.spec, version.record.spec)
 
 
-def masked(change: Difference) -> Difference:
-    """The same without the value of a secret."""
+def changes(old: Spec, new: Spec) -> list[Difference]:
+    """What `new` has otherwise than `old`, without the values of secrets."""
+    found = (_without_secrets(change) for change in differences(old, new))
+    return [
+        replace(change, before=_command(old), after=_command(new)) if change.kind == "command" else change
+        for change in found
+    ]
+
+
+def command(spec: Spec, revealed: bool = False) -> tuple[str, ...]:
+    """The words of its command; secrets are masked unless `revealed`."""
+    return spec.cmd if revealed else masked_command(spec.cmd, HIDDEN)
+
+
+def _command(spec: Spec) -> str | None:
+    return " ".join(command(spec)) or None
+
+
+def _without_secrets(change: Difference) -> Difference:
     if change.kind != "env" or not any(
         is_secret(change.subject, value or "") for value in (change.before, change.after)
     ):

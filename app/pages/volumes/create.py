@@ -12,9 +12,13 @@ from app.pages.doing import Refusal, carry_out, page, refused
 from app.pages.texts import _
 from app.services.preview import preview
 from app.services.volumes.making import MadeVolume
-from app.web import place_volume, services
+from app.web import if_unreachable, place_volume, services
 
-_OF_NAME = (errors.VolumeExists, errors.NameIllegal)
+# Which field an error of the service is about.
+_FIELDS = {
+    "name": (errors.VolumeExists, errors.NameIllegal),
+    "node": (errors.NodeNotFound, errors.NodeUnreachable, errors.NodeRefused),
+}
 
 
 def register(blueprint: Blueprint) -> None:
@@ -27,6 +31,7 @@ def create() -> ResponseReturnValue:
     """Show the form; once it is sent create the volume, or only check whether that could be done."""
     if request.method != "POST":
         return _page(None)
+    if_unreachable(lambda error: _refused(refused(error)))
     name, size = (request.form.get(key, "").strip() for key in ("name", "size"))
     if wrong := _problems(name, size):
         return _page(Refusal(_("nothing was created: see what is said at the fields")), wrong)
@@ -34,13 +39,17 @@ def create() -> ResponseReturnValue:
     try:
         place_volume(request.form.get("node") or None)
     except errors.DomainError as exc:
-        return _page(refused(exc))
+        return _refused(refused(exc))
     if request.form.get("wish") == "check":
         plan = preview(lambda: creator.create(name, size))
         return _page(None, _at_field(plan.blocker), plan=plan)
     target, meanwhile = url_for("pages.volume", name=name), url_for("pages.operations", name=name)
     done = carry_out(lambda: creator.create(name, size), _told, target, meanwhile)
-    return _page(done, _at_field(done.error)) if isinstance(done, Refusal) else done
+    return _refused(done) if isinstance(done, Refusal) else done
+
+
+def _refused(refusal: Refusal) -> ResponseReturnValue:
+    return _page(refusal, _at_field(refusal.error))
 
 
 def _page(refusal: Refusal | None, wrong: dict[str, str] | None = None, **more: Any) -> ResponseReturnValue:
@@ -61,7 +70,7 @@ def _problems(name: str, size: str) -> dict[str, str]:
 
 
 def _at_field(error: errors.DomainError | None) -> dict[str, str]:
-    return {"name": error.message} if isinstance(error, _OF_NAME) else {}
+    return {field: error.message for field, kinds in _FIELDS.items() if isinstance(error, kinds)} if error else {}
 
 
 def _told(made: MadeVolume) -> str:

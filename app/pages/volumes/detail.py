@@ -40,16 +40,16 @@ def volume(name: str) -> Response:
 def context(asked: Name) -> dict[str, Any]:
     """Everything that the page of a volume shows."""
     seen = Seen()
-    view = seen.see_volume(asked)
+    view = seen.see_volume(asked, even_old=True)
     seen.see_names()
     shown = version_of(view, asked)
-    history = past(VOLUMES, asked.family, view.family.created)
+    history = past(seen, VOLUMES, asked.family, view.family.created)
     return {
         "seen": seen,
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.record.version,
-        "merging": _merging(shown.record),
+        "merging": _merging(seen, shown.record),
         "past": history,
         "actions": legal(view, shown) if history.running is None and not seen.problems else (),
         "steps": steps(view.versions, shown),
@@ -81,6 +81,9 @@ def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> li
     ]
 
 
-def _merging(record: VolumeRecord) -> bool:
+def _merging(seen: Seen, record: VolumeRecord) -> bool:
     """Whether its parent's data is on the way into it right now."""
-    return record.merging is not None and any(o.id == record.merging for o in services().journal.all_running())
+    if record.merging is None:
+        return False
+    running = seen.ask(("merging", record.name), lambda: [each.id for each in services().journal.all_running()])
+    return record.merging in (running or ())

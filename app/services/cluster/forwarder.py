@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.nodes import host_of
+from app.domain.texts import Text
 from app.errors import NodeRefused, NodeUnreachable
 from app.ports import Host, Message, Peers, Reply
 from app.services.cluster.nodes import Nodes
@@ -16,17 +17,29 @@ class Forwarder:
     peers: Peers
     host: Host
 
-    def forward(self, node: str, message: Message) -> Reply:
-        """What `node` answers. Raises NodeUnreachable, NodeCutOff, NodeRefused or NodeNotFound."""
+    def url(self, node: str) -> str:
+        """Where `node` can be asked. Raises NodeUnreachable or NodeNotFound."""
         target = self.nodes.find(node)
         if target.url is None:
-            raise NodeUnreachable("node", f"{target.silence}; nothing was changed")
+            raise NodeUnreachable("node", Text("{silence}; nothing was changed", silence=target.silence))
         if target.own_loopback and target.host != host_of(self.host.own_token()):
-            advice = "set GPUDOCK_NODE_BIND there"
-            raise NodeUnreachable("node", f"node {node} listens on its own host's loopback only; {advice}")
-        reply = self.peers.ask(node, target.url, message)
+            raise NodeUnreachable(
+                "node",
+                Text("node {node} listens on its own host's loopback only; set GPUDOCK_NODE_BIND there", node=node),
+            )
+        return target.url
+
+    def forward(self, node: str, url: str, message: Message) -> Reply:
+        """What `node` answers, whose `url` that is. Raises NodeUnreachable, NodeCutOff or NodeRefused."""
+        reply = self.peers.ask(node, url, message)
         if reply.status == 401 or _wants_login(reply):
-            raise NodeRefused("node", f"node {node} does not know this token; give all nodes the same GPUDOCK_TOKEN")
+            raise NodeRefused(
+                "node",
+                Text(
+                    "node {node} does not know this token; give all nodes the same GPUDOCK_TOKEN and GPUDOCK_TOKENS",
+                    node=node,
+                ),
+            )
         return reply
 
 

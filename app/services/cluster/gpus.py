@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.gpu_health import OutOfService
 from app.domain.gpus import Gpu, GpuProcess, foreign
 from app.domain.nodes import Node
+from app.domain.texts import from_json, to_json
 from app.ports import Entry, Store
 from app.services.cluster.nodes import Nodes
 from app.services.cluster.reports import MOVING
@@ -51,7 +52,7 @@ def report(gpus: list[Gpu], threshold: int) -> Json:
 
 def unreadable(last: Json, reason: str) -> Json:
     """The last report of a node on which NVML does not answer any more."""
-    return {**last, "gpus": [{**gpu, "fault": reason} for gpu in last["gpus"]], MOVING: {}}
+    return {**last, "gpus": [{**gpu, "fault": to_json(reason)} for gpu in last["gpus"]], MOVING: {}}
 
 
 def _of_node(node: Node, gpus: list[Gpu], entries: list[Entry]) -> list[GpuView]:
@@ -70,12 +71,15 @@ def _below(entries: list[Entry], prefix: str) -> Mapping[str, Json]:
 
 def _written(gpu: Gpu) -> Json:
     fields = {key: value for key, value in asdict(gpu).items() if key not in _READINGS}
-    return {**fields, "processes": list(fields["processes"])}  # as it comes back, so that the two can be compared
+    # As it comes back, so that the two can be compared.
+    return {**fields, "fault": to_json(gpu.fault), "processes": list(fields["processes"])}
 
 
 def _read(raw: Json) -> list[Gpu]:
     moving = raw[MOVING]
-    return [
-        Gpu(**{**gpu, **moving.get(gpu["uuid"], {}), "processes": tuple(GpuProcess(**p) for p in gpu["processes"])})
-        for gpu in raw["gpus"]
-    ]
+    return [_read_one({**gpu, **moving.get(gpu["uuid"], {})}) for gpu in raw["gpus"]]
+
+
+def _read_one(raw: Json) -> Gpu:
+    processes = tuple(GpuProcess(**process) for process in raw["processes"])
+    return Gpu(**{**raw, "fault": from_json(raw["fault"]), "processes": processes})

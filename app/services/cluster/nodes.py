@@ -1,6 +1,7 @@
 """The nodes of the cluster, as they speak of themselves in etcd."""
 
 from app.domain.nodes import Node
+from app.domain.texts import Text, from_json
 from app.errors import NodeNotFound
 from app.ports import Store
 from app.services.keys import NODES
@@ -19,7 +20,8 @@ class Nodes:
         for entry in self._store.list(NODES):
             name, _, kind = entry.key.removeprefix(NODES).partition("/")
             if kind == "agent":
-                about = {key: entry.value[key] for key in ("url", "version", "problem", "host")}
+                about = {key: entry.value[key] for key in ("url", "version", "host")}
+                about["problem"] = from_json(entry.value["problem"])
             else:
                 about = {"seen": entry.value["seen"]} if not kind else {}
             notes.setdefault(name, {}).update(about)
@@ -33,6 +35,6 @@ class Nodes:
         """The node of that name; NodeNotFound if there never was one."""
         nodes = self.all()
         if name not in nodes:
-            known = ", ".join(nodes)
-            raise NodeNotFound(f"there is no node {name[:60]!r}; there are: {known}", node=name, nodes=list(nodes))
+            message = Text("there is no node {node}; there are: {nodes}", node=repr(name[:60]), nodes=", ".join(nodes))
+            raise NodeNotFound(message, node=name, nodes=list(nodes))
         return nodes[name]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.domain.containers import Spec
 from app.domain.naming import VOLUME, parse
+from app.domain.texts import Text, joined
 from app.errors import ContainerExists, InvalidRequest, OnAnotherNode, Unavailable, VolumesApart
 from app.services.cluster.nodes import Nodes
 from app.services.cluster.reports import Reported
@@ -46,10 +47,16 @@ class Placement:
 
     def _check_left(self, family: str) -> None:
         left = [found.container for found in self.reported.leftovers()]
-        mine = [f"{seen.name} on {seen.labels.node}" for seen in left if seen.labels and seen.labels.family == family]
+        mine = [(seen.name, seen.labels.node) for seen in left if seen.labels and seen.labels.family == family]
         if mine:
-            names = ", ".join(mine)
-            raise ContainerExists(f"older containers of an erased {family} still exist: {names}; delete them first")
+            names = joined((Text("{name} on {node}", name=name, node=node) for name, node in mine), ", ")
+            raise ContainerExists(
+                Text(
+                    "older containers of an erased {family} still exist: {names}; delete them first",
+                    family=family,
+                    names=names,
+                )
+            )
 
     def _homes(self, spec: Spec) -> dict[str, list[str]]:
         """The nodes of the volumes that it mounts, as far as those are gpudock's."""
@@ -89,7 +96,7 @@ class Placement:
 
     def _send_to(self, node: str) -> None:
         if node != self.nodes.node:
-            raise OnAnotherNode(f"node {node} is to make it", node=node)
+            raise OnAnotherNode(Text("node {node} is to make it", node=node), node=node)
 
 
 def _count(views: list[GpuView]) -> Counter[str]:
@@ -99,6 +106,12 @@ def _count(views: list[GpuView]) -> Counter[str]:
 
 
 def _apart(homes: dict[str, list[str]], wanted: str | None) -> VolumesApart:
-    places = "; ".join(f"{', '.join(names)} on node {node}" for node, names in sorted(homes.items()))
-    where = f"on node {wanted}" if wanted else "on one node"
-    return VolumesApart(f"a container can only mount what is {where}, and there are {places}", volumes=homes)
+    places = joined(
+        Text("{names} on node {node}", names=", ".join(names), node=node) for node, names in sorted(homes.items())
+    )
+    message = Text("a container can only mount what is on one node, and there are {places}", places=places)
+    if wanted:
+        message = Text(
+            "a container can only mount what is on node {node}, and there are {places}", node=wanted, places=places
+        )
+    return VolumesApart(message, volumes=homes)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from app.domain.nodes import host_of
+from app.domain.texts import to_json
 from app.domain.version import VERSION
 from app.errors import DomainError, Unavailable
 from app.ports import Delete, Host, Store
@@ -69,8 +70,8 @@ class Presence:
 
     def beat(self, url: str) -> None:
         """Tell that this node lives and answers at `url`, once. Raises Unavailable."""
-        about = {"url": url, "host": host_of(self._host.own_token()), "version": VERSION, "problem": self._problem}
-        self._store.keep(self._key, {"schema": 1, **about}, LIFE)
+        about = {"url": url, "host": host_of(self._host.own_token()), "version": VERSION}
+        self._store.keep(self._key, {"schema": 1, **about, "problem": to_json(self._problem)}, LIFE)
 
     def report(self) -> None:
         """Tell how its things are, once. Raises Unavailable, which the next `beat` tells too, or Fenced."""

@@ -1,9 +1,11 @@
 """Tells the other nodes how this one's containers, volumes and GPUs are: only what changed is written."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from app.domain.concerns import Room
+from app.domain.texts import Text
 from app.errors import Fenced, Unavailable
 from app.ports import Delete, Inventory, Put, Store
 from app.services.cluster import gpus, reports
@@ -11,9 +13,11 @@ from app.services.cluster.reports import MOVING, Told
 from app.services.inquiry import Inquiry
 from app.services.keys import (
     CONTAINERS,
+    DISKS,
     LEFTOVERS,
-    OBSERVED_GPUS,
+    OBSERVED,
     VOLUMES,
+    observed_disks_key,
     observed_gpus_key,
     observed_prefix,
     reconciler_key,
@@ -24,13 +28,13 @@ from app.services.volumes.inquiry import VolumeInquiry
 Json = dict[str, Any]
 _AT_ONCE = 100
 # How often, in seconds, what only moves is written at most: there is one key of GPUs, but many of volumes.
-_GPUS_MOVE, _VOLUMES_MOVE = 5.0, 20.0
+_MOVES = {"gpus": 5.0, VOLUMES: 20.0, DISKS: 60.0}
 
 
 class Reporter:
     """Compares how things are with what was told last. To be asked in the leading process of a node.
 
-    What only moves, like the temperature of a GPU or what is in use of a volume, is written now and then only.
+    What only moves, like the temperature of a GPU or what is in use of a volume or disk, is written now and then only.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Reporter:
         volumes: VolumeInquiry,
         inventory: Inventory,
         foreign_memory: int,
+        rooms: Callable[[], Sequence[Room]],
     ) -> None:
         self._store = store
         self._leadership = leadership
@@ -48,6 +53,7 @@ class Reporter:
         self._volumes = volumes
         self._inventory = inventory
         self._foreign_memory = foreign_memory
+        self._rooms = rooms
         self._told_at: dict[str, float] = {}
 
     def report(self) -> int:
@@ -59,10 +65,11 @@ class Reporter:
         told = {
             entry.key: entry.value
             for entry in self._store.list(
-                *(observed_prefix(kind, node) for kind in (CONTAINERS, VOLUMES, LEFTOVERS, "gpus"))
+                *(observed_prefix(kind, node) for kind in (CONTAINERS, VOLUMES, LEFTOVERS, DISKS, "gpus"))
             )
         }
-        now = {**self._containers(), **self._of_volumes(), gpus_key: self._gpus(told.get(gpus_key))}
+        things = {**self._containers(), **self._of_volumes(), **self._disks()}
+        now = {**things, gpus_key: self._gpus(told.get(gpus_key))}
         writes: list[Put | Delete] = [
             *(Put(key, value) for key, value in now.items() if self._differs(key, told.get(key), value)),
             *(Delete(key) for key in told if key not in now),
@@ -91,6 +98,12 @@ class Reporter:
             for view in self._volumes.here()
         }
 
+    def _disks(self) -> dict[str, Json]:
+        try:
+            return {observed_disks_key(self._leadership.node): reports.report_disks(self._rooms())}
+        except Unavailable:
+            return {}
+
     def _gpus(self, last: Json | None) -> Json:
         try:
             return gpus.report(list(self._inventory.gpus()), self._foreign_memory)
@@ -100,7 +113,7 @@ class Reporter:
     def _differs(self, key: str, told: Json | None, value: Json) -> bool:
         if told == value:
             return False
-        moved = self._told_at.get(key, float("-inf")) + (_GPUS_MOVE if key.startswith(OBSERVED_GPUS) else _VOLUMES_MOVE)
+        moved = self._told_at.get(key, float("-inf")) + _MOVES.get(_kind(key), 0.0)
         return told is None or _still(told) != _still(value) or time.monotonic() >= moved
 
     def _write(self, writes: Sequence[Put | Delete]) -> None:
@@ -108,8 +121,12 @@ class Reporter:
         for begin in range(0, len(writes), _AT_ONCE):
             some = writes[begin : begin + _AT_ONCE]
             if self._store.transact(fence, some) is None:
-                raise Fenced("another process reconciles this node")
+                raise Fenced(Text("another process reconciles this node"))
             self._told_at.update(dict.fromkeys((write.key for write in some), time.monotonic()))
+
+
+def _kind(key: str) -> str:
+    return key.removeprefix(OBSERVED).partition("/")[0]
 
 
 def _still(value: Mapping[str, Any]) -> Json:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from app.domain.concerns import Room
 from app.domain.containers import Labels, Mount, Observed
 from app.domain.drift import Drift
 from app.domain.nodes import Node
+from app.domain.texts import from_json, to_json
 from app.domain.volumes import Usage
 from app.ports import Store
 from app.services.cluster.nodes import Nodes
 from app.services.drift import Leftover
-from app.services.keys import LEFTOVERS, observed_prefix
+from app.services.keys import DISKS, LEFTOVERS, observed_prefix
 
 Json = dict[str, Any]
 # What is below this name changes all the time, and is not written as often as it does.
@@ -78,6 +80,11 @@ class Reported:
         found = self._told(LEFTOVERS, self._nodes.others())
         return tuple(_leftover(found[key]) for key in sorted(found))
 
+    def rooms(self) -> tuple[Room, ...]:
+        """How full the disks of the other nodes are."""
+        found = self._told(DISKS, self._nodes.others())
+        return tuple(room for key in sorted(found) for room in _rooms(key.partition("/")[0], found[key]))
+
     def _told(self, kind: str, nodes: Mapping[str, Node]) -> dict[str, Json]:
         living = [observed_prefix(kind, name) for name, node in nodes.items() if node.silence is None]
         entries = self._store.list(*living) if living else []
@@ -98,23 +105,45 @@ def report(family: _Family, versions: Iterable[Told]) -> Json:
 
 def report_leftover(found: Leftover) -> Json:
     """A leftover as its node reports it; without what Docker says in words, which changes with the time."""
-    return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": asdict(found.drift)}
+    return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": _drift_to_json(found.drift)}
+
+
+def report_disks(rooms: Iterable[Room]) -> Json:
+    """The disks of a node as it reports them."""
+    told = list(rooms)
+    return {
+        "schema": 1,
+        "disks": {room.path: {"total": room.total, "low": room.low} for room in told},
+        MOVING: {room.path: room.free for room in told},
+    }
 
 
 def _written(told: Told) -> Json:
     mounts = [asdict(mount) for mount in told.mounts]
     return {
         "state": told.state,
-        "drift": [asdict(found) for found in told.drift],
+        "drift": [_drift_to_json(found) for found in told.drift],
         **({"mounts": mounts} if mounts else {}),
     }
 
 
 def _read(version: int, raw: Json, usage: Json) -> Told:
-    drift = tuple(Drift(**found) for found in raw["drift"])
+    drift = tuple(_drift_from_json(found) for found in raw["drift"])
     return Told(version, raw["state"], drift, [Mount(**mount) for mount in raw.get("mounts", ())], Usage(**usage))
+
+
+def _rooms(node: str, raw: Json) -> list[Room]:
+    return [Room(path, raw[MOVING][path], disk["total"], node) for path, disk in sorted(raw["disks"].items())]
 
 
 def _leftover(raw: Json) -> Leftover:
     container = {**raw["container"], "labels": Labels(**raw["container"]["labels"])}
-    return Leftover(Observed(**container), Drift(**raw["drift"]))
+    return Leftover(Observed(**container), _drift_from_json(raw["drift"]))
+
+
+def _drift_to_json(found: Drift) -> Json:
+    return {"kind": found.kind, "reason": to_json(found.reason), "advice": to_json(found.advice)}
+
+
+def _drift_from_json(raw: Json) -> Drift:
+    return Drift(raw["kind"], from_json(raw["reason"]), from_json(raw["advice"]))

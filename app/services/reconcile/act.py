@@ -8,6 +8,7 @@ import structlog
 
 from app.domain.naming import VOLUME, Name, parse
 from app.domain.operations import now
+from app.domain.texts import Text, joined, to_json
 from app.errors import DomainError, Unavailable
 from app.ports import Delete, Engine, Put, Store, Volumes
 from app.services.asides import Asides
@@ -116,7 +117,7 @@ class Actor:
             operation_key(CONTAINERS, holder.family): 0,
         }
         if self.store.transact(expected, [Delete(action.claim.key)]) is not None:
-            self._note("release", Name(holder.family, holder.version), f"{action.target}: {action.reason}")
+            self._note("release", Name(holder.family, holder.version), joined([action.target, action.reason], ": "))
 
     def _discard(self, action: Action) -> None:
         if (aside := action.aside) and self.asides.drop(aside.resource, aside.family, aside.version):
@@ -138,9 +139,10 @@ class Actor:
         ended = self.store.get(HISTORY + operation)
         if ended is not None and operation not in self.engine.nameless_commits():
             name = Name(ended.value["family"], ended.value["version"])
-            self._note("remove stray", name, f"the image {action.target}: {action.reason}")
+            reason = Text("the image of commit {operation}: {reason}", operation=operation, reason=action.reason)
+            self._note("remove stray", name, reason)
 
     def _note(self, kind: str, name: Name, reason: str, resource: str = CONTAINERS) -> None:
         operation = self.journal.operation(kind, name.family, name.version or 0, resource)
-        history = {**operation.to_json(), "ended": now(), "outcome": "done", "error": reason}
+        history = {**operation.to_json(), "ended": now(), "outcome": "done", "error": to_json(reason)}
         self.store.transact({}, [Put(HISTORY + operation.id, history)])

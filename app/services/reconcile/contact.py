@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.domain.nodes import host_of
+from app.domain.texts import Text
 from app.errors import Fenced
 from app.ports import Host, Put, Store
 from app.services.keys import agent_key, node_key, reconciler_key
@@ -69,7 +70,7 @@ class Contact:
         value = {"schema": 1, "seen": moment, "outages": outages[-_REMEMBERED:]}
         fence = {reconciler_key(self._leadership.node): self._leadership.revision}
         if self._store.transact(fence, [Put(key, value)]) is None:
-            raise Fenced("another process reconciles this node")
+            raise Fenced(Text("another process reconciles this node"))
         return outages
 
     def outages(self) -> Outages:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.domain.containers import Inspected, Observed, VersionRecord
+from app.domain.texts import Text
 from app.services.reconcile.facts import Claim, Facts, Family
 from app.services.reconcile.leftovers import Aside
 
@@ -20,7 +21,7 @@ LEFTOVERS = DISCARD, RELEASE_IMAGE, REMOVE_VOLUME, REMOVE_IMAGE = (
     "remove volume",
     "remove image",
 )
-_TOO_LATE = "Docker made it when its operation had been undone already"
+_TOO_LATE = Text("Docker made it when its operation had been undone already")
 Outages = Sequence[tuple[float, float]]
 
 
@@ -49,22 +50,22 @@ def plan(facts: Facts, outages: Outages) -> list[Action]:
     return [*urgent, *_tidy(facts)]
 
 
-def why_ended(container: Inspected, outages: Outages) -> str | None:
+def why_ended(container: Inspected, outages: Outages) -> Text | None:
     """Why a container that should run ended through no doing of its own; None if its program ended by itself."""
     if not container.started:
-        return "it was never started"
+        return Text("it was never started")
     if container.out_of_memory:
         return None
     if container.ended is not None and any(a - _BEFORE <= container.ended <= b + _AFTER for a, b in outages):
-        return "it ended when Docker or this host went down"
+        return Text("it ended when Docker or this host went down")
     if container.exit_code in _BY_HAND:
-        return f"it was ended by hand (exit code {container.exit_code})"
+        return Text("it was ended by hand (exit code {code})", code=container.exit_code)
     return None
 
 
 def _settle(facts: Facts) -> Iterator[Action]:
     for operation in facts.orphans:
-        yield Action("settle", f"{operation.kind} {operation.name}", "its process died")
+        yield Action("settle", f"{operation.kind} {operation.name}", Text("its process died"))
 
 
 def _start(facts: Facts, outages: Outages) -> Iterator[Action]:
@@ -74,7 +75,8 @@ def _start(facts: Facts, outages: Outages) -> Iterator[Action]:
             continue
         reason = why_ended(ended, outages)
         if reason and _gpus_are_there(facts, family.current):
-            yield Action("start", family.current.name, f"it should run, and {reason}", ended.id)
+            why = Text("it should run, and {reason}", reason=reason)
+            yield Action("start", family.current.name, why, ended.id)
 
 
 def _gpus_are_there(facts: Facts, record: VersionRecord) -> bool:
@@ -102,8 +104,8 @@ def _stop(facts: Facts) -> Iterator[Action]:
         if record is None or not container.running or record.family in facts.busy or _should_run(facts, record):
             continue
         if taken := _held_by_others(facts, record, container):
-            owners = ", ".join(sorted(taken))
-            yield Action("stop", record.name, f"it runs by hand on GPUs that belong to {owners}", container.id)
+            reason = Text("it runs by hand on GPUs that belong to {owners}", owners=", ".join(sorted(taken)))
+            yield Action("stop", record.name, reason, container.id)
 
 
 def _should_run(facts: Facts, record: VersionRecord) -> bool:
@@ -124,11 +126,21 @@ def _release(facts: Facts) -> Iterator[Action]:
         family = facts.families.get(claim.holder.family)
         if claim.holder.family in facts.busy or (family and not _given_up(facts, family, claim)):
             continue
-        owner = f"{claim.holder.family}-{claim.holder.version}"
-        what = f"GPU {claim.gpu}" if claim.gpu else f"host port {claim.key.rpartition('/')[2]}"
-        reason = f"its holder {owner} does not run and shall not" if family else f"its holder {owner} is not on record"
         if not _may_use(facts, claim):
-            yield Action("release", what, reason, claim=claim)
+            yield Action("release", _what(claim), _idle(claim, recorded=family is not None), claim=claim)
+
+
+def _what(claim: Claim) -> Text:
+    if claim.gpu:
+        return Text("GPU {uuid}", uuid=claim.gpu)
+    return Text("host port {port}", port=claim.key.rpartition("/")[2])
+
+
+def _idle(claim: Claim, recorded: bool) -> Text:
+    owner = f"{claim.holder.family}-{claim.holder.version}"
+    if recorded:
+        return Text("its holder {owner} does not run and shall not", owner=owner)
+    return Text("its holder {owner} is not on record", owner=owner)
 
 
 def _given_up(facts: Facts, family: Family, claim: Claim) -> bool:
@@ -147,11 +159,11 @@ def _may_use(facts: Facts, claim: Claim) -> bool:
 def _tidy(facts: Facts) -> Iterator[Action]:
     left = facts.leftovers
     for aside in left.asides:
-        yield Action(DISCARD, aside.name, "what was set aside of it is in a newer version", aside=aside)
+        yield Action(DISCARD, aside.name, Text("what was set aside of it is in a newer version"), aside=aside)
     for name, operation in left.volumes.items():
         if operation in facts.undone:
             yield Action(REMOVE_VOLUME, name, _TOO_LATE, operation=operation)
     for operation in left.commits & facts.undone:
         yield Action(REMOVE_IMAGE, f"of commit {operation}", _TOO_LATE, operation=operation)
     for image in left.images:
-        yield Action(RELEASE_IMAGE, image, "no version and no operation needs it any more")
+        yield Action(RELEASE_IMAGE, image, Text("no version and no operation needs it any more"))

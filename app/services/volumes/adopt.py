@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from app.domain.adoption import family_for
 from app.domain.naming import VOLUME
 from app.domain.sizes import Size, human, parse_size
+from app.domain.texts import Text, joined
 from app.errors import (
     AdoptionFailed,
     AdoptionRefused,
     AlreadyManaged,
     OperationFailed,
-    Unavailable,
     VolumeInUse,
     VolumeNotFound,
     VolumeTooSmall,
@@ -20,7 +20,7 @@ from app.ports import Engine, Volumes
 from app.services.keys import VOLUMES
 from app.services.live import Live
 from app.services.volumes.create import VolumeCreator
-from app.services.volumes.making import MadeVolume, VolumeMaker
+from app.services.volumes.making import MadeVolume, VolumeMaker, no_room
 from app.services.watching import Plan
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
@@ -56,37 +56,52 @@ class VolumeAdopter:
                 self._copy(live, name, place, size)
                 return self._maker.commit(live, size, way, None, None)
             except OperationFailed as exc:
-                raise AdoptionFailed(f"{name} could not be taken in, and is as it was: {exc.message}") from exc
+                raise AdoptionFailed(
+                    Text("{name} could not be taken in, and is as it was: {why}", name=name, why=exc.message)
+                ) from exc
 
     def _check(self, name: str) -> None:
         found = self.engine.volume(name)
         if found is None:
-            raise VolumeNotFound(f"Docker has no volume {name}; docker volume ls lists them")
+            raise VolumeNotFound(Text("Docker has no volume {name}; docker volume ls lists them", name=name))
         if found.managed or self._maker.records.entry(name):
-            raise AlreadyManaged(f"the volume {name} is gpudock's already; GET /api/v1/volumes lists it")
+            raise AlreadyManaged(
+                Text("the volume {name} is gpudock's already; GET /api/v1/volumes lists it", name=name)
+            )
         if found.driver != "local" or found.options:
-            settings = [f"driver {found.driver}", *(f"option {key}" for key in sorted(found.options))]
+            options = [Text("option {option}", option=key) for key in sorted(found.options)]
+            settings = [Text("driver {driver}", driver=found.driver), *options]
             raise AdoptionRefused(
-                f"{name} is no plain local volume ({', '.join(settings)}), so gpudock does not know where its data is; "
-                "copy them into a volume that gpudock made",
+                Text(
+                    "{name} is no plain local volume ({settings}), so gpudock does not know where its data is; "
+                    "copy them into a volume that gpudock made",
+                    name=name,
+                    settings=joined(settings, ", "),
+                ),
                 settings=settings,
             )
 
     def _check_unused(self, name: str) -> None:
         running = sorted(mount.container for mount in self.engine.mounts().get(name, ()) if mount.running)
         if running:
-            raise VolumeInUse(f"{name} is mounted by {', '.join(running)}; stop that first", containers=running)
+            message = Text("{name} is mounted by {users}; stop that first", name=name, users=", ".join(running))
+            raise VolumeInUse(message, containers=running)
 
     def _check_room(self, name: str, place: str, size: Size) -> None:
         used, _ = self._volumes.measure(place)
         self._check_fits(name, used, size.bytes)
         free = self._volumes.free_bytes()
         if free < used + _MARGIN:
-            raise Unavailable("disk", f"copying needs {human(used)} but only {human(free)} are free; make room")
+            raise no_room(used, free)
 
     def _check_fits(self, name: str, used: int, capacity: int) -> None:
         if used > capacity:
-            message = f"{name} holds {human(used)}, more than the {human(capacity)} there would be; give a larger size"
+            message = Text(
+                "{name} holds {used}, more than the {capacity} there would be; give a larger size",
+                name=name,
+                used=human(used),
+                capacity=human(capacity),
+            )
             raise VolumeTooSmall(message, used=used, size=capacity)
 
     def _begin(self, name: str, family: str, measure: Callable[[], tuple[int, int]]) -> Live | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from app.domain.containers import Bind, Spec
 from app.domain.operations import Merge, Operation, now
 from app.domain.sizes import human
+from app.domain.texts import Text
 from app.domain.volumes import VolumeRecord
 from app.errors import DomainError, VolumeIncomplete, VolumeNotFound, VolumesApart, VolumeTooSmall
 from app.ports import Engine, Put, Volumes
@@ -103,8 +104,15 @@ class VolumeClaims:
     def _absent(self, volume: str) -> DomainError:
         home = self.records.home(volume.rpartition("-")[0])
         if home not in (None, self.records.node):
-            return VolumesApart(f"volume {volume} is on node {home}, the container on {self.records.node}")
-        return VolumeNotFound(f"there is no volume {volume!r}; create it first")
+            return VolumesApart(
+                Text(
+                    "volume {volume} is on node {home}, the container on {node}",
+                    volume=volume,
+                    home=home,
+                    node=self.records.node,
+                )
+            )
+        return VolumeNotFound(Text("there is no volume {name}; create it first", name=repr(volume)))
 
     def _check(self, record: VolumeRecord, merge: Merge | None) -> None:
         is_target = merge is not None and record.name == merge.target
@@ -115,11 +123,17 @@ class VolumeClaims:
         ):
             raise busy(operation)
         if record.removed:
-            raise VolumeNotFound(f"{record.name} was deleted; a change of its size brings its data back")
+            raise VolumeNotFound(
+                Text("{name} was deleted; a change of its size brings its data back", name=record.name)
+            )
         if record.merging and not is_target:
             raise VolumeIncomplete(
-                f"{record.name} gets, or got only a part of, what was written to {record.family}-{record.parent}; "
-                f"move the container from {record.family}-{record.parent} to it (again), or roll the volume back"
+                Text(
+                    "{name} gets, or got only a part of, what was written to {parent}; "
+                    "move the container from {parent} to it (again), or roll the volume back",
+                    name=record.name,
+                    parent=f"{record.family}-{record.parent}",
+                )
             )
 
     def _check_room(self, merge: Merge) -> None:
@@ -127,8 +141,13 @@ class VolumeClaims:
         usage = self.volumes.usage(merge.target)
         if usage and usage.capacity is not None and used > usage.capacity:
             raise VolumeTooSmall(
-                f"{merge.source} holds {human(used)} by now, more than the {human(usage.capacity)} of {merge.target}; "
-                "resize the volume to more",
+                Text(
+                    "{source} holds {used} by now, more than the {capacity} of {target}; resize the volume to more",
+                    source=merge.source,
+                    used=human(used),
+                    capacity=human(usage.capacity),
+                    target=merge.target,
+                ),
                 used=used,
                 size=usage.capacity,
             )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.domain.naming import VOLUME, check_family
 from app.domain.sizes import parse_size
+from app.domain.texts import Text
 from app.errors import VolumeExists
 from app.services.journal import busy
 from app.services.keys import VOLUMES
@@ -37,8 +38,18 @@ class VolumeCreator:
         if operation is not None and operation.kind != "create":
             raise busy(operation)
         if operation is not None:
-            raise VolumeExists(f"volume {family} is being created by another request; choose another name")
+            raise VolumeExists(
+                Text("volume {name} is being created by another request; choose another name", name=family)
+            )
         if self.maker.records.find(family) is not None:
-            raise VolumeExists(f"volume {family} exists already; choose another name or delete it first")
+            raise VolumeExists(
+                Text("volume {name} exists already; choose another name or delete it first", name=family)
+            )
         if left := self.maker.volumes.names(family):
-            raise VolumeExists(f"older volumes of an erased {family} still exist: {', '.join(left)}; delete them first")
+            raise VolumeExists(
+                Text(
+                    "older volumes of an erased {family} still exist: {names}; delete them first",
+                    family=family,
+                    names=", ".join(left),
+                )
+            )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.domain.naming import Name
 from app.domain.operations import now
+from app.domain.texts import Text
 from app.domain.volumes import VolumeRecord
 from app.errors import OperationFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 from app.ports import Delete, Engine, Put, Volumes
@@ -59,7 +60,9 @@ class VolumeDeleter:
             try:
                 return self._carry_out(live, target)
             except OperationFailed as exc:
-                raise VolumeDeleteFailed(f"{target.record.name} could not be deleted: {exc.message}") from exc
+                raise VolumeDeleteFailed(
+                    Text("{name} could not be deleted: {why}", name=target.record.name, why=exc.message)
+                ) from exc
 
     def tidy(self, names: Sequence[str]) -> None:
         """Remove what is left of deleted volumes among `names`, now that a container does not name them any more."""
@@ -71,7 +74,7 @@ class VolumeDeleter:
     def _delete_unrecorded(self, name: Name, force: bool) -> None:
         """An older volume of an erased family: only Docker's labels know it."""
         if name.version is None or str(name) not in self.volumes.names(name.family):
-            raise VolumeNotFound(f"there is no volume {name}; GET /api/v1/volumes lists them")
+            raise VolumeNotFound(Text("there is no volume {name}; GET /api/v1/volumes lists them", name=str(name)))
         self._check_unused(str(name), force)
         self.volumes.discard(str(name))
 
@@ -98,17 +101,27 @@ class VolumeDeleter:
                 raise busy(operation)
         mounts = self.engine.mounts().get(name, ())
         if running := sorted(mount.container for mount in mounts if mount.running):
-            raise VolumeInUse(f"{name} is mounted by {', '.join(running)}; stop or move that first", containers=running)
+            message = Text("{name} is mounted by {users}; stop or move that first", name=name, users=", ".join(running))
+            raise VolumeInUse(message, containers=running)
         if keep and mounts:
+            keepers = sorted(mount.container for mount in mounts)
             raise VolumeInUse(
-                f"Docker keeps {name} for {', '.join(sorted(mount.container for mount in mounts))}; delete that first, "
-                "or delete the volume with its record (delEtcdInfoAndVersionRecord)",
-                containers=sorted(mount.container for mount in mounts),
+                Text(
+                    "Docker keeps {name} for {users}; delete that first, "
+                    "or delete the volume with its record (delEtcdInfoAndVersionRecord)",
+                    name=name,
+                    users=", ".join(keepers),
+                ),
+                containers=keepers,
             )
         users = sorted({*(mount.container for mount in mounts), *self._recorded_users(name)})
         if users and not force:
             raise VolumeInUse(
-                f"{name} is still used by {', '.join(users)}, which does not run; delete that first, or force it",
+                Text(
+                    "{name} is still used by {users}, which does not run; delete that first, or force it",
+                    name=name,
+                    users=", ".join(users),
+                ),
                 containers=users,
             )
 

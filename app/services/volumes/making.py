@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from app.domain.containers import Labels
 from app.domain.operations import Operation, now
-from app.domain.sizes import Size
+from app.domain.sizes import Size, human
+from app.domain.texts import Text
 from app.domain.volumes import VolumeFamily, VolumePlan, VolumeRecord
+from app.errors import Unavailable
 from app.ports import Put, Volumes
 from app.services import watching
 from app.services.journal import Journal
@@ -97,3 +99,9 @@ class VolumeMaker:
         live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
         self.volumes.undo(live.operation.id)
         live.abandon([])
+
+
+def no_room(used: int, free: int) -> Unavailable:
+    """The refusal of a copy of `used` bytes where `free` are free."""
+    message = Text("copying needs {used} but only {free} are free; make room", used=human(used), free=human(free))
+    return Unavailable("disk", message)

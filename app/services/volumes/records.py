@@ -1,6 +1,7 @@
 """The recorded volumes of one node."""
 
 from app.domain.naming import VOLUME, Name, parse
+from app.domain.texts import Text
 from app.domain.volumes import VolumeFamily, VolumeRecord
 from app.errors import InvalidRequest, VolumeNotFound
 from app.ports import Put, Store
@@ -8,7 +9,13 @@ from app.services.families import Families, Shape, State
 from app.services.keys import VOLUMES, family_key, version_key
 
 VolumeState = State[VolumeFamily, VolumeRecord]
-_SHAPE = Shape(VOLUMES, "volume", VolumeFamily.from_json, VolumeRecord.from_json, VolumeNotFound)
+_SHAPE = Shape(
+    VOLUMES,
+    lambda name: Text("there is no volume {name}; GET /api/v1/volumes lists them", name=name),
+    VolumeFamily.from_json,
+    VolumeRecord.from_json,
+    VolumeNotFound,
+)
 
 
 class VolumeRecords(Families[VolumeFamily, VolumeRecord]):

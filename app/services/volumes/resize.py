@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from app.domain.naming import Name
 from app.domain.sizes import Size, human, parse_size
+from app.domain.texts import Text
 from app.domain.volumes import VolumeRecord
 from app.errors import (
     InvalidRequest,
     OperationFailed,
-    Unavailable,
     VolumeChangeFailed,
     VolumeIncomplete,
     VolumeNotFound,
@@ -21,7 +21,7 @@ from app.services.journal import busy
 from app.services.keys import VOLUMES, version_key
 from app.services.live import Live
 from app.services.prune import Pruner
-from app.services.volumes.making import MadeVolume, VolumeMaker
+from app.services.volumes.making import MadeVolume, VolumeMaker, no_room
 from app.services.volumes.records import VolumeState
 from app.services.watching import Plan
 
@@ -67,7 +67,7 @@ class VolumeResizer:
         self.maker.ensure_idle(name.family)
         current = self.maker.records.newest(name).current
         if not 0 <= version <= current.version:
-            raise InvalidRequest(f"version must be from 0 to {current.version}, the newest")
+            raise InvalidRequest(Text("version must be from 0 to {newest}, the newest", newest=current.version))
         if version == current.version and not current.removed:
             return MadeVolume(current, changed=False)
         return self._remake("rollback", name, version, None)
@@ -76,7 +76,7 @@ class VolumeResizer:
         try:
             made = self._carry_out(kind, name, version, size)
         except OperationFailed as exc:
-            raise VolumeChangeFailed(f"the volume's {kind} failed and was undone: {exc.message}") from exc
+            raise VolumeChangeFailed(_failed(kind, exc.message)) from exc
         self.pruner.volumes(name.family)
         return made
 
@@ -108,7 +108,7 @@ class VolumeResizer:
             origin = self.maker.records.version(Name(name.family, version))
         self._check_complete(origin)
         if origin.removed and (origin is not state.current or not origin.aside):
-            raise VolumeNotFound(f"{origin.name} was deleted and its data with it")
+            raise VolumeNotFound(Text("{name} was deleted and its data with it", name=origin.name))
         place = origin.aside or self.maker.volumes.place(origin.name)
         return Job(state, origin, place, self._used(place, size.bytes if size else origin.bytes))
 
@@ -122,13 +122,18 @@ class VolumeResizer:
     def _check_room(self, job: Job, size: Size) -> None:
         if job.used > size.bytes:
             raise VolumeTooSmall(
-                f"{job.origin.name} holds {human(job.used)}, more than {size.text}; delete files or give a larger size",
+                Text(
+                    "{name} holds {used}, more than {size}; delete files or give a larger size",
+                    name=job.origin.name,
+                    used=human(job.used),
+                    size=size.text,
+                ),
                 used=job.used,
                 size=size.bytes,
             )
         free = self.maker.volumes.free_bytes()
         if free < job.used + _MARGIN:
-            raise Unavailable("disk", f"copying needs {human(job.used)} but only {human(free)} are free; make room")
+            raise no_room(job.used, free)
 
     def _begin(self, kind: str, job: Job) -> Live | None:
         family, origin = job.state.record.family, job.origin
@@ -147,8 +152,12 @@ class VolumeResizer:
             if operation.id == origin.merging:
                 raise busy(operation)
         raise VolumeIncomplete(
-            f"{origin.name} holds only a part of its data since a change broke off; "
-            f"roll the volume back to version {origin.parent}, or move the container to it again"
+            Text(
+                "{name} holds only a part of its data since a change broke off; "
+                "roll the volume back to version {parent}, or move the container to it again",
+                name=origin.name,
+                parent=origin.parent,
+            )
         )
 
     def _copy(self, live: Live, job: Job, name: str, size: Size) -> None:
@@ -156,8 +165,13 @@ class VolumeResizer:
         usage = volumes.usage(name)
         if usage and usage.capacity is not None and job.used > usage.capacity:
             raise VolumeTooSmall(
-                f"{job.origin.name} holds {human(job.used)}, but of {size.text} the filesystem leaves "
-                f"{human(usage.capacity)}; give a larger size",
+                Text(
+                    "{name} holds {used}, but of {size} the filesystem leaves {capacity}; give a larger size",
+                    name=job.origin.name,
+                    used=human(job.used),
+                    size=size.text,
+                    capacity=human(usage.capacity),
+                ),
                 used=job.used,
                 size=usage.capacity,
             )
@@ -168,3 +182,9 @@ class VolumeResizer:
             transfer.settle()
         else:
             transfer.finish()
+
+
+def _failed(kind: str, why: str) -> Text:
+    if kind == "resize":
+        return Text("the volume's resize failed and was undone: {why}", why=why)
+    return Text("the volume's rollback failed and was undone: {why}", why=why)

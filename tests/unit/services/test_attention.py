@@ -13,6 +13,7 @@ from app.domain.volumes import NONE
 from app.errors import Cancelled, GpuChangeFailed, StartFailed
 from app.ports import Put
 from app.services import attention
+from app.services.asker import API, ITSELF, Asker, asked_by
 from app.services.gpus import GpuView
 from app.services.keys import cancellation_key
 from tests.support.world import World, spec
@@ -34,7 +35,7 @@ def test_where_all_is_well_nothing_is_said(world: World) -> None:
     assert not list(attention.of_gpus(world.services.gpus.all()))
     assert not list(attention.of_containers(world.services.inquiry.containers()))
     assert not list(attention.of_volumes(world.services.volumes.inquiry.volumes().volumes))
-    assert not list(attention.of_rooms(world.services.space.rooms())) and not operations(world)
+    assert not list(attention.of_rooms(world.services.space.here())) and not operations(world)
 
 
 def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) -> None:
@@ -78,10 +79,19 @@ def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None
         world.services.changer.gpus(parse("foo"), 1)
     (concern,) = operations(world)
     assert (concern.subject, concern.kind, concern.reason) == ("foo-1", "failed", "no space")
-    assert concern.operation == "gpu"
+    assert (concern.operation, concern.request) == ("gpu", None)
     assert not operations(world, ago=-60)
     world.services.changer.gpus(parse("foo"), 1)
     assert not operations(world)
+    world.engine.fail_next["start"] = StartFailed("no space")
+    asked_by(Asker(API, "ann", "mine"))
+    try:
+        with pytest.raises(GpuChangeFailed):
+            world.services.changer.gpus(parse("foo"), 2)
+    finally:
+        asked_by(ITSELF)
+    (concern,) = operations(world)
+    assert (concern.subject, concern.request) == ("foo-2", "mine")
 
 
 def test_what_was_cancelled_did_not_fail(world: World) -> None:
@@ -103,6 +113,8 @@ def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
     low = list(attention.of_rooms(rooms))
     assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
     assert low[0].reason == "9 GB of 100 GB free on the disk of /a"
+    here, there = attention.sorted_by_weight(attention.of_rooms([Room("/a", 1, GIB, "one"), Room("/a", 1, GIB, "two")]))
+    assert [(concern.subject, concern.node) for concern in (here, there)] == [("/a", "one"), ("/a", "two")]
 
 
 def test_containers_are_counted_by_state(world: World) -> None:

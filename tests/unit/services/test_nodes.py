@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from app import errors
+from app.domain.concerns import Room
 from app.domain.containers import Bind
 from app.domain.gpus import GpuProcess
 from app.domain.naming import VOLUME, Name, parse
@@ -12,6 +13,7 @@ from app.domain.nodes import Node
 from app.domain.volumes import Usage
 from app.errors import OnAnotherNode, Unavailable
 from app.ports import Delete
+from app.services import attention
 from app.services.keys import agent_key
 from app.services.reconcile.contact import Leadership
 from tests.support.fake_engine import FakeHost
@@ -184,6 +186,39 @@ def test_only_what_changed_is_written(nodes: Pair) -> None:
     nodes.two.services.deleter.delete(Name("bar"), force=False, erase=True)
     assert reporter.report() == 1
     assert nodes.one.stored("/observed/containers/two/") == [f"/observed/containers/two/{n}" for n in ("foo", "user")]
+
+
+def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low(nodes: Pair) -> None:
+    reporter, tera = nodes.two.services.presence._reporter, 1 << 40
+    (room,) = nodes.one.services.space.elsewhere()
+    assert (room.node, room.path, room.total, room.low) == ("two", "/var/lib/docker", 2 * tera, False)
+    nodes.two.volumes.free = tera
+    assert reporter.report() == 0, "what is free moves all the time"
+    nodes.two.volumes.free = 1 << 20
+    assert reporter.report() == 1 and reporter.report() == 0
+    (concern,) = attention.of_rooms([*nodes.one.services.space.here(), *nodes.one.services.space.elsewhere()])
+    assert (concern.kind, concern.node, concern.reason) == (
+        "low",
+        "two",
+        "1 MB of 2 TB free on the disk of /var/lib/docker",
+    )
+    assert [room.node for room in nodes.one.services.space.here()] == ["one"]
+    nodes.two.volumes.free = 2 << 20
+    reporter._told_at.clear()
+    assert reporter.report() == 1
+    assert [room.free for room in nodes.one.services.space.elsewhere()] == [2 << 20]
+    nodes.lose_two()
+    assert not nodes.one.services.space.elsewhere()
+
+
+def test_disks_that_do_not_answer_are_not_told_and_all_else_is(nodes: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[Room]:
+        raise Unavailable("docker", "the room under /var/lib/docker is unknown")
+
+    nodes.two.services.creator.create("foo", spec())
+    monkeypatch.setattr(nodes.two.services.presence._reporter, "_rooms", broken)
+    nodes.tell()
+    assert not nodes.one.services.space.elsewhere() and states(nodes.one) == {"foo-0": "running"}
 
 
 def test_a_node_leaves_the_reports_of_its_namesakes_alone(nodes: Pair) -> None:

@@ -11,7 +11,7 @@ from app.domain.naming import Name
 from app.domain.operations import Operation, now
 from app.ports import Put
 from app.services import live
-from app.services.asker import API, GPUDOCK, asked_by
+from app.services.asker import API, ITSELF, Asker, asked_by
 from app.services.background import Background
 from app.services.keys import HISTORY
 from app.services.preview import preview
@@ -265,7 +265,7 @@ def test_a_commit_that_failed_is_told_and_leaves_the_container_alone(foo: World)
 
 
 def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_the_error(world: World) -> None:
-    asked_by(API)
+    asked_by(Asker(API, "ann", "mine"))
     try:
         operation = Background(lambda: world.services.creator.create("foo", spec())).start()
         assert isinstance(operation, Operation)
@@ -274,22 +274,27 @@ def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_t
         with pytest.raises(errors.GpuChangeFailed):
             world.services.changer.gpus(Name("foo"), 1)
     finally:
-        asked_by(GPUDOCK)
+        asked_by(ITSELF)
     failed, done = world.services.operations.all().operations
-    assert (done.operation.by, failed.operation.by) == ("api", "api")
+    for view in (done, failed):
+        assert (view.operation.by, view.operation.who, view.operation.request) == ("api", "ann", "mine")
     assert [step for step, _ in done.operation.steps] == ["starting"]
     assert [step for step, _ in failed.operation.steps][-1] == "undoing"
     times = [time for _, time in failed.operation.steps]
     assert times == sorted(times) and times[0] >= failed.operation.started
     assert (done.code, failed.code, failed.error) == (None, errors.StartFailed.code, "it does not start")
     world.services.lifecycle.stop(Name("foo"))
-    assert world.services.operations.all(kind="stop").operations[0].operation.by == "gpudock"
+    own = world.services.operations.all(kind="stop").operations[0].operation
+    assert (own.by, own.who, own.request) == ("gpudock", None, None)
+    assert world.services.operations.all(who="ann").operations == (failed, done)
+    assert world.services.operations.all(who="bob").operations == ()
 
 
 def test_a_record_of_an_older_gpudock_is_read(world: World) -> None:
     operation = world.services.journal.operation("stop", "foo", 0)
-    newer = ("steps", "by", "image", "done", "total", "merge", "volumes", "resource")
+    newer = ("steps", "by", "who", "request", "image", "done", "total", "merge", "volumes", "resource")
     raw = {key: value for key, value in operation.to_json().items() if key not in newer}
     world.store.transact({}, [Put(HISTORY + operation.id, {**raw, "ended": now(), "outcome": "done", "error": None})])
     (view,) = world.services.operations.all().operations
-    assert (view.operation.by, view.operation.steps, view.code) == (None, (), None)
+    assert (view.operation.by, view.operation.who, view.operation.request) == (None, None, None)
+    assert (view.operation.steps, view.code) == ((), None)

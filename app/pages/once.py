@@ -1,0 +1,96 @@
+"""A form that is sent twice is carried out once: the second press of its button leads to where the first one led.
+
+Every form that changes something carries a key of its own. What the first request with it led to, and what the next
+page was to tell, is kept under that key as the API keeps its answers, so it holds for all workers and nodes. A refusal
+is not kept: whoever repeats the form then means it.
+"""
+
+import json
+import secrets
+import time
+
+from flask import Blueprint, flash, g, redirect, request, session
+from werkzeug.wrappers import Response
+
+from app.domain.texts import Text
+from app.errors import FirstStillRuns, Unavailable
+from app.pages.texts import _
+from app.services.idempotency import Answer, Claim, fingerprint
+from app.web import services
+
+FIELD = "once"
+# How long, in seconds, the second press waits for the first one: that is answered in a few seconds.
+PATIENCE = 10.0
+_LOOK_EVERY = 0.1
+
+
+def register(blueprint: Blueprint) -> None:
+    """Watch the requests for the pages of the blueprint, and give templates `form_key` for their forms."""
+    blueprint.add_app_template_global(form_key)
+    blueprint.before_request(_begin)
+    blueprint.after_request(_end)
+
+
+def form_key() -> str:
+    """A new key for one form on one page, to be sent in its field `once`."""
+    return secrets.token_urlsafe(12)
+
+
+def _begin() -> Response | None:
+    key = request.form.get(FIELD) if request.method == "POST" else None
+    if not key:
+        return None
+    g.told_before = len(_flashes())
+    try:
+        found = _claim(key)
+    except Unavailable:  # what the form is for needs etcd too, and its page can say so and keep what was typed
+        return None
+    if isinstance(found, Answer):
+        return _again(found)
+    g.idempotency = found  # the same place as the API's, so that it is released if another node is to answer
+    return None
+
+
+def _end(response: Response) -> Response:
+    claim: Claim | None = g.pop("idempotency", None)
+    if claim is not None and response.status_code == 303:
+        told = json.dumps(_flashes()[g.told_before :])
+        services().idempotency.keep(claim, Answer(303, told, response.location))
+    elif claim is not None:
+        services().idempotency.release(claim)
+    return response
+
+
+def _claim(key: str) -> Claim | Answer:
+    """The right to carry out the form, or where it led when it was."""
+    mark = _mark()
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            # Sent again with something else in it, it is another form.
+            return services().idempotency.begin(f"form {key} {mark}", mark)
+        except FirstStillRuns as exc:
+            if time.monotonic() > deadline:
+                raise FirstStillRuns(Text("this form was sent before and is still being carried out")) from exc
+        time.sleep(_LOOK_EVERY)
+
+
+def _mark() -> str:
+    fields = [field for field in request.form.items(multi=True) if field[0] != "csrf_token"]
+    query = request.query_string.decode("latin-1")
+    return fingerprint(request.method, request.path, query, json.dumps(fields).encode())
+
+
+def _again(first: Answer) -> Response:
+    """To where the first one led, with what it told: a browser that was sent on by two presses knows only the last."""
+    waiting = _flashes()
+    for category, message in json.loads(first.body):
+        if (category, message) not in waiting:
+            flash(message, category)
+    flash(_("this form was sent before and is not carried out again"), "info")
+    return redirect(first.location or "/", 303)
+
+
+def _flashes() -> list[tuple[str, str]]:
+    """What the next page is going to tell."""
+    return [(category, message) for category, message in session.get("_flashes", ())]

@@ -1,0 +1,75 @@
+"""What commands printed, kept for a while: a page that is loaded again shows it again, and runs nothing again."""
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import cast
+
+from flask import Flask, current_app
+
+from app.domain.containers import ExecResult
+from app.pages.known import shared_directory
+from app.pages.shelf import Shelf
+
+# How long, in minutes, a result is kept.
+MINUTES = 15
+_EXTENSION = "gpudock_runs"
+# A result may have several MB.
+_MOST, _MOST_BYTES = 50, 64 << 20
+# What was typed stays as long as a login.
+_MOST_TYPED, _MOST_TYPED_BYTES, _TYPED_SECONDS = 1000, 4 << 20, 12 * 3600
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a command failed, and the id of the request that was told so."""
+
+    message: str
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command for the container `name` as it was typed, what it printed, and why it failed, if it did."""
+
+    name: str
+    command: str = ""
+    work_dir: str = ""
+    result: ExecResult | None = None
+    failure: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is known what came of it."""
+        return self.result is not None or self.failure is not None
+
+
+class Runs:
+    """Keeps results, and for longer what was typed, under ids that cannot be guessed."""
+
+    def __init__(self, results: Shelf, typed: Shelf) -> None:
+        self._results = results
+        self._typed = typed
+
+    def keep(self, run: Run) -> str | None:
+        """Keep it; its id, None if it could not be kept."""
+        identity = secrets.token_urlsafe(16)
+        self._typed.put(identity, replace(run, result=None, failure=None))
+        return identity if self._results.put(identity, run) else None
+
+    def find(self, identity: str, name: str) -> Run:
+        """What was kept for the container `name`, only what was typed if it is too old, nothing if that is too."""
+        found = self._results.get(identity) or self._typed.get(identity)
+        return found[0] if found and found[0].name == name else Run(name)
+
+
+def init_app(app: Flask) -> None:
+    """Give the app a place for results."""
+    directory = shared_directory()
+    results = Shelf(directory and directory / "results", _MOST, _MOST_BYTES, MINUTES * 60)
+    typed = Shelf(directory and directory / "commands", _MOST_TYPED, _MOST_TYPED_BYTES, _TYPED_SECONDS)
+    app.extensions[_EXTENSION] = Runs(results, typed)
+
+
+def runs() -> Runs:
+    """The results that the current app keeps."""
+    return cast(Runs, current_app.extensions[_EXTENSION])

@@ -1,0 +1,15 @@
+"""What services tell, in the language of the page's reader."""
+
+from app.domain.texts import said
+from app.pages.texts import _
+from app.pages.words import meaning
+
+
+def told(text: str) -> str:
+    """A Text in that language, the recorded words in it as pages have them; any other string as it is."""
+    return str(said(text, _translated))
+
+
+def _translated(template: str) -> str:
+    # An empty one is the key of the catalogue's head.
+    return meaning(template) or (_(template) if template else "")

@@ -1,0 +1,90 @@
+"""What adapters and the domain tell people can be translated to its last part, and stays so in the records."""
+
+import errno
+import json
+from string import Formatter
+
+import pytest
+
+from app.adapters.tree_errors import translated
+from app.adapters.volume_errors import run, told
+from app.domain import drift
+from app.domain.containers import Inspected, Spec, VersionRecord
+from app.domain.gpu_health import OutOfService, xid_fault
+from app.domain.nodes import Node
+from app.domain.texts import Text, said
+from app.domain.volumes import VolumeRecord
+from app.errors import DomainError, LayerCopyFailed, Unavailable, VolumeDeleteFailed
+
+FOO = VersionRecord("foo", 3, "node", Spec("image", 1), "id", "cid", (), {}, 2, "why", "then")
+FOO_PATH = "</api/v1/containers/foo-3>"
+VOL = VolumeRecord("vol", 2, "node", "20GB", 20 << 30, "none", 1, "why", "then")
+FAILURE = Text("The size of {place} could not be found out", place="/place")
+KILLED = Inspected("cid", "foo-3", "exited", None, started=True, exit_code=137, ended=0)
+OUT_OF_MEMORY = Inspected("cid", "foo-3", "exited", None, started=True, exit_code=1, out_of_memory=True)
+
+
+def abroad(text: str) -> object:
+    """`text` in a language of brackets: where no template had the words, they are left in English."""
+    return said(
+        text, lambda template: "".join(f"<{{{name}}}>" for _, name, _, _ in Formatter().parse(template) if name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "advice"),
+    [
+        (drift.exited(FOO, KILLED), "<foo-3><<<1970-01-01 00:00:00>><<137><9>>>", FOO_PATH * 2),
+        (drift.exited(FOO, OUT_OF_MEMORY), "<foo-3><<><1>>", FOO_PATH),
+        (drift.gpu_unhealthy(FOO, "GPU-1", xid_fault(79)), "<foo-3><GPU-1><<79><>>", FOO_PATH),
+        (drift.data_gone(VOL, newest=False), "<vol-2>", "<</api/v1/volumes/vol-2>>"),
+        (drift.unreachable("foo-3", Node("other").silence or ""), "<foo-3><<other>>", ""),
+    ],
+)
+def test_every_part_of_a_drift_is_translated(found: drift.Drift, reason: str, advice: str) -> None:
+    assert (abroad(found.reason), abroad(found.advice)) == (reason, advice)
+
+
+@pytest.mark.parametrize(
+    ("cause", "failure", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), Unavailable, "<</place>>"),
+        (OSError(errno.EIO, "Input/output error"), LayerCopyFailed, "<</place>><Input/output error>"),
+        (
+            OSError(errno.EIO, Text("cp ended with {code}: {why}", code=1, why="x")),
+            LayerCopyFailed,
+            "<</place>><<1><x>>",
+        ),
+        (ValueError(Text("{place} is no such directory", place="'x'")), LayerCopyFailed, "<</place>><<'x'>>"),
+        (ValueError("embedded null byte"), LayerCopyFailed, "<</place>><embedded null byte>"),
+    ],
+)
+def test_the_cause_of_a_copy_that_fails_is_translated(
+    cause: Exception, failure: type[DomainError], message: str
+) -> None:
+    with pytest.raises(failure) as caught, translated(FAILURE):
+        raise cause
+    assert abroad(caught.value.message) == message
+
+
+def test_so_is_that_of_a_program_of_the_host() -> None:
+    with pytest.raises(LayerCopyFailed) as caught, translated(FAILURE):
+        run("gpudock-none-such", timeout=1)
+    assert caught.value.message == "The size of /place could not be found out: gpudock-none-such is not installed."
+    assert abroad(caught.value.message) == "<</place>><<gpudock-none-such>>"
+    with pytest.raises(VolumeDeleteFailed) as kept, told(VolumeDeleteFailed, FAILURE):
+        run("false", timeout=1)
+    assert abroad(kept.value.message) == "<</place>>"
+
+
+def test_the_fault_of_a_gpu_stays_so_in_its_record() -> None:
+    out = OutOfService("then", 1).faulty(xid_fault(79), 79)
+    kept = OutOfService.from_json(json.loads(json.dumps(out.to_json())))
+    assert kept == out and kept.fault == "XID 79: it has fallen off the bus"
+    assert abroad(kept.fault) == "<79><>"
+
+
+def test_the_sentences_of_older_records_are_read() -> None:
+    old = {**OutOfService("then", 1).faulty("it is gone").to_json(), "fault": "it is gone"}
+    assert OutOfService.from_json(old).fault == "it is gone"
+    assert OutOfService.from_json(OutOfService("then", 1, schedulable=False).to_json()).fault is None
