@@ -16,7 +16,12 @@ _OPTION = re.compile(rf"-{_NAME}", re.IGNORECASE)
 _PROGRAM_NEXT = re.compile(r"-[a-zA-Z]*c")
 _WHOLE = re.compile(rf"((?:[\w.-]+=)*?{_NAME}(?:=|:\s+))(.+)", re.IGNORECASE | re.DOTALL)
 _INSIDE = re.compile(rf"(?<![\w.-])((?:{_NAME}=|(?=-){_NAME}\s+(?!-)))({_VALUE})", re.IGNORECASE | re.DOTALL)
-_HEADER = re.compile(rf"""(["']{_NAME}:\s+)([^"']+)""", re.IGNORECASE)
+# Of a request; after one of these options it needs no space: curl -H Name:value.
+_HEADER_NEXT = ("-H", "--header")
+_AS_HEADER = re.compile(rf"({_NAME}:\s*)(.+)", re.IGNORECASE | re.DOTALL)
+_AFTER_OPTION = r"(?<![\w.-])(?-i:-H|--header)[\s=]*"
+_HEADER = re.compile(rf"""((?:{_AFTER_OPTION}["']{_NAME}:\s*|["']{_NAME}:\s+))([^"']+)""", re.IGNORECASE)
+_BARE_HEADER = re.compile(rf"""({_AFTER_OPTION}{_NAME}:)([^\s"';&|<>()]+)""", re.IGNORECASE)
 _SOMEBODY = re.compile(r"(://(?:[^/?#:@\s]*:)?)([^/?#\s]+)(?=@)")
 
 
@@ -38,13 +43,14 @@ def _masked(words: Sequence[str], hidden: str) -> Iterator[str]:
     before = ""
     for word in words:
         is_value = bool(word) and not word.startswith("-") and _OPTION.fullmatch(before)
-        yield hidden if is_value else _masked_word(word, hidden, program=bool(_PROGRAM_NEXT.fullmatch(before)))
+        yield hidden if is_value else _masked_word(word, hidden, before)
         before = word
 
 
-def _masked_word(word: str, hidden: str, program: bool) -> str:
-    if not program and (named := _WHOLE.fullmatch(word)):
+def _masked_word(word: str, hidden: str, before: str) -> str:
+    whole = _AS_HEADER if before in _HEADER_NEXT else _WHOLE
+    if not _PROGRAM_NEXT.fullmatch(before) and (named := whole.fullmatch(word)):
         return named[1] + hidden
-    for secret in (_INSIDE, _HEADER, _SOMEBODY):
+    for secret in (_INSIDE, _HEADER, _BARE_HEADER, _SOMEBODY):
         word = secret.sub(lambda found: found[1] + hidden, word)
     return word

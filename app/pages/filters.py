@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from flask import Blueprint
-from flask_babel import gettext as _
 
 from app import auth
 from app.domain import sizes
 from app.domain.operations import now
 from app.pages.telling import told
+from app.pages.texts import _
 from app.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
 from app.services.gpus import GpuView
 
@@ -21,7 +21,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
-    looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, gpu_reason, short_uuid)
+    looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, short_uuid)
     for filter_ in (*looks, told, state_words, kind_words, step_words, asker_words, way_words, status_words):
         blueprint.add_app_template_filter(filter_)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
@@ -54,13 +54,13 @@ def lasted(started: str, ended: str | None) -> str:
 def span(seconds: float) -> str:
     """A number of seconds for people."""
     if seconds < 9.95:
-        return str(_("%(seconds)s s", seconds=f"{seconds:.1f}"))
+        return _("%(seconds)s s", seconds=f"{seconds:.1f}")
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
-        return str(_("%(hours)s h %(minutes)s min", hours=minutes // 60, minutes=minutes % 60))
+        return _("%(hours)s h %(minutes)s min", hours=minutes // 60, minutes=minutes % 60)
     if minutes:
-        return str(_("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest))
-    return str(_("%(seconds)s s", seconds=rest))
+        return _("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest)
+    return _("%(seconds)s s", seconds=rest)
 
 
 def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
@@ -90,17 +90,6 @@ def gpu_word(view: GpuView) -> str:
     """The same, but one that is drained and still held is draining."""
     state = gpu_state(view)
     return "draining" if state == "drained" and view.holder else state
-
-
-def gpu_reason(view: GpuView) -> str:
-    """Why a GPU is not given out although nobody holds it; empty if nothing is wrong."""
-    reasons = [told(view.fault)] if view.fault else []
-    if not view.schedulable:
-        reasons.append(_("taken out of service by an operator"))
-    if not reasons and view.foreign:
-        pids = ", ".join(str(process.pid) for process in view.foreign)
-        reasons.append(_("used by processes that gpudock did not start: %(pids)s", pids=pids))
-    return "; ".join(map(str, reasons))
 
 
 def plain(text: str) -> str:

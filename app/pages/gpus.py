@@ -2,13 +2,13 @@
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from app.pages import live
 from app.pages.asked import act
 from app.pages.seen import Seen
 from app.pages.telling import told
+from app.pages.texts import _
 from app.services.gpus import GpuView
 from app.web import services
 
@@ -59,18 +59,14 @@ def give_back(uuid: str) -> ResponseReturnValue:
 def _drained(view: GpuView) -> str:
     index = view.gpu.index
     if view.holder is None:
-        return str(_("GPU %(index)s is out of service", index=index))
+        return _("GPU %(index)s is out of service", index=index)
     holder = view.holder.family
-    words = _("GPU %(index)s is out of service; %(holder)s keeps it until it is changed", index=index, holder=holder)
-    return str(words)
+    return _("GPU %(index)s is out of service; %(holder)s keeps it until it is changed", index=index, holder=holder)
 
 
 def _returned(view: GpuView) -> str:
     index = view.gpu.index
     if view.gpu.fault is None:
-        return str(_("GPU %(index)s is in service again", index=index))
+        return _("GPU %(index)s is in service again", index=index)
     fault = told(view.gpu.fault)
-    words = _(
-        "GPU %(index)s is in service again, but not given out while it is so: %(fault)s", index=index, fault=fault
-    )
-    return str(words)
+    return _("GPU %(index)s is in service again, but not given out while it is so: %(fault)s", index=index, fault=fault)

@@ -1,8 +1,8 @@
 """A form that is sent twice is carried out once: the second press of its button leads to where the first one led.
 
-Every form that changes something carries a key of its own. What the first request with it led to, and what the next
-page was to tell, is kept under that key as the API keeps its answers, so it holds for all workers and nodes. A refusal
-is not kept: whoever repeats the form then means it.
+Every form that changes something carries a key of its own, but for buttons that do nothing the second time. What the
+first request with it led to, and what the next page was to tell, is kept under that key as the API keeps its answers,
+so it holds for all workers and nodes. A refusal is not kept: whoever repeats the form then means it.
 """
 
 import json
@@ -63,16 +63,21 @@ def _end(response: Response) -> Response:
 
 def _claim(key: str) -> Claim | Answer:
     """The right to carry out the form, or where it led when it was."""
-    mark = _mark()
-    deadline = time.monotonic() + PATIENCE
-    while True:
+    mark, deadline = _mark(), time.monotonic() + PATIENCE
+    first: FirstStillRuns | None = None
+    while first is None or time.monotonic() < deadline:
         try:
             # Sent again with something else in it, it is another form.
             return services().idempotency.begin(f"form {key} {mark}", mark)
         except FirstStillRuns as exc:
-            if time.monotonic() > deadline:
-                raise FirstStillRuns(Text("this form was sent before and is still being carried out")) from exc
+            first = exc
+        except Unavailable:
+            if first is None:  # otherwise it still runs, as far as is known
+                raise
         time.sleep(_LOOK_EVERY)
+    raise FirstStillRuns(
+        Text("this form was sent before and is still being carried out; reload this page to see the outcome")
+    ) from first
 
 
 def _mark() -> str:

@@ -6,7 +6,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from app.domain.texts import Text
-from app.errors import NotCancellable
+from app.errors import Cancelled, NotCancellable
 from app.pages import live
 from app.pages.asked import Wanted, act, wanted
 from app.pages.seen import Seen
@@ -62,10 +62,15 @@ def cancel(identity: str) -> ResponseReturnValue:
 
 
 def _cancel(identity: str) -> str:
-    view = services().operations.cancel(identity)
-    what = {"what": kind_words(view.operation.kind), "name": view.operation.name}
+    view = services().operations.one(identity)
+    if view.code != Cancelled.code:  # otherwise the button was pressed twice, and the first press did it
+        view = services().operations.cancel(identity)
+    operation = view.operation
     if view.state == "done":
-        raise NotCancellable(Text("{what} {name} was done before it could be cancelled", **what))
+        raise NotCancellable(
+            Text("{what} {name} was done before it could be cancelled", what=Text(operation.kind), name=operation.name)
+        )
+    what = {"what": kind_words(operation.kind), "name": operation.name}
     if view.state == "running":
         return _("%(what)s %(name)s is asked to stop; it is undone as soon as its present step allows", **what)
     return _("%(what)s %(name)s was cancelled and undone", **what)

@@ -19,6 +19,7 @@ _KINDS = {
     "commit": _l("commit to an image"),
     "adopt": _l("adoption"),
     "pull": _l("pull"),
+    "resume": _l("start of what should run"),
     "stop stray": _l("stop of a stray container"),
     "remove stray": _l("removal of a stray"),
     "release": _l("release of a claim"),
@@ -102,11 +103,13 @@ _STATUS = {
     500: _l("Failed"),
     503: _l("Not available now"),
 }
+# What services put into their texts.
+_RECORDED = {**_STATES, **_KINDS}
 
 
 def meaning(word: str) -> str | None:
     """What the recorded word for a kind of operation or a state means, None if it is no such word."""
-    found = {**_STATES, **_KINDS}.get(word)
+    found = _RECORDED.get(word)
     return None if found is None else str(found)
 
 

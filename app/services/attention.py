@@ -7,7 +7,7 @@ from app.domain.drift import Drift
 from app.domain.sizes import human
 from app.domain.texts import Text
 from app.errors import Cancelled
-from app.services.gpus import GpuView
+from app.services.gpus import GpuView, used_by
 from app.services.inquiry import ContainerView, Page
 from app.services.operations import OperationView
 from app.services.volumes.inquiry import VolumeView
@@ -26,9 +26,7 @@ def of_gpus(views: Iterable[GpuView]) -> Iterator[Concern]:
         elif view.fault:
             yield Concern("gpus", view.gpu.uuid, "unhealthy", view.reason or view.fault, view.advice)
         elif view.foreign:
-            pids = ", ".join(str(process.pid) for process in view.foreign)
-            reason = Text("used by processes that gpudock did not start: {pids}", pids=pids)
-            yield Concern("gpus", view.gpu.uuid, "foreign", reason, view.advice, grave=False)
+            yield Concern("gpus", view.gpu.uuid, "foreign", used_by(view.foreign), view.advice, grave=False)
 
 
 def of_containers(page: Page) -> Iterator[Concern]:
@@ -63,8 +61,7 @@ def of_rooms(rooms: Iterable[Room]) -> Iterator[Concern]:
     """The disks that are nearly full."""
     for room in rooms:
         if room.low:
-            free, total = human(room.free), human(room.total)
-            reason = Text("{free} of {total} free on the disk of {path}", free=free, total=total, path=room.path)
+            reason = Text("{free} of {total} are free", free=human(room.free), total=human(room.total))
             advice = Text("delete containers, versions or images that nobody needs, or add space")
             yield Concern("disk", room.path, "low", reason, advice, node=room.node)
 

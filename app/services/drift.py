@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain import drift
+from app.domain import container_drift, volume_drift
 from app.domain.containers import FamilyRecord, Mount, Observed, VersionRecord
 from app.domain.drift import Drift
 from app.domain.gpu_health import ABSENT
@@ -62,7 +62,7 @@ class Circumstances:
         known = {family.family for family in families} | {o.family for o in self.operations}
         found = sorted(self.observed.values(), key=lambda container: container.name)
         return tuple(
-            Leftover(container, drift.leftover(container, container.labels))
+            Leftover(container, container_drift.leftover(container, container.labels))
             for container in found
             if container.labels and container.labels.family not in known
         )
@@ -70,37 +70,37 @@ class Circumstances:
     def _of_container(self, family: FamilyRecord, record: VersionRecord, newest: bool) -> Iterator[Drift]:
         seen = self.observed.get(record.container_id)
         if seen is None:
-            yield drift.missing(record, newest)
+            yield container_drift.missing(record, newest)
             return
         if not newest:
             if seen.running:
-                yield drift.older_running(record, seen, f"{family.family}-{family.current}")
+                yield container_drift.older_running(record, seen, f"{family.family}-{family.current}")
         elif family.desired == "stopped" and seen.running:
-            yield drift.started(record)
+            yield container_drift.started(record)
         elif family.desired == "running" and not seen.running:
-            yield drift.exited(record, seen)
+            yield container_drift.exited(record, seen)
         if newest and seen.state == "paused":
-            yield drift.paused(record, seen)
+            yield container_drift.paused(record, seen)
         if seen.name != record.name:  # last: what the others advise names it as it is called now
-            yield drift.renamed(record, seen.name)
+            yield container_drift.renamed(record, seen.name)
 
     def _of_volumes(self, record: VersionRecord) -> Iterator[Drift]:
         for name in dict.fromkeys(bind.src for bind in record.spec.binds if bind.is_volume):
             if name not in self.volumes:
-                yield drift.volume_missing(record, name)
+                yield container_drift.volume_missing(record, name)
             elif volume := self.incomplete.get(name):
-                yield drift.volume_incomplete(record, volume)
+                yield container_drift.volume_incomplete(record, volume)
 
     def _of_gpus(self, record: VersionRecord) -> Iterator[Drift]:
         for uuid in self.claims.gpus_of(record.family):
             if self.gpus is None:
                 continue
             if uuid not in self.gpus:
-                yield drift.gpu_lost(record, uuid)
+                yield container_drift.gpu_lost(record, uuid)
             elif fault := self.gpus[uuid]:
-                yield drift.gpu_unhealthy(record, uuid, fault)
+                yield container_drift.gpu_unhealthy(record, uuid, fault)
         if fault := self.inside.get(record.family):
-            yield drift.gpu_lost_inside(record, fault)
+            yield container_drift.gpu_lost_inside(record, fault)
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ class VolumeCircumstances:
         newest = record.version == family.current
         if record.name not in self.present:
             if family.updated <= self.since and not _busy(self.operations, VOLUMES, family.family):
-                yield (drift.data_gone if record.name in self.volumes else drift.missing_volume)(record, newest)
+                yield (volume_drift.data_gone if record.name in self.volumes else volume_drift.missing)(record, newest)
             return
         if newest and not record.enforced:
-            yield drift.unenforced(record)
+            yield volume_drift.unenforced(record)
         if is_incomplete(record, self.operations):
-            yield drift.incomplete(record)
+            yield volume_drift.incomplete(record)
         for container in sorted({m.container for m in self.mounts.get(record.name, ()) if not m.managed}):
-            yield drift.foreign_mount(record, container)
+            yield volume_drift.foreign_mount(record, container)
 
 
 class Drifts:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.gpu_health import ABSENT, DRAINED, OutOfService, advice
@@ -53,8 +53,7 @@ class GpuView:
         if not self.schedulable:
             reasons.append(DRAINED)
         if not reasons and self.foreign:
-            pids = ", ".join(str(process.pid) for process in self.foreign)
-            reasons.append(Text("used by processes that gpudock did not start: {pids}", pids=pids))
+            reasons.append(used_by(self.foreign))
         return joined(reasons) if reasons else None
 
     @property
@@ -80,6 +79,12 @@ class GpuView:
     def free(self) -> bool:
         """Whether an allocation may take it."""
         return self.holder is None and self.reason is None
+
+
+def used_by(processes: Iterable[GpuProcess]) -> Text:
+    """That these processes of others use a GPU, for people."""
+    pids = ", ".join(str(process.pid) for process in processes)
+    return Text("used by processes that gpudock did not start: {pids}", pids=pids)
 
 
 class Gpus:

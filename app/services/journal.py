@@ -59,6 +59,11 @@ class Journal:
         self._recoveries[resource, kind] = recovery
 
     @property
+    def kinds(self) -> set[str]:
+        """The kinds of operations that it can settle."""
+        return {kind for _, kind in self._recoveries}
+
+    @property
     def owner(self) -> str:
         """The token of this process, for new operations."""
         return self._host.own_token()

@@ -16,7 +16,7 @@ STATES = ("running", "done", "undone")
 KINDS = (
     *("create", "gpu", "volume", "resize", "rollback", "restart", "stop", "start", "delete"),
     *("commit", "pull", "adopt"),
-    *("stop stray", "remove stray", "release", "discard"),
+    *("resume", "stop stray", "remove stray", "release", "discard"),
 )
 # These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
 _ALWAYS_FINISHED = ("delete", "stop", "start", "commit")

@@ -12,8 +12,7 @@ from app.domain.naming import VOLUME, parse
 from app.pages import known
 from tests.e2e.test_pages import PLAIN, browser, notices, site, text
 from tests.e2e.test_pages_containers import links
-from tests.support.fake_peers import FakePeers
-from tests.support.site import CLOSED, Browser, DeadStore, Site
+from tests.support.site import Browser, Site, two_nodes
 
 __all__ = ["browser", "site"]
 
@@ -36,18 +35,6 @@ def fill(site: Site) -> list[str]:
     gpu = next(view.gpu.uuid for view in site.services.gpus.all() if view.holder)
     operation = site.services.operations.all(kind="gpu").operations[0].operation.id
     return ["/containers/foo", "/containers/foo-0", "/volumes/vol-1", f"/gpus/{gpu}", f"/operations/{operation}"]
-
-
-def two_nodes() -> tuple[Site, Site, FakePeers]:
-    """Two nodes that know each other, `one` and `two`, and the way between them."""
-    store, peers = DeadStore(), FakePeers()
-    one, two = (Site(replace(CLOSED, node=node), store, peers) for node in ("one", "two"))
-    peers.apps.update({"http://one.test": one.app, "http://two.test": two.app})
-    for each, node in ((one, "one"), (two, "two")):
-        assert each.services.reconciler.leadership.acquire()
-        each.services.presence.report()
-        each.services.presence.beat(f"http://{node}.test")
-    return one, two, peers
 
 
 def test_without_etcd_each_page_shows_what_any_worker_knew_last_and_how_old_that_is(

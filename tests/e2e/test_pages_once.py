@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from html import unescape
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, ContainerPlan
+from app.domain.containers import Bind, ContainerPlan, ExecResult
 from app.domain.naming import parse
+from app.errors import FirstStillRuns, Unavailable
 from app.pages import once
 from app.ports import Put
 from app.services.idempotency import Answer, Claim
@@ -188,6 +190,24 @@ def test_what_was_typed_stays_while_etcd_is_down(site: Site, browser: Browser) -
     redirected(press(browser, "/containers/foo/commit", fields), "/containers/foo")
 
 
+def test_a_press_that_waits_for_the_first_one_is_not_carried_out_if_etcd_goes_away(
+    site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(site)
+    looks: list[str] = []
+
+    def begin(key: str, _request: str) -> Claim | Answer:
+        looks.append(key)
+        raise Unavailable("etcd", "etcd does not answer") if looks[1:] else FirstStillRuns("the first one runs")
+
+    monkeypatch.setattr(site.services.idempotency, "begin", begin)
+    monkeypatch.setattr(once, "time", SimpleNamespace(monotonic=lambda: 4.0 * len(looks), sleep=lambda _seconds: None))
+    before = records(site)
+    response = press(browser, "/containers/foo/stop", hidden(browser.page("/containers/foo/stop")))
+    assert response.status_code == 409 and "still being carried out" in text(response.text)
+    assert records(site) == before and len(looks) == 3
+
+
 def test_a_node_that_does_not_answer_is_told_on_the_form_as_it_was_filled_in(site: Site, browser: Browser) -> None:
     site.store.transact({}, [Put(f"{NODES}other", {"schema": 1, "seen": 1.0})])
     _expect_lost_nothing(browser, "node other is unreachable")
@@ -212,6 +232,19 @@ def _expect_lost_nothing(browser: Browser, words: str) -> None:
                 name: value for name, value in form.items() if name not in ("wish", "env")
             }
             assert '<option value="other" selected>' in response.text
+
+
+@pytest.mark.parametrize("page", ["/containers/foo", "/containers/foo/execute"])
+def test_a_command_that_is_sent_twice_is_run_once(site: Site, browser: Browser, page: str) -> None:
+    site.services.creator.create("foo", PLAIN)
+    ran = count()
+    site.engine.commands["count"] = lambda _container, _cmd: ExecResult(f"run {next(ran)}", "", 0, False)
+    fields = {**hidden(browser.page(page)), "command": "count"}
+    late = beside(site, browser)
+    first = press(browser, "/containers/foo/execute", fields).headers["Location"]
+    redirected(press(late, "/containers/foo/execute", fields), first)
+    shown = late.get(first)
+    assert "run 0" in shown.text and notices(shown) == [AGAIN]
 
 
 def test_only_who_typed_a_command_sees_the_secrets_in_it_again(site: Site, browser: Browser) -> None:

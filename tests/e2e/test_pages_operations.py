@@ -11,10 +11,12 @@ import pytest
 
 from app.domain.naming import parse
 from app.domain.operations import Operation, new_id, now
-from app.errors import StartFailed
+from app.errors import Cancelled, StartFailed
 from app.pages.filters import lasted
+from app.pages.words import meaning
 from app.services.keys import cancellation_key
-from app.services.live import Live
+from app.services.live import Failure, Live
+from app.services.operations import KINDS
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
@@ -62,6 +64,12 @@ def test_past_operations_are_listed_newest_first(site: Site, browser: Browser) -
         "/volumes/vol-0",
     ]
     assert "/cancel" not in html and "<caption>4 operations, newest first</caption>" in html
+
+
+def test_every_kind_can_be_chosen_and_has_words(site: Site, browser: Browser) -> None:
+    assert site.services.journal.kinds <= set(KINDS)
+    with site.app.test_request_context():
+        assert [kind for kind in KINDS if meaning(kind) is None] == []
 
 
 def test_running_ones_show_how_far_they_are(site: Site, browser: Browser) -> None:
@@ -155,12 +163,19 @@ def test_a_cancellation_that_comes_too_late_or_for_nothing_is_refused(site: Site
     for words in ("GPU change foo-1 was done before it could be cancelled", "the operation is done already"):
         browser.submit(f"/operations/{live.operation.id}/cancel", "/operations", next="/operations")
         response = browser.get("/operations")
-        assert notices(response)[0].startswith(words) and 'class="notice error"' in response.text
+        assert notices(response)[0].startswith(words) and '<p class="notice error"' in response.text
     thread.join()
     refused = browser.submit("/operations/none/cancel", "/operations", next="/operations")
     (notice,) = notices(browser.get("/operations"))
     assert notice.startswith("there is no operation 'none'")
     assert notice.endswith(f"(Request {refused.headers['X-Request-Id']})")
+
+
+def test_a_second_press_of_the_button_tells_what_the_first_one_did(site: Site, browser: Browser) -> None:
+    live = begin(site, "create", "foo", 0)
+    site.services.journal.settle(live.operation, Failure.of(Cancelled("somebody asked for it")))
+    browser.submit(f"/operations/{live.operation.id}/cancel", "/images", next="/operations")
+    assert notices(browser.get("/operations")) == ["create foo-0 was cancelled and undone"]
 
 
 def test_one_that_takes_its_time_to_stop_is_said_to_do_so(

@@ -75,6 +75,12 @@ class Site:
         self.app.jinja_env.undefined = StrictUndefined
         self.services: Services = self.app.extensions["gpudock"]
 
+    def tell(self, url: str) -> None:
+        """Have the other nodes know that this one lives, at that address, and how its things are."""
+        assert self.services.reconciler.leadership.acquire()
+        self.services.presence.report()
+        self.services.presence.beat(url)
+
     def browser(self) -> "Browser":
         """A browser that has no cookies yet."""
         return Browser(self.app.test_client())
@@ -110,3 +116,13 @@ class Browser:
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
         assert found, f"there is no form on {page}"
         return found[1]
+
+
+def two_nodes() -> tuple[Site, Site, FakePeers]:
+    """Two nodes that know each other, `one` and `two`, and the way between them."""
+    store, peers = DeadStore(), FakePeers()
+    one, two = (Site(replace(CLOSED, node=node), store, peers) for node in ("one", "two"))
+    for site, url in ((one, "http://one.test"), (two, "http://two.test")):
+        peers.apps[url] = site.app
+        site.tell(url)
+    return one, two, peers

@@ -38,9 +38,7 @@ class Pair:
         self.peers.apps.update(zip(URLS.values(), (self.one.app, self.two.app), strict=True))
         self.two.services.creator.create("foo", spec(gpu_count=1))
         for site, (node, url) in zip((self.one, self.two), URLS.items(), strict=True):
-            assert site.services.reconciler.leadership.acquire()
-            site.services.presence.report()
-            site.services.presence.beat(url)
+            site.tell(url)
             assert site.services.config.node == node
 
     def call(self, method: str, path: str, **options):  # type: ignore[no-untyped-def]

@@ -61,6 +61,16 @@ def test_a_variable_is_secret_by_its_name_or_by_what_it_is(name: str, value: str
         (["curl", "-H", "Authorization: Bearer x"], ["curl", "-H", f"Authorization: {H}"]),
         (["sh", "-c", "curl -H 'X-Api-Key: x y' a"], ["sh", "-c", f"curl -H 'X-Api-Key: {H}' a"]),
         (["curl", "-H", "Accept: text/html"], ["curl", "-H", "Accept: text/html"]),
+        (["curl", "-H", "X-Api-Key:x", "a:b"], ["curl", "-H", f"X-Api-Key:{H}", "a:b"]),
+        (
+            ["curl", "--header=X-Api-Key:x", "-HAuthorization:x"],
+            ["curl", f"--header=X-Api-Key:{H}", f"-HAuthorization:{H}"],
+        ),
+        (["sh", "-c", "curl -H 'X-Api-Key:x y' a"], ["sh", "-c", f"curl -H 'X-Api-Key:{H}' a"]),
+        (["sh", "-c", "curl -H X-Api-Key:x a; ls"], ["sh", "-c", f"curl -H X-Api-Key:{H} a; ls"]),
+        (["mysql", "-h", "key-store:3306"], ["mysql", "-h", "key-store:3306"]),
+        (["sh", "-c", "mysql -h key-store:3306"], ["sh", "-c", "mysql -h key-store:3306"]),
+        (["run", "-v", "/key:/key", "auth:latest"], ["run", "-v", "/key:/key", "auth:latest"]),
         # addresses
         (["me", "postgres://me:x@host:5432/db"], ["me", f"postgres://me:{H}@host:5432/db"]),
         (["me", "postgres://me:p:x@y@host/db"], ["me", f"postgres://me:{H}@host/db"]),
@@ -118,6 +128,8 @@ def test_masking_twice_is_masking_once_and_keeps_the_number_of_words(words: list
     assert len(once) == len(words) and masked_command(once, "••••••") == once
 
 
-@pytest.mark.parametrize("part", ["a", "-a", "token", "key=", "'", "\\", "://", "a:", "--key ", "=", "a b "])
+@pytest.mark.parametrize(
+    "part", ["a", "-a", "token", "key=", "'", "\\", "://", "a:", "--key ", "=", "a b ", "-H", "-H "]
+)
 def test_long_commands_are_masked_at_once(part: str) -> None:
     masked_command(["sh", "-c", part * (LONG // len(part))], H)

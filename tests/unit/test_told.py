@@ -8,8 +8,9 @@ import pytest
 
 from app.adapters.tree_errors import translated
 from app.adapters.volume_errors import run, told
-from app.domain import drift
+from app.domain import container_drift, volume_drift
 from app.domain.containers import Inspected, Spec, VersionRecord
+from app.domain.drift import Drift, unreachable
 from app.domain.gpu_health import OutOfService, xid_fault
 from app.domain.nodes import Node
 from app.domain.texts import Text, said
@@ -34,14 +35,14 @@ def abroad(text: str) -> object:
 @pytest.mark.parametrize(
     ("found", "reason", "advice"),
     [
-        (drift.exited(FOO, KILLED), "<foo-3><<<1970-01-01 00:00:00>><<137><9>>>", FOO_PATH * 2),
-        (drift.exited(FOO, OUT_OF_MEMORY), "<foo-3><<><1>>", FOO_PATH),
-        (drift.gpu_unhealthy(FOO, "GPU-1", xid_fault(79)), "<foo-3><GPU-1><<79><>>", FOO_PATH),
-        (drift.data_gone(VOL, newest=False), "<vol-2>", "<</api/v1/volumes/vol-2>>"),
-        (drift.unreachable("foo-3", Node("other").silence or ""), "<foo-3><<other>>", ""),
+        (container_drift.exited(FOO, KILLED), "<foo-3><<1970-01-01 00:00:00><<137><9>>>", FOO_PATH * 2),
+        (container_drift.exited(FOO, OUT_OF_MEMORY), "<foo-3><<1>>", FOO_PATH),
+        (container_drift.gpu_unhealthy(FOO, "GPU-1", xid_fault(79)), "<foo-3><GPU-1><<79><>>", FOO_PATH),
+        (volume_drift.data_gone(VOL, newest=False), "<vol-2>", "<</api/v1/volumes/vol-2>>"),
+        (unreachable("foo-3", Node("other").silence or ""), "<foo-3><<other>>", ""),
     ],
 )
-def test_every_part_of_a_drift_is_translated(found: drift.Drift, reason: str, advice: str) -> None:
+def test_every_part_of_a_drift_is_translated(found: Drift, reason: str, advice: str) -> None:
     assert (abroad(found.reason), abroad(found.advice)) == (reason, advice)
 
 

@@ -112,7 +112,7 @@ def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
     rooms = [Room("/a", 9 * GIB, 100 * GIB), Room("/b", 11 * GIB, 100 * GIB), Room("/c", GIB - 1, 2 * GIB)]
     low = list(attention.of_rooms(rooms))
     assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
-    assert low[0].reason == "9 GB of 100 GB free on the disk of /a"
+    assert low[0].reason == "9 GB of 100 GB are free"
     here, there = attention.sorted_by_weight(attention.of_rooms([Room("/a", 1, GIB, "one"), Room("/a", 1, GIB, "two")]))
     assert [(concern.subject, concern.node) for concern in (here, there)] == [("/a", "one"), ("/a", "two")]
 

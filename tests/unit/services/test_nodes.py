@@ -197,11 +197,7 @@ def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low
     nodes.two.volumes.free = 1 << 20
     assert reporter.report() == 1 and reporter.report() == 0
     (concern,) = attention.of_rooms([*nodes.one.services.space.here(), *nodes.one.services.space.elsewhere()])
-    assert (concern.kind, concern.node, concern.reason) == (
-        "low",
-        "two",
-        "1 MB of 2 TB free on the disk of /var/lib/docker",
-    )
+    assert (concern.kind, concern.node, concern.reason) == ("low", "two", "1 MB of 2 TB are free")
     assert [room.node for room in nodes.one.services.space.here()] == ["one"]
     nodes.two.volumes.free = 2 << 20
     reporter._told_at.clear()
