@@ -1,22 +1,17 @@
 """What was known last, for the time in which a part does not answer; the workers of one server tell each other."""
 
 import math
-import os
-import stat
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app.pages.shelf import Shelf
+from app.pages.shelf import Shelf, shared_directory
 
-# Set by gunicorn's master for its workers: a directory that only they and it may enter.
-DIRECTORY = "GPUDOCK_WORKERS_DIRECTORY"
 _EXTENSION = "gpudock_known"
 _MOST = 256
 _MOST_SHARED, _MOST_BYTES = 1000, 64 << 20
@@ -86,15 +81,3 @@ def init_app(app: Flask) -> None:
 def last_known() -> LastKnown:
     """The memory of the current app."""
     return cast(LastKnown, current_app.extensions[_EXTENSION])
-
-
-def shared_directory() -> Path | None:
-    """The directory that the workers of one gunicorn share; None without one, or if others may write to it."""
-    if not (name := os.environ.get(DIRECTORY)):
-        return None
-    directory = Path(name)
-    try:
-        found = directory.stat()
-    except OSError:  # whoever cleans up has removed it
-        return None
-    return directory if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077 else None

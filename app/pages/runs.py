@@ -7,8 +7,7 @@ from typing import cast
 from flask import Flask, current_app
 
 from app.domain.containers import ExecResult
-from app.pages.known import shared_directory
-from app.pages.shelf import Shelf
+from app.pages.shelf import Shelf, shared_directory
 
 # How long, in minutes, a result is kept.
 MINUTES = 15

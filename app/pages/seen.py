@@ -133,14 +133,10 @@ class Seen:
 
     def ask(self, question: Hashable, way: Callable[[], T], other: Callable[[], T] | None = None) -> T | None:
         """What `way` finds out; while a part is down what it found last, else what `other` finds out, else None."""
-        value = self._try(way)
-        if value is not None:
-            last_known().remember(question, value)
-            return value
-        if (known := last_known().recall(question)) is not None:
-            self.age = max(self.age or 0.0, known[1])
-            return cast(T, known[0])
-        return None if other is None else self._try(other)
+        value = self._found(question, way)
+        if value is None:
+            value = self._known(question)
+        return self._try(other) if value is None and other is not None else value
 
     def need(self, question: Hashable, way: Callable[[], T]) -> T:
         """The same for what a page is about: Unavailable if nothing is known of it."""
@@ -159,15 +155,27 @@ class Seen:
 
         Without etcd what it found last, None if nothing.
         """
-        found = self._try(way)
+        found = self._found(question, way)
         if found is not None:
-            last_known().remember(question, found)
             return found
-        now, known = self._try(other), last_known().recall(question)
-        if known is None or (now is not None and _records(known[0]) != _records(now)):
-            return now
+        now = self._try(other)
+        known = self._known(question, lambda known: now is None or _records(known) == _records(now))
+        return now if known is None else known
+
+    def _found(self, question: Hashable, way: Callable[[], T]) -> T | None:
+        """What `way` finds out, which is then known; None if a part is down."""
+        value = self._try(way)
+        if value is not None:
+            last_known().remember(question, value)
+        return value
+
+    def _known(self, question: Hashable, fits: Callable[[T], bool] = lambda _: True) -> T | None:
+        """What was found out last, if it `fits`."""
+        known = last_known().recall(question)
+        if known is None or not fits(known[0]):
+            return None
         self.age = max(self.age or 0.0, known[1])
-        return cast(V, known[0])
+        return cast(T, known[0])
 
     def _fitting(self, found: V | None, name: Name, even_old: bool) -> V:
         """What was found, if it has the version that `name` means and is not older than it may be."""

@@ -2,8 +2,10 @@
 
 import hashlib
 import math
+import os
 import pickle
 import sqlite3
+import stat
 import threading
 import time
 import weakref
@@ -14,6 +16,8 @@ import structlog
 
 log = structlog.get_logger()
 
+# Set by gunicorn's master for its workers: a directory that only they and it may enter.
+DIRECTORY = "GPUDOCK_WORKERS_DIRECTORY"
 _IN_MEMORY = ":memory:"
 # Of a damaged file sqlite3 may not even be able to tell what it read.
 _UNUSABLE = (sqlite3.Error, UnicodeError)
@@ -86,6 +90,18 @@ class Shelf:
             self._opened = _connect(self._path)
             weakref.finalize(self, self._opened.close)
         return self._opened
+
+
+def shared_directory() -> Path | None:
+    """The directory that the workers of one gunicorn share; None without one, or if others may write to it."""
+    if not (name := os.environ.get(DIRECTORY)):
+        return None
+    directory = Path(name)
+    try:
+        found = directory.stat()
+    except OSError:  # whoever cleans up has removed it
+        return None
+    return directory if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077 else None
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.texts import Text
-from app.pages import known
 from app.pages.known import LastKnown
-from app.pages.shelf import Shelf
+from app.pages.shelf import DIRECTORY, Shelf, shared_directory
 
 MB = 1 << 20
 
@@ -130,11 +129,11 @@ def test_the_newest_answer_of_all_workers_is_told_with_its_age(tmp_path: Path, m
 
 
 def test_only_a_directory_of_one_s_own_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(known.DIRECTORY, raising=False)
-    assert known.shared_directory() is None
+    monkeypatch.delenv(DIRECTORY, raising=False)
+    assert shared_directory() is None
     for mode, expected in ((0o700, tmp_path), (0o770, None), (0o701, None)):
         tmp_path.chmod(mode)
-        monkeypatch.setenv(known.DIRECTORY, str(tmp_path))
-        assert known.shared_directory() == expected
-    monkeypatch.setenv(known.DIRECTORY, str(tmp_path / "gone"))
-    assert known.shared_directory() is None
+        monkeypatch.setenv(DIRECTORY, str(tmp_path))
+        assert shared_directory() == expected
+    monkeypatch.setenv(DIRECTORY, str(tmp_path / "gone"))
+    assert shared_directory() is None
