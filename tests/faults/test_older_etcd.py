@@ -18,9 +18,10 @@ _FRESH = 2.0
 
 def fall_back(lab: Lab, entries: Sequence[Entry]) -> None:
     """Make etcd hold just these entries, beside what processes tell of themselves."""
-    known = {entry.key for entry in entries}
-    later = [entry.key for entry in lab.store.list("/") if entry.key not in known]
-    writes = [Put(entry.key, entry.value) for entry in entries] + [Delete(key) for key in later]
+    now = {entry.key: entry.value for entry in lab.store.list("/")}
+    known = {entry.key: entry.value for entry in entries}
+    writes: list[Put | Delete] = [Put(key, value) for key, value in known.items() if now.get(key) != value]
+    writes += [Delete(key) for key in now if key not in known]
     lasting = [write for write in writes if not write.key.startswith("/nodes/")]
     assert lab.store.transact({}, lasting)
 
