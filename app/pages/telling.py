@@ -11,5 +11,4 @@ def told(text: str) -> str:
 
 
 def _translated(template: str) -> str:
-    # An empty one is the key of the catalogue's head.
-    return meaning(template) or (_(template) if template else "")
+    return meaning(template) or _(template)
