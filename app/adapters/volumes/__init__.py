@@ -1,0 +1,1 @@
+"""Sized Docker volumes, one module for each driver that enforces the size."""

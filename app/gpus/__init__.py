@@ -1,0 +1,1 @@
+"""Which GPUs an operation takes, how they are, and who held them."""

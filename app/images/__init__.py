@@ -1,0 +1,1 @@
+"""The images of this node: list, pull, tag, remove."""

@@ -1,0 +1,1 @@
+"""What HTTP needs, for the API and the pages alike."""
