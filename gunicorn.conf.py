@@ -31,7 +31,7 @@ errorlog = "-"
 # Its default place is one per user, so that two services would fight for it; nothing uses it.
 control_socket_disable = True
 
-# Tells workers of the directory; app/pages/shelf.py reads it.
+# Tells workers of the directory; app/web/shared_cache.py reads it.
 SHARED = "GPUDOCK_WORKERS_DIRECTORY"
 
 

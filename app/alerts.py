@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.domain.concerns import Concern, Room
-from app.domain.drift import Drift
-from app.domain.sizes import human
-from app.domain.texts import Text
+from app.containers.queries import ContainerView, Page
 from app.errors import Cancelled
-from app.services.gpus import GpuView, used_by
-from app.services.inquiry import ContainerView, Page
-from app.services.operations import OperationView
-from app.services.volumes.inquiry import VolumeView
+from app.gpus.queries import GpuView, used_by
+from app.model.alerts import Concern, Room
+from app.model.drift import Drift
+from app.model.messages import Text
+from app.model.sizes import human
+from app.operations.queries import OperationView
+from app.volumes.queries import VolumeView
 
 # Seconds: an operation that began longer ago is history.
 RECENT = 24 * 3600

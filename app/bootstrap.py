@@ -2,74 +2,75 @@
 
 from dataclasses import dataclass, field
 
-from app.adapters.docker_engine import DockerEngine
-from app.adapters.docker_images import DockerImages
+from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.images import DockerImages
+from app.adapters.docker.layers_overlay2 import OverlayLayers
 from app.adapters.etcd import EtcdStore
+from app.adapters.gpus.nvml import NvmlInventory
+from app.adapters.gpus.simulated import SimulatedInventory
 from app.adapters.host import LocalHost
-from app.adapters.nvml import NvmlInventory
-from app.adapters.overlay import OverlayLayers
 from app.adapters.peers import HttpPeers
 from app.adapters.signals import Signals as EventSignals
-from app.adapters.simulated import SimulatedInventory
-from app.adapters.volumes import DockerVolumes
+from app.adapters.volumes.drivers import DockerVolumes
+from app.agent.executor import Actor
+from app.agent.leadership import Contact, Leadership
+from app.agent.presence import Presence
+from app.agent.reconcile import Reconciler
+from app.agent.reporter import Reporter
+from app.agent.snapshot import Gatherer
+from app.cluster.forwarder import Forwarder
+from app.cluster.gpus import GpusElsewhere
+from app.cluster.locator import Whereabouts
+from app.cluster.nodes import Nodes
+from app.cluster.placement import Placement
+from app.cluster.reports import Reported
+from app.cluster.summary import Survey
 from app.config import Config
+from app.containers.adopt import Adopter
+from app.containers.binds import Binds
+from app.containers.change import Changer
+from app.containers.cleanup import Retire
+from app.containers.commit import Committer
+from app.containers.create import Creator
+from app.containers.delete import Deleter
+from app.containers.drift import Drifts
+from app.containers.execute import Inside
+from app.containers.layer_sizes import LayerSizes
+from app.containers.migration import Carrier
+from app.containers.prune import Pruner
+from app.containers.queries import Inquiry
+from app.containers.recreate import Recreator
+from app.containers.stop_restart import Lifecycle
+from app.containers.transactions import Versions
+from app.containers.undo import Undo
+from app.gpus.allocation import Allocator
+from app.gpus.health import GpuHealth
+from app.gpus.history import Holders
+from app.gpus.queries import Gpus
+from app.gpus.sampling import Sampler
+from app.gpus.visibility import GpusInside
+from app.health import Health
+from app.images.pull import ImagePuller
+from app.images.queries import ImageShelf
+from app.operations.journal import Journal
+from app.operations.queries import Operations
+from app.operations.startup import Startup
 from app.ports import Engine, Host, Images, Inventory, Layers, Peers, Signals, Store, Volumes
-from app.services.adopt import Adopter
-from app.services.allocation import Allocator
-from app.services.asides import Asides
-from app.services.binds import Binds
-from app.services.carry import Carrier
-from app.services.changes import Changer
-from app.services.cluster.forwarder import Forwarder
-from app.services.cluster.gpus import GpusElsewhere
-from app.services.cluster.nodes import Nodes
-from app.services.cluster.placement import Placement
-from app.services.cluster.presence import Presence
-from app.services.cluster.reporter import Reporter
-from app.services.cluster.reports import Reported
-from app.services.cluster.survey import Survey
-from app.services.cluster.whereabouts import Whereabouts
-from app.services.commit import Committer
-from app.services.continuity import Continuity
-from app.services.create import Creator
-from app.services.delete import Deleter
-from app.services.drift import Drifts
-from app.services.gpu_health import GpuHealth
-from app.services.gpu_inside import GpusInside
-from app.services.gpu_records import GpuRecords
-from app.services.gpus import Gpus
-from app.services.health import Health
-from app.services.holders import Holders
-from app.services.idempotency import Idempotency
-from app.services.image_pull import ImagePuller
-from app.services.images import ImageShelf
-from app.services.inquiry import Inquiry
-from app.services.inside import Inside
-from app.services.journal import Journal
-from app.services.layer_sizes import LayerSizes
-from app.services.lifecycle import Lifecycle
-from app.services.operations import Operations
-from app.services.prune import Pruner
-from app.services.reconcile.act import Actor
-from app.services.reconcile.contact import Contact, Leadership
-from app.services.reconcile.facts import Gatherer
-from app.services.reconcile.loop import Reconciler
-from app.services.records import Records
-from app.services.recreate import Recreator
-from app.services.retire import Retire
-from app.services.sampling import Sampler
-from app.services.space import Space
-from app.services.startup import Startup
-from app.services.undo import Undo
-from app.services.versions import Versions
-from app.services.volumes.adopt import VolumeAdopter
-from app.services.volumes.claims import VolumeClaims
-from app.services.volumes.create import VolumeCreator
-from app.services.volumes.delete import VolumeDeleter
-from app.services.volumes.inquiry import VolumeInquiry
-from app.services.volumes.making import VolumeMaker
-from app.services.volumes.records import VolumeRecords
-from app.services.volumes.resize import VolumeResizer
+from app.state.containers import Records
+from app.state.gpus import GpuRecords
+from app.state.guard import Continuity
+from app.state.idempotency import Idempotency
+from app.state.retained_data import Asides
+from app.state.volumes import VolumeRecords
+from app.volumes.adopt import VolumeAdopter
+from app.volumes.claims import VolumeClaims
+from app.volumes.create import VolumeCreator
+from app.volumes.delete import VolumeDeleter
+from app.volumes.disk_usage import Space
+from app.volumes.drift import VolumeDrifts
+from app.volumes.queries import VolumeInquiry
+from app.volumes.resize import VolumeResizer
+from app.volumes.transactions import VolumeMaker
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def build_services(config: Config, backends: Backends) -> Services:
     startup = Startup(journal, volume_records, volumes)
     leadership = Leadership(store, backends.host, config.node)
     inquiry = Inquiry(records, engine, drifts, reported)
-    volume_inquiry = VolumeInquiry(volume_records, engine, volumes, drifts, reported)
+    volume_inquiry = VolumeInquiry(volume_records, engine, volumes, VolumeDrifts(journal, engine), reported)
     reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.rooms)
     presence = Presence(store, reporter, backends.host, config.node)
     reconciler = Reconciler(

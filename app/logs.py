@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from app.services.asker import asker
+from app.operations.requester import asker
 
 Event = MutableMapping[str, Any]
 

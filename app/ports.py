@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.domain.adoption import Foreign, ForeignVolume
-from app.domain.concerns import Room
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
-from app.domain.gpus import Gpu, GpuEvent
-from app.domain.images import LocalImage, PullState
-from app.domain.volumes import Usage, VolumePlan
+from app.model.adoption import Foreign, ForeignVolume
+from app.model.alerts import Room
+from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
+from app.model.gpu import Gpu, GpuEvent
+from app.model.image import LocalImage, PullState
+from app.model.volume import Usage, VolumePlan
 
 # Told now and then, from the thread that copies, how many bytes are done and, once known, of how many. What it
 # raises ends the copy and goes through to the caller.

@@ -4,9 +4,9 @@ import argparse
 
 from bench.changes import measure_changes
 from bench.creates import measure_creates
+from bench.fixtures import fixtures
 from bench.pages import measure_pages
 from bench.polling import measure_polling
-from bench.rig import rig
 from bench.volumes import measure_volumes
 
 PARTS = {
@@ -24,7 +24,7 @@ def main() -> None:
     arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure (default: everything)")
     arguments.add_argument("--rounds", type=int, default=5, help="how often to repeat each measurement")
     given = arguments.parse_args()
-    with rig() as (server, dockerd):
+    with fixtures() as (server, dockerd):
         for part in given.parts or PARTS:
             PARTS[part](server, dockerd, given.rounds)
 

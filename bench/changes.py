@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from bench.fixtures import PATIENT, report, timed
 from bench.restarts import bare_restart, downtime, inspect
-from bench.rig import PATIENT, report, timed
 from tests.support.dockerd import Dockerd
 from tests.support.images import IMAGE
 from tests.support.server import Server

@@ -1,6 +1,6 @@
 """Creating a container against `docker run -d`."""
 
-from bench.rig import PATIENT, report, timed
+from bench.fixtures import PATIENT, report, timed
 from tests.support.dockerd import Dockerd
 from tests.support.images import IMAGE
 from tests.support.server import Server

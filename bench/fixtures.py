@@ -20,7 +20,7 @@ SETTINGS = {"GPUDOCK_GPU_REQUEST": "none", "GPUDOCK_EXEC_TIMEOUT": "300", "GPUDO
 
 
 @contextmanager
-def rig() -> Iterator[tuple[Server, Dockerd]]:
+def fixtures() -> Iterator[tuple[Server, Dockerd]]:
     """A server and its dockerd, both gone afterwards."""
     with ExitStack() as undo:
         dockerd = Dockerd(Path(tempfile.mkdtemp(prefix="gpudock-bench-", dir="/var/tmp")))

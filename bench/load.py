@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from app.adapters.docker_engine import DockerEngine
+from app.adapters.docker.containers import DockerEngine
 from app.adapters.etcd import EtcdStore
-from app.adapters.simulated import SimulatedInventory
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Bind, ContainerPlan, FamilyRecord, Labels, PortMapping, Spec, VersionRecord
-from app.domain.gpus import Holder
-from app.domain.operations import Operation, new_id, now
-from app.domain.sizes import parse_size
-from app.domain.volumes import NONE, VolumeFamily, VolumePlan, VolumeRecord
+from app.adapters.gpus.simulated import SimulatedInventory
+from app.adapters.volumes.drivers import DockerVolumes
+from app.model.container import Bind, ContainerPlan, FamilyRecord, Labels, PortMapping, Spec, VersionRecord
+from app.model.gpu import Holder
+from app.model.operation import Operation, new_id, now
+from app.model.sizes import parse_size
+from app.model.volume import NONE, VolumeFamily, VolumePlan, VolumeRecord
 from app.ports import Put
-from app.services.keys import CONTAINERS, HISTORY, VOLUMES, family_key, version_key
-from app.services.records import Records
+from app.state.containers import Records
+from app.state.keys import CONTAINERS, HISTORY, VOLUMES, family_key, version_key
 from tests.support.dockerd import Dockerd
 from tests.support.images import IMAGE
 
-NODE, PREFIX = "crowd", "/crowd"
+NODE, PREFIX = "load", "/load"
 FAMILIES, VOLUME_FAMILIES, GPUS, PER_CONTAINER, PAST = 500, 200, 64, 4, 1000
 SIZE = parse_size("20GB")
 T = TypeVar("T")

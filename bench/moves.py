@@ -2,9 +2,9 @@
 
 import subprocess
 
+from bench.fixtures import PATIENT, report, timed
 from bench.restarts import bare_restart, downtime
-from bench.rig import PATIENT, report, timed
-from bench.volume_rig import ERASE, data_of, delete, fill_with_many, make
+from bench.volume_fixtures import ERASE, data_of, delete, fill_with_many, make
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server
 

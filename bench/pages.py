@@ -7,7 +7,7 @@ import time
 import requests
 
 from app.adapters.etcd import EtcdStore
-from bench.crowd import FAMILIES, GPUS, NODE, PREFIX, VOLUME_FAMILIES, populate
+from bench.load import FAMILIES, GPUS, NODE, PREFIX, VOLUME_FAMILIES, populate
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.server import TOKEN, Server
@@ -24,7 +24,7 @@ def measure_pages(server: Server, dockerd: Dockerd, rounds: int) -> None:
     """Print for each page the median and the longest time of an answer, and of the part that browsers poll."""
     etcd = EtcdServer()
     etcd.start()
-    crowded = Server(dockerd, etcd, {
+    loaded = Server(dockerd, etcd, {
         "GPUDOCK_GPUS": f"simulated:{GPUS}", "GPUDOCK_GPU_REQUEST": "none", "GPUDOCK_VOLUMES": "none",
         "GPUDOCK_NODE": NODE, "GPUDOCK_PREFIX": PREFIX,
     })  # fmt: skip
@@ -32,12 +32,12 @@ def measure_pages(server: Server, dockerd: Dockerd, rounds: int) -> None:
         begun = time.perf_counter()
         operation = populate(dockerd, EtcdStore([etcd.endpoint], PREFIX))
         print(f"500 containers and 200 volumes made in {time.perf_counter() - begun:.0f} s")
-        crowded.start()
-        _check(crowded)
-        names = {"gpu": next(iter(crowded.in_use())), "operation": operation}
-        _measure(crowded, _logged_in(crowded), names, rounds)
+        loaded.start()
+        _check(loaded)
+        names = {"gpu": next(iter(loaded.in_use())), "operation": operation}
+        _measure(loaded, _logged_in(loaded), names, rounds)
     finally:
-        crowded.stop()
+        loaded.stop()
         etcd.stop()
         dockerd.remove_containers()
         if volumes := dockerd.docker("volume", "ls", "-q").split():

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from bench.rig import report, timed
-from bench.volume_rig import FILL, data_of, delete, make
+from bench.fixtures import report, timed
+from bench.volume_fixtures import FILL, data_of, delete, make
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server
 

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from bench.rig import timed
+from bench.fixtures import timed
 from tests.support.dockerd import Dockerd
 
 

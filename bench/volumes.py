@@ -2,7 +2,7 @@
 
 from bench.moves import measure_moves
 from bench.resizes import measure_resizes
-from bench.volume_rig import nothing_left
+from bench.volume_fixtures import nothing_left
 from bench.writes import measure_writes
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server

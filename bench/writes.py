@@ -2,8 +2,8 @@
 
 import subprocess
 
-from bench.rig import PATIENT, report
-from bench.volume_rig import make
+from bench.fixtures import PATIENT, report
+from bench.volume_fixtures import make
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server
 

@@ -17,8 +17,8 @@ import grpc
 from pyetcd import etcdrpc
 from pyetcd.utils import prefix_range_end
 
-from app.domain.texts import Text
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
+from app.model.messages import Text
 from app.ports import Delete, Entry, Put
 
 _CHANNEL_OPTIONS = (

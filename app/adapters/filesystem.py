@@ -5,7 +5,7 @@ import errno
 import os
 from pathlib import Path
 
-from app.domain.concerns import Room
+from app.model.alerts import Room
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

@@ -6,8 +6,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from app.domain.texts import Text
 from app.errors import NodeCutOff, NodeUnreachable
+from app.model.messages import Text
 from app.ports import Message, Reply
 
 _CONNECT = 3.0

@@ -21,8 +21,8 @@ from docker.types import CancellableStream
 from pyetcd import etcdrpc
 from pyetcd.utils import prefix_range_end
 
-from app.adapters.docker_client import QUICK, Clients
-from app.adapters.docker_errors import answered
+from app.adapters.docker.client import QUICK, Clients
+from app.adapters.docker.errors import answered
 from app.adapters.etcd import connect
 from app.ports import DOCKER_IS_BACK
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.naming import VOLUME, Name, parse
-from app.domain.operations import now
-from app.domain.texts import Text, joined, to_json
+from app.agent.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMOVE_VOLUME, Action
+from app.containers.stop_restart import Lifecycle
+from app.containers.undo import Undo
 from app.errors import DomainError, Unavailable
+from app.model.messages import Text, joined, to_json
+from app.model.names import VOLUME, Name, parse
+from app.model.operation import now
+from app.operations.journal import Journal
 from app.ports import Delete, Engine, Put, Store, Volumes
-from app.services.asides import Asides
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
-from app.services.lifecycle import Lifecycle
-from app.services.reconcile.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMOVE_VOLUME, Action
-from app.services.undo import Undo
+from app.state.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
+from app.state.retained_data import Asides
 
 log = structlog.get_logger()
 # What fails again and again is tried less and less often, up to these seconds.

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.domain.nodes import host_of
-from app.domain.texts import Text
+from app.agent.plan import Outages
 from app.errors import Fenced
+from app.model.messages import Text
+from app.model.node import host_of
 from app.ports import Host, Put, Store
-from app.services.keys import agent_key, node_key, reconciler_key
-from app.services.reconcile.plan import Outages
+from app.state.keys import agent_key, node_key, reconciler_key
 
 log = structlog.get_logger()
 # Passes are a few seconds apart; a longer gap means that Docker, this process or the host was away.

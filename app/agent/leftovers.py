@@ -6,10 +6,10 @@ Nothing of it can do harm, so there is no hurry: it goes once two passes in a ro
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.naming import versioned
+from app.model.names import versioned
 from app.ports import Engine, Entry, Volumes
-from app.services.asides import FIELDS
-from app.services.keys import VOLUMES, families_prefix, family_key, operation_key
+from app.state.keys import VOLUMES, families_prefix, family_key, operation_key
+from app.state.retained_data import FIELDS
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.domain.containers import Inspected, Observed, VersionRecord
-from app.domain.texts import Text
-from app.services.reconcile.facts import Claim, Facts, Family
-from app.services.reconcile.leftovers import Aside
+from app.agent.leftovers import Aside
+from app.agent.snapshot import Claim, Facts, Family
+from app.model.container import Inspected, Observed, VersionRecord
+from app.model.messages import Text
 
 # What an operator, Docker or a shutdown ends a process with. A crash (SIGSEGV, …) is the program's own.
 _BY_HAND = {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}

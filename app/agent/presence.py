@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import structlog
 
-from app.domain.nodes import host_of
-from app.domain.texts import to_json
-from app.domain.version import VERSION
+from app.agent.reporter import Reporter
 from app.errors import DomainError, Unavailable
+from app.model.messages import to_json
+from app.model.node import host_of
+from app.model.version import VERSION
 from app.ports import Delete, Host, Store
-from app.services.cluster.reporter import Reporter
-from app.services.keys import agent_key
+from app.state.keys import agent_key
 
 log = structlog.get_logger()
 # Seconds: the others see that the process has died when the first are over; it says that it lives in between.

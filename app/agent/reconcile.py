@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from app.agent.executor import Actor
+from app.agent.leadership import Contact, Leadership
+from app.agent.plan import Action, plan
+from app.agent.presence import Presence
+from app.agent.snapshot import Gatherer
 from app.errors import DomainError, Unavailable
+from app.gpus.health import GpuHealth
+from app.operations.startup import Startup
 from app.ports import DOCKER_IS_BACK, Signals
-from app.services.cluster.presence import Presence
-from app.services.continuity import Continuity
-from app.services.gpu_health import GpuHealth
-from app.services.reconcile.act import Actor
-from app.services.reconcile.contact import Contact, Leadership
-from app.services.reconcile.facts import Gatherer
-from app.services.reconcile.plan import Action, plan
-from app.services.startup import Startup
+from app.state.guard import Continuity
 
 log = structlog.get_logger()
 _EVERY = 3.0

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.domain.concerns import Room
-from app.domain.texts import Text
+from app.agent.leadership import Leadership
+from app.cluster import gpus, reports
+from app.cluster.reports import MOVING, Told
+from app.containers.queries import Inquiry
 from app.errors import Fenced, Unavailable
+from app.model.alerts import Room
+from app.model.messages import Text
 from app.ports import Delete, Inventory, Put, Store
-from app.services.cluster import gpus, reports
-from app.services.cluster.reports import MOVING, Told
-from app.services.inquiry import Inquiry
-from app.services.keys import (
+from app.state.keys import (
     CONTAINERS,
     DISKS,
     LEFTOVERS,
@@ -22,8 +23,7 @@ from app.services.keys import (
     observed_prefix,
     reconciler_key,
 )
-from app.services.reconcile.contact import Leadership
-from app.services.volumes.inquiry import VolumeInquiry
+from app.volumes.queries import VolumeInquiry
 
 Json = dict[str, Any]
 _AT_ONCE = 100

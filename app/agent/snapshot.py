@@ -5,23 +5,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.domain.containers import FamilyRecord, Inspected, Observed, VersionRecord
-from app.domain.gpus import Gpu, Holder
-from app.domain.operations import Operation
+from app.agent import leftovers
+from app.agent.leftovers import Leftovers
 from app.errors import Unavailable
+from app.model.container import FamilyRecord, Inspected, Observed, VersionRecord
+from app.model.gpu import Gpu, Holder
+from app.model.operation import Operation
 from app.ports import Engine, Entry, Host, Inventory, Store, Volumes
-from app.services.keys import (
-    CONTAINERS,
-    HISTORY,
-    OPERATIONS,
-    VOLUMES,
-    families_prefix,
-    gpus_prefix,
-    ports_prefix,
-)
-from app.services.reconcile import leftovers
-from app.services.reconcile.leftovers import Leftovers
-from app.services.records import holder_from
+from app.state.containers import holder_from
+from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, VOLUMES, families_prefix, gpus_prefix, ports_prefix
 
 log = structlog.get_logger()
 

@@ -7,10 +7,10 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.backends import Services
+from app.bootstrap import Services
+from app.containers.adopt import Adopter
 from app.errors import DomainError
-from app.services.adopt import Adopter
-from app.services.asker import COMMAND, Asker, asked_by
+from app.operations.requester import COMMAND, Asker, asked_by
 
 T = TypeVar("T")
 

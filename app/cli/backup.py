@@ -15,12 +15,12 @@ from flask.cli import with_appcontext
 
 from app.adapters.etcd import EtcdStore
 from app.adapters.host import LocalHost
-from app.backends import Services
+from app.bootstrap import Services
 from app.config import Config
-from app.domain.backups import Backup, parse, render
 from app.errors import DomainError
-from app.services.backup import Backups
-from app.services.keys import reconciler_key
+from app.model.backup import Backup, parse, render
+from app.state.backup import Backups
+from app.state.keys import reconciler_key
 
 # Seconds for one request: everything at once takes longer than what a service asks for.
 _PATIENCE = 30.0

@@ -1,29 +1,15 @@
-"""Commands of `flask`."""
+"""`gpudock doctor`: examines each part and says what to do about it."""
 
 import json
 from dataclasses import asdict
 
 import click
-from flask import Flask
 
-from app.adapters import probes
-from app.commands.adopt import adopt
-from app.commands.backup import backup, restore
-from app.commands.continuity import accept_restored_state, examine_state
-from app.commands.nodes import examine_nodes
-from app.commands.reconcile import reconcile
+from app.adapters.doctor import host
+from app.cli.nodes import examine_nodes
+from app.cli.restored_state import examine_state
 from app.config import ConfigError, load
-from app.domain.findings import Finding, Status, fail
-
-
-def init_app(app: Flask) -> None:
-    """Make the commands known to `flask`."""
-    app.cli.add_command(accept_restored_state)
-    app.cli.add_command(adopt)
-    app.cli.add_command(backup)
-    app.cli.add_command(doctor)
-    app.cli.add_command(reconcile)
-    app.cli.add_command(restore)
+from app.model.findings import Finding, Status, fail
 
 
 @click.command()
@@ -42,6 +28,6 @@ def doctor(as_json: bool) -> None:
 def _findings() -> list[Finding]:
     try:
         config = load()
-        return [*probes.examine(config), examine_state(config), examine_nodes(config)]
+        return [*host.examine(config), examine_state(config), examine_nodes(config)]
     except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

@@ -1,10 +1,10 @@
 """Which nodes there are, for `gpudock doctor`."""
 
-from app.backends import build_backends
+from app.bootstrap import build_backends
+from app.cluster.nodes import Nodes
 from app.config import Config
-from app.domain.findings import Finding, ok, warning
 from app.errors import DomainError
-from app.services.cluster.nodes import Nodes
+from app.model.findings import Finding, ok, warning
 
 
 def examine_nodes(config: Config) -> Finding:

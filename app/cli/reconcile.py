@@ -7,11 +7,11 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.backends import Services
-from app.commands import adopt
-from app.commands.agent import Agent
-from app.commands.continuity import accept_restored_state
+from app.bootstrap import Services
+from app.cli import adopt
+from app.cli.restored_state import accept_restored_state
 from app.errors import DomainError
+from app.web.agent_server import Agent
 
 
 @click.command()

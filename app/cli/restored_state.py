@@ -6,11 +6,11 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.backends import Services, build_backends, build_services
+from app.bootstrap import Services, build_backends, build_services
 from app.config import Config
-from app.domain.findings import Finding, fail, ok, warning
 from app.errors import DomainError, RestoreUnfinished, StateUnexplained
-from app.services.continuity import Continuity, Made
+from app.model.findings import Finding, fail, ok, warning
+from app.state.guard import Continuity, Made
 
 
 @click.command("accept-restored-state")

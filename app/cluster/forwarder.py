@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from app.domain.nodes import host_of
-from app.domain.texts import Text
+from app.cluster.nodes import Nodes
 from app.errors import NodeRefused, NodeUnreachable
+from app.model.messages import Text
+from app.model.node import host_of
 from app.ports import Host, Message, Peers, Reply
-from app.services.cluster.nodes import Nodes
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from app.domain.gpu_health import OutOfService
-from app.domain.gpus import Gpu, GpuProcess, foreign
-from app.domain.nodes import Node
-from app.domain.texts import from_json, to_json
+from app.cluster.nodes import Nodes
+from app.cluster.reports import MOVING
+from app.gpus.queries import GpuView, gone
+from app.model.gpu import Gpu, GpuProcess, foreign
+from app.model.gpu_health import OutOfService
+from app.model.messages import from_json, to_json
+from app.model.node import Node
 from app.ports import Entry, Store
-from app.services.cluster.nodes import Nodes
-from app.services.cluster.reports import MOVING
-from app.services.gpus import GpuView, gone
-from app.services.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
-from app.services.records import holder_from
+from app.state.containers import holder_from
+from app.state.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
 
 Json = dict[str, Any]
 _READINGS = ("memory_used", "utilisation", "temperature", "power")

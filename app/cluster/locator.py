@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from app.domain.naming import CONTAINER, VOLUME, Name, parse
+from app.cluster.gpus import GpusElsewhere
+from app.cluster.nodes import Nodes
 from app.errors import InvalidRequest
+from app.model.names import CONTAINER, VOLUME, Name, parse
 from app.ports import Store
-from app.services.cluster.gpus import GpusElsewhere
-from app.services.cluster.nodes import Nodes
-from app.services.keys import CONTAINERS, HISTORY, LEFTOVERS, VOLUMES, observed_prefix
-from app.services.records import Records
-from app.services.volumes.records import VolumeRecords
+from app.state.containers import Records
+from app.state.keys import CONTAINERS, HISTORY, LEFTOVERS, VOLUMES, observed_prefix
+from app.state.volumes import VolumeRecords
 
 KINDS = (CONTAINERS, VOLUMES, "gpus")
 

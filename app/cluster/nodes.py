@@ -1,10 +1,10 @@
 """The nodes of the cluster, as they speak of themselves in etcd."""
 
-from app.domain.nodes import Node
-from app.domain.texts import Text, from_json
 from app.errors import NodeNotFound
+from app.model.messages import Text, from_json
+from app.model.node import Node
 from app.ports import Store
-from app.services.keys import NODES
+from app.state.keys import NODES
 
 
 class Nodes:

@@ -3,14 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from app.domain.containers import Spec
-from app.domain.naming import VOLUME, parse
-from app.domain.texts import Text, joined
+from app.cluster.nodes import Nodes
+from app.cluster.reports import Reported
 from app.errors import ContainerExists, InvalidRequest, OnAnotherNode, Unavailable, VolumesApart
-from app.services.cluster.nodes import Nodes
-from app.services.cluster.reports import Reported
-from app.services.gpus import Gpus, GpuView
-from app.services.volumes.records import VolumeRecords
+from app.gpus.queries import Gpus, GpuView
+from app.model.container import Spec
+from app.model.messages import Text, joined
+from app.model.names import VOLUME, parse
+from app.state.volumes import VolumeRecords
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from app.domain.concerns import Room
-from app.domain.containers import Labels, Mount, Observed
-from app.domain.drift import Drift
-from app.domain.nodes import Node
-from app.domain.texts import from_json, to_json
-from app.domain.volumes import Usage
+from app.cluster.nodes import Nodes
+from app.model.alerts import Room
+from app.model.container import Labels, Mount, Observed
+from app.model.container_drift import Leftover
+from app.model.drift import Drift
+from app.model.messages import from_json, to_json
+from app.model.node import Node
+from app.model.volume import Usage
 from app.ports import Store
-from app.services.cluster.nodes import Nodes
-from app.services.drift import Leftover
-from app.services.keys import DISKS, LEFTOVERS, observed_prefix
+from app.state.keys import DISKS, LEFTOVERS, observed_prefix
 
 Json = dict[str, Any]
 # What is below this name changes all the time, and is not written as often as it does.

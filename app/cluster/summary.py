@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.nodes import Node
+from app.cluster.nodes import Nodes
 from app.errors import Unavailable
-from app.services.cluster.nodes import Nodes
-from app.services.gpus import Gpus, GpuView
-from app.services.records import Records
-from app.services.volumes.records import VolumeRecords
+from app.gpus.queries import Gpus, GpuView
+from app.model.node import Node
+from app.state.containers import Records
+from app.state.volumes import VolumeRecords
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.adoption import ALL_GPUS, Foreign, family_for
-from app.domain.containers import Inspected
-from app.domain.gpus import check_count
-from app.domain.operations import Parent
-from app.domain.rules import check_spec
-from app.domain.texts import Text, joined
+from app.containers.adoption_overlay import LentHost, LentInventory
+from app.containers.create import Creator
+from app.containers.migration import Carrier, Source, upper_dir
+from app.containers.transactions import Made
 from app.errors import (
     AdoptionFailed,
     AdoptionRefused,
@@ -18,15 +16,17 @@ from app.errors import (
     NotEnoughGpus,
     OperationFailed,
 )
+from app.gpus.allocation import Allocation
+from app.model.adoption import ALL_GPUS, Foreign, family_for
+from app.model.container import Inspected
+from app.model.gpu import check_count
+from app.model.messages import Text, joined
+from app.model.operation import Parent
+from app.model.validation import check_spec
+from app.operations.handle import Live
 from app.ports import Layers
-from app.services.allocation import Allocation
-from app.services.carry import Carrier, Source, upper_dir
-from app.services.create import Creator
-from app.services.lent import LentHost, LentInventory
-from app.services.live import Live
-from app.services.versions import Made
-from app.services.volumes.adopt import VolumeAdopter
-from app.services.volumes.making import MadeVolume
+from app.volumes.adopt import VolumeAdopter
+from app.volumes.transactions import MadeVolume
 
 _STATES = ("running", "exited", "created")
 

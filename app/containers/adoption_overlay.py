@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.gpus import Gpu, GpuEvent
+from app.model.gpu import Gpu, GpuEvent
 from app.ports import Host, Inventory
 
 

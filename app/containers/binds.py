@@ -1,8 +1,8 @@
 """Binds of host directories checked against the host: allowed roots, real paths."""
 
-from app.domain.containers import Bind
-from app.domain.texts import Text
 from app.errors import BindRefused
+from app.model.container import Bind
+from app.model.messages import Text
 from app.ports import Host
 
 

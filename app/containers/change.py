@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.domain.containers import Bind, Spec
-from app.domain.gpus import check_count
-from app.domain.naming import Name
-from app.domain.rules import check_binds
-from app.domain.texts import Text
+from app.containers.recreate import Change, Recreator
+from app.containers.transactions import Made, Versions
 from app.errors import (
     BindNotFound,
     BindRefused,
@@ -17,9 +14,12 @@ from app.errors import (
     RollbackFailed,
     VolumeChangeFailed,
 )
-from app.services.records import FamilyState, Records
-from app.services.recreate import Change, Recreator
-from app.services.versions import Made, Versions
+from app.model.container import Bind, Spec
+from app.model.gpu import check_count
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.validation import check_binds
+from app.state.containers import FamilyState, Records
 
 KINDS = ("gpu", "volume", "restart", "rollback")
 

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import structlog
 
-from app.domain.containers import VersionRecord
+from app.containers.undo import Undo
 from app.errors import DomainError
+from app.model.container import VersionRecord
+from app.operations.journal import Journal
 from app.ports import Engine, Layers
-from app.services.asides import Asides
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS
-from app.services.undo import Undo
+from app.state.keys import CONTAINERS
+from app.state.retained_data import Asides
 
 log = structlog.get_logger()
 

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.containers import VersionRecord
-from app.domain.naming import Name
-from app.domain.operations import Parent
-from app.domain.rules import check_image
-from app.domain.texts import Text
+from app.containers.transactions import Versions
 from app.errors import ContainerNotFound, ImageNameTaken, ImageNotFound
+from app.model.container import VersionRecord
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.operation import Parent
+from app.model.validation import check_image
+from app.operations.handle import Live
+from app.operations.journal import Journal
 from app.ports import Engine
-from app.services.journal import Journal
-from app.services.live import Live
-from app.services.records import Records
-from app.services.versions import Versions
+from app.state.containers import Records
 
 
 @dataclass(frozen=True)

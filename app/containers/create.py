@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Image, Spec
-from app.domain.naming import check_family
-from app.domain.rules import check_spec
-from app.domain.texts import Text
+from app.containers.binds import Binds
+from app.containers.transactions import Made, Versions
+from app.containers.undo import Undo
 from app.errors import ContainerExists
+from app.gpus.allocation import Allocation, Allocator
+from app.model.container import Image, Spec
+from app.model.messages import Text
+from app.model.names import check_family
+from app.model.validation import check_spec
+from app.operations.handle import Live
+from app.operations.journal import Journal, busy
 from app.ports import Engine
-from app.services.allocation import Allocation, Allocator
-from app.services.binds import Binds
-from app.services.journal import Journal, busy
-from app.services.live import Live
-from app.services.records import Records
-from app.services.undo import Undo
-from app.services.versions import Made, Versions
-from app.services.volumes.claims import VolumeClaims
+from app.state.containers import Records
+from app.volumes.claims import VolumeClaims
 
 
 @dataclass(frozen=True)

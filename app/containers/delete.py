@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Observed, VersionRecord
-from app.domain.naming import Name
-from app.domain.operations import Parent, now
-from app.domain.texts import Text
+from app.containers.cleanup import Retire
+from app.containers.migration import upper_dir
+from app.containers.transactions import Versions
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
+from app.model.container import Observed, VersionRecord
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.operation import Parent, now
+from app.operations.handle import Live
+from app.operations.journal import Journal
 from app.ports import Delete, Engine, Layers, Put
-from app.services.carry import upper_dir
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS, family_key, version_key, versions_prefix
-from app.services.live import Live
-from app.services.records import FamilyState, Records
-from app.services.retire import Retire
-from app.services.versions import Versions
-from app.services.volumes.delete import VolumeDeleter
+from app.state.containers import FamilyState, Records
+from app.state.keys import CONTAINERS, family_key, version_key, versions_prefix
+from app.volumes.delete import VolumeDeleter
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,24 @@
-"""Finds drift: compares what is recorded of this node's containers and volumes with what its parts say."""
+"""Finds drift: compares what is recorded of this node's containers with what its parts say."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain import container_drift, volume_drift
-from app.domain.containers import FamilyRecord, Mount, Observed, VersionRecord
-from app.domain.drift import Drift
-from app.domain.gpu_health import ABSENT
-from app.domain.operations import Operation
-from app.domain.volumes import VolumeFamily, VolumeRecord
 from app.errors import Unavailable
+from app.gpus.health import GpuHealth
+from app.gpus.queries import Gpus
+from app.model import container_drift
+from app.model.container import FamilyRecord, Observed, VersionRecord
+from app.model.container_drift import Leftover
+from app.model.drift import Drift
+from app.model.gpu_health import ABSENT
+from app.model.operation import Operation, works_on
+from app.model.volume import VolumeRecord
+from app.model.volume_drift import is_incomplete
+from app.operations.journal import Journal
 from app.ports import Engine
-from app.services.gpu_health import GpuHealth
-from app.services.gpus import Gpus
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS, VOLUMES
-from app.services.records import Claims
-from app.services.volumes.records import VolumeRecords
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A container of ours in Docker whose family is not on record any more."""
-
-    container: Observed
-    drift: Drift
+from app.state.containers import Claims
+from app.state.keys import CONTAINERS
+from app.state.volumes import VolumeRecords
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class Circumstances:
         """The drift of one version of this node's containers."""
         if record.removed:
             return ()
-        moving = family.updated > self.since or _busy(self.operations, CONTAINERS, family.family)
+        moving = family.updated > self.since or works_on(self.operations, CONTAINERS, family.family)
         newest = record.version == family.current
         found = [] if moving else [*self._of_container(family, record, newest)]
         if newest:
@@ -103,34 +97,6 @@ class Circumstances:
             yield container_drift.gpu_lost_inside(record, fault)
 
 
-@dataclass(frozen=True)
-class VolumeCircumstances:
-    """What the drift of volumes is judged by; `present` are those whose data is there, see Circumstances."""
-
-    since: str
-    operations: Sequence[Operation]
-    volumes: frozenset[str]
-    present: frozenset[str]
-    mounts: Mapping[str, Sequence[Mount]]
-
-    def of(self, family: VolumeFamily, record: VolumeRecord) -> tuple[Drift, ...]:
-        """The drift of one version of this node's volumes."""
-        return () if record.removed else tuple(self._of(family, record))
-
-    def _of(self, family: VolumeFamily, record: VolumeRecord) -> Iterator[Drift]:
-        newest = record.version == family.current
-        if record.name not in self.present:
-            if family.updated <= self.since and not _busy(self.operations, VOLUMES, family.family):
-                yield (volume_drift.data_gone if record.name in self.volumes else volume_drift.missing)(record, newest)
-            return
-        if newest and not record.enforced:
-            yield volume_drift.unenforced(record)
-        if is_incomplete(record, self.operations):
-            yield volume_drift.incomplete(record)
-        for container in sorted({m.container for m in self.mounts.get(record.name, ()) if not m.managed}):
-            yield volume_drift.foreign_mount(record, container)
-
-
 class Drifts:
     """Asks the parts of this node, each once, for what drift is judged by."""
 
@@ -160,13 +126,6 @@ class Drifts:
             inside=self._gpu_health.faults_inside() if claims.gpus else {},
         )
 
-    def of_volumes(
-        self, since: str, present: frozenset[str], mounts: Mapping[str, Sequence[Mount]]
-    ) -> VolumeCircumstances:
-        """For all volumes, of which the data of `present` is there."""
-        operations, names = self._journal.all_running(), frozenset(self._engine.volume_names())
-        return VolumeCircumstances(since, operations, names, present, mounts)
-
     def _incomplete(self, names: set[str], operations: Sequence[Operation]) -> dict[str, VolumeRecord]:
         recorded = self._volumes.everything()[1] if names else {}
         return {name: record for name, record in recorded.items() if is_incomplete(record, operations)}
@@ -178,12 +137,3 @@ class Drifts:
             if exc.part == "etcd":
                 raise
             return None  # the container is as it was, as far as one can see
-
-
-def is_incomplete(record: VolumeRecord, operations: Sequence[Operation]) -> bool:
-    """Whether what was on its way into the volume does not come any more."""
-    return record.merging is not None and record.merging not in {operation.id for operation in operations}
-
-
-def _busy(operations: Sequence[Operation], resource: str, family: str) -> bool:
-    return any((operation.resource, operation.family) == (resource, family) for operation in operations)

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.domain.containers import VersionRecord
 from app.errors import DomainError
+from app.model.container import VersionRecord
 from app.ports import Engine, Layers
 
 _MAX_AGE = 10.0

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.domain.containers import Inspected
-from app.domain.operations import Merge, Parent
-from app.domain.texts import Text
 from app.errors import LayerCopyFailed
+from app.model.container import Inspected
+from app.model.messages import Text
+from app.model.operation import Merge, Parent
+from app.operations.handle import Live
 from app.ports import Engine, Layers, Transfer, Volumes
-from app.services.live import Live
 
 
 @dataclass(frozen=True)

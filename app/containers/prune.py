@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.domain.naming import Name
+from app.containers.delete import Deleter
 from app.errors import DomainError
-from app.services.delete import Deleter
-from app.services.records import Records
-from app.services.volumes.delete import VolumeDeleter
-from app.services.volumes.records import VolumeRecords
+from app.model.names import Name
+from app.state.containers import Records
+from app.state.volumes import VolumeRecords
+from app.volumes.delete import VolumeDeleter
 
 log = structlog.get_logger()
 

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.containers import FamilyRecord, Observed, VersionRecord
-from app.domain.drift import Drift, unreachable
-from app.domain.naming import Name
-from app.domain.operations import now
+from app.cluster.reports import Reported, Reports
+from app.containers.drift import Circumstances, Drifts
+from app.model.container import FamilyRecord, Observed, VersionRecord
+from app.model.container_drift import Leftover
+from app.model.drift import Drift, unreachable
+from app.model.names import Name
+from app.model.operation import now
 from app.ports import Engine
-from app.services.cluster.reports import Reported, Reports
-from app.services.drift import Circumstances, Drifts, Leftover
-from app.services.keys import CONTAINERS
-from app.services.records import Claims, Records
+from app.state.containers import Claims, Records
+from app.state.keys import CONTAINERS
 
 STATES = ("running", "paused", "restarting", "stopped", "exited", "missing", "removed", "unreachable")
 

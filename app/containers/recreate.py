@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Bind, Inspected, Spec, VersionRecord
-from app.domain.naming import Name
-from app.domain.operations import Parent
-from app.domain.texts import Text
+from app.containers.binds import Binds
+from app.containers.cleanup import Retire
+from app.containers.migration import Carrier, Source, upper_dir
+from app.containers.prune import Pruner
+from app.containers.transactions import Made, Versions, vanished
+from app.containers.undo import Undo
 from app.errors import ContainerNotFound, OperationFailed
+from app.gpus.allocation import Allocation, Allocator
+from app.model.container import Bind, Inspected, Spec, VersionRecord
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.operation import Parent
+from app.operations.handle import Live
+from app.operations.journal import Journal
 from app.ports import Engine, Layers
-from app.services.allocation import Allocation, Allocator
-from app.services.binds import Binds
-from app.services.carry import Carrier, Source, upper_dir
-from app.services.journal import Journal
-from app.services.live import Live
-from app.services.prune import Pruner
-from app.services.records import FamilyState, Records
-from app.services.retire import Retire
-from app.services.undo import Undo
-from app.services.versions import Made, Versions, vanished
-from app.services.volumes.claims import VolumeClaim, VolumeClaims
+from app.state.containers import FamilyState, Records
+from app.volumes.claims import VolumeClaim, VolumeClaims
 
 
 @dataclass(frozen=True)

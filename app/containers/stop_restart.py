@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.domain.containers import FamilyRecord
-from app.domain.naming import Name, versioned
-from app.domain.operations import Parent, now
-from app.domain.texts import Text
+from app.containers.change import Changer
+from app.containers.transactions import Made, Versions, vanished
 from app.errors import (
     Conflict,
     ContainerNotFound,
@@ -15,14 +13,16 @@ from app.errors import (
     StopFailed,
     VolumeNotFound,
 )
+from app.model.container import FamilyRecord
+from app.model.messages import Text
+from app.model.names import Name, versioned
+from app.model.operation import Parent, now
+from app.operations.handle import Live
+from app.operations.journal import Journal
 from app.ports import Delete, Engine, Put
-from app.services.changes import Changer
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS, family_key
-from app.services.live import Live
-from app.services.records import FamilyState, Records
-from app.services.versions import Made, Versions, vanished
-from app.services.volumes.claims import VolumeClaims
+from app.state.containers import FamilyState, Records
+from app.state.keys import CONTAINERS, family_key
+from app.volumes.claims import VolumeClaims
 
 
 @dataclass(frozen=True)

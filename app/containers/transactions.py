@@ -3,22 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.domain.containers import ContainerPlan, FamilyRecord, Labels, VersionRecord
-from app.domain.gpus import Holder
-from app.domain.naming import versioned
-from app.domain.operations import Operation, Parent, now
-from app.domain.texts import Text
 from app.errors import ContainerNotFound
+from app.gpus.allocation import Allocation
+from app.model.container import ContainerPlan, FamilyRecord, Labels, VersionRecord
+from app.model.gpu import Holder
+from app.model.messages import Text
+from app.model.names import versioned
+from app.model.operation import Operation, Parent, now
+from app.operations import hooks
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import Journal
 from app.ports import Put
-from app.services import watching
-from app.services.allocation import Allocation
-from app.services.gpu_records import GpuRecords
-from app.services.journal import Journal
-from app.services.keys import CONTAINERS, family_key, version_key
-from app.services.live import Live
-from app.services.records import FamilyState, Records
-from app.services.volumes.claims import VolumeClaim, VolumeClaims
-from app.services.watching import Plan
+from app.state.containers import FamilyState, Records
+from app.state.gpus import GpuRecords
+from app.state.keys import CONTAINERS, family_key, version_key
+from app.volumes.claims import VolumeClaim, VolumeClaims
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Versions:
         self, operation: Operation, revision: int, plan: Plan | None = None, volumes: VolumeClaim | None = None
     ) -> Live | None:
         """Write the intent and claim its GPUs, ports and volumes, if the family's record has `revision` (0: none)."""
-        watching.planned(plan or Plan(operation))
+        hooks.planned(plan or Plan(operation))
         volumes = volumes or VolumeClaim()
         unclaimed = self._records.claim_keys(operation.gpus, operation.ports)
         free = dict.fromkeys([*unclaimed, *self._health.keys(operation.gpus)], 0)

@@ -2,15 +2,15 @@
 
 import structlog
 
-from app.domain.containers import Observed
-from app.domain.naming import Name
-from app.domain.operations import Operation
 from app.errors import NotFound, OperationFailed, PortTaken, StartRefused
+from app.model.container import Observed
+from app.model.names import Name
+from app.model.operation import Operation
+from app.operations.handle import Live
 from app.ports import Engine, Store
-from app.services.keys import HISTORY
-from app.services.live import Live
-from app.services.records import Records
-from app.services.volumes.claims import VolumeClaims
+from app.state.containers import Records
+from app.state.keys import HISTORY
+from app.volumes.claims import VolumeClaims
 
 log = structlog.get_logger()
 

@@ -4,16 +4,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.containers import PortMapping, Spec
-from app.domain.gpus import Gpu, Holder, choose, foreign, split_kept
-from app.domain.operations import Operation
-from app.domain.texts import Text
 from app.errors import NotEnoughGpus, PortTaken
+from app.model.container import PortMapping, Spec
+from app.model.gpu import Gpu, Holder, choose, foreign, split_kept
+from app.model.messages import Text
+from app.model.operation import Operation
+from app.operations.hooks import Measure, Plan
+from app.operations.journal import Journal
 from app.ports import Host, Inventory
-from app.services.gpu_records import GpuRecords
-from app.services.journal import Journal
-from app.services.records import Claims, Records
-from app.services.watching import Measure, Plan
+from app.state.containers import Claims, Records
+from app.state.gpus import GpuRecords
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from app.domain.gpu_health import ABSENT, OutOfService, grave, xid_fault
-from app.domain.gpus import Gpu, GpuEvent
-from app.domain.operations import now
 from app.errors import Unavailable
+from app.gpus.visibility import GpusInside
+from app.model.gpu import Gpu, GpuEvent
+from app.model.gpu_health import ABSENT, OutOfService, grave, xid_fault
+from app.model.operation import now
 from app.ports import Inventory
-from app.services.gpu_inside import GpusInside
-from app.services.gpu_records import GpuRecords, Recorded
+from app.state.gpus import GpuRecords, Recorded
 
 WELL_PASSES = 5
 

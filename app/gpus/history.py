@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from app.domain.containers import VersionRecord
-from app.domain.naming import versioned
+from app.model.container import VersionRecord
+from app.model.names import versioned
 from app.ports import Store
-from app.services.keys import CONTAINERS, HISTORY, families_prefix
+from app.state.keys import CONTAINERS, HISTORY, families_prefix
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.gpu_health import ABSENT, DRAINED, OutOfService, advice
-from app.domain.gpus import Gpu, GpuProcess, Holder, foreign
-from app.domain.operations import now
-from app.domain.texts import Text, joined
 from app.errors import GpuContended, GpuNotFound, OnAnotherNode
+from app.model.gpu import Gpu, GpuProcess, Holder, foreign
+from app.model.gpu_health import ABSENT, DRAINED, OutOfService, advice
+from app.model.messages import Text, joined
+from app.model.operation import now
 from app.ports import Inventory
-from app.services.gpu_records import GpuRecords
-from app.services.records import Records
+from app.state.containers import Records
+from app.state.gpus import GpuRecords
 
 _ATTEMPTS = 10
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.domain.gpus import Gpu
 from app.errors import Unavailable
+from app.model.gpu import Gpu
 from app.ports import Inventory
 
 SECONDS, KEPT = 5, 720

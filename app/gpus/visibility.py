@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from app.domain.containers import ExecResult, FamilyRecord, VersionRecord
-from app.domain.naming import versioned
-from app.domain.operations import now
-from app.domain.texts import Text, from_json, to_json
 from app.errors import CommandRefused, ContainerNotFound, ContainerNotRunning, Unavailable
+from app.model.container import ExecResult, FamilyRecord, VersionRecord
+from app.model.messages import Text, from_json, to_json
+from app.model.names import versioned
+from app.model.operation import now
 from app.ports import Delete, Engine, Entry, Put, Store
-from app.services.keys import CONTAINERS, FAULTS, family_key
-from app.services.layout import Layout
-from app.services.records import Records
+from app.state.containers import Records
+from app.state.keys import CONTAINERS, FAULTS, family_key
+from app.state.schema_version import Layout
 
 TIMEOUT = 5.0
 _COMMAND = ("nvidia-smi", "-L")

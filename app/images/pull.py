@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, replace
 
-from app.domain.images import PullState, full_name
-from app.domain.operations import Operation
 from app.errors import ImageNotFound
+from app.images.queries import ImageShelf, ImageView
+from app.model.image import PullState, full_name
+from app.model.operation import Operation
+from app.operations import hooks
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import Journal
 from app.ports import Engine, Images
-from app.services import watching
-from app.services.images import ImageShelf, ImageView
-from app.services.journal import Journal
-from app.services.keys import IMAGES
-from app.services.live import Live
-from app.services.watching import Plan
+from app.state.keys import IMAGES
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ImagePuller:
         family = f"{self.shelf.node}/{name}"
         self.journal.ensure_idle(family, IMAGES)
         operation: Operation = self.journal.operation("pull", family, 0, IMAGES)
-        watching.planned(Plan(operation))
+        hooks.planned(Plan(operation))
         return self.journal.begin(operation, {})
 
     def _present(self, name: str) -> str | None:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.domain.images import LocalImage, full_name
-from app.domain.naming import versioned
-from app.domain.texts import Text
 from app.errors import ImageInUse, ImageNameTaken, ImageNotFound
+from app.model.image import LocalImage, full_name
+from app.model.messages import Text
+from app.model.names import versioned
 from app.ports import Engine, Images, Store
-from app.services.keys import CONTAINERS, OPERATIONS, families_prefix
+from app.state.keys import CONTAINERS, OPERATIONS, families_prefix
 
 _NAMED = 3
 

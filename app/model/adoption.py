@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.containers import Inspected, Spec
-from app.domain.naming import CONTAINER, Rules, check_family
-from app.domain.texts import Text
 from app.errors import InvalidRequest, NameIllegal
+from app.model.container import Inspected, Spec
+from app.model.messages import Text
+from app.model.names import CONTAINER, Rules, check_family
 
 ALL_GPUS = -1
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.texts import Text
 from app.errors import BackupDamaged, BackupUnsuitable
+from app.model.messages import Text
 
 FORMAT = 1
 

@@ -1,11 +1,21 @@
 """What can be the matter with a container that is not as gpudock left it."""
 
-from app.domain.containers import Inspected, Labels, Observed, VersionRecord
-from app.domain.drift import API, Drift, to_complete, to_forget
-from app.domain.endings import how_it_ended
-from app.domain.naming import versioned
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
+from dataclasses import dataclass
+
+from app.model.container import Inspected, Labels, Observed, VersionRecord
+from app.model.drift import API, Drift, to_complete, to_forget
+from app.model.exit_reasons import how_it_ended
+from app.model.messages import Text
+from app.model.names import versioned
+from app.model.volume import VolumeRecord
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A container of ours in Docker whose family is not on record any more."""
+
+    container: Observed
+    drift: Drift
 
 
 def missing(record: VersionRecord, newest: bool) -> Drift:

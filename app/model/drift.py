@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
+from app.model.messages import Text
+from app.model.volume import VolumeRecord
 
 CONTAINER_KINDS = (
     "missing",

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from app.domain.containers import Inspected, Observed
-from app.domain.texts import Text
+from app.model.container import Inspected, Observed
+from app.model.messages import Text
 
 
 def how_it_ended(seen: Observed) -> Text:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from app.domain.texts import Text
 from app.errors import GpuCountNegative, InvalidRequest, NotEnoughGpus
+from app.model.messages import Text
 
 
 @dataclass(frozen=True)

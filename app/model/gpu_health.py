@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from app.domain.gpus import GpuEvent
-from app.domain.texts import Text, from_json, to_json
+from app.model.gpu import GpuEvent
+from app.model.messages import Text, from_json, to_json
 
 # Errors of the program that used the GPU, as NVIDIA's table of XIDs has it; the GPU goes on working.
 APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from app.domain.rules import check_image
+from app.model.validation import check_image
 
 _SHORT = 12
 _ID = re.compile(rf"(?:sha256:)?([0-9a-f]{{{_SHORT},64}})", re.ASCII)

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from app.domain.texts import Text
 from app.errors import (
     ContainerNameHasDash,
     ContainerNameLacksVersion,
@@ -15,6 +14,7 @@ from app.errors import (
     VolumeNameLacksVersion,
     VolumeNameMissing,
 )
+from app.model.messages import Text
 
 # Docker's own pattern is [a-zA-Z0-9][a-zA-Z0-9_.-]+; the dash is ours.
 _FAMILY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.]*", re.ASCII)

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.domain.texts import Text
+from app.model.messages import Text
 
 
 @dataclass(frozen=True)

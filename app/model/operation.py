@@ -2,12 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from app.domain.naming import versioned
+from app.model.names import versioned
 
 
 def now() -> str:
@@ -113,3 +113,8 @@ class Operation:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields, with the schema number."""
         return {"schema": 1, **asdict(self)}
+
+
+def works_on(operations: Iterable[Operation], resource: str, family: str) -> bool:
+    """Tell if one of the operations is on that family."""
+    return any((operation.resource, operation.family) == (resource, family) for operation in operations)

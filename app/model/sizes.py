@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from app.domain.texts import Text
 from app.errors import InvalidRequest, SizeUnitUnsupported
+from app.model.messages import Text
 
 UNITS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 # One block of the filesystems that enforce sizes; and what a signed 64-bit number of bytes holds with room to spare.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.domain.containers import Spec
+from app.model.container import Spec
 
 KINDS = ("image", "gpus", "mount", "port", "env", "command")
 

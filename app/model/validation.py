@@ -5,10 +5,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from app.domain.containers import Bind, PortMapping, Spec
-from app.domain.gpus import check_count
-from app.domain.texts import Text
 from app.errors import BindRefused, EnvRefused, ImageNameMissing, InvalidRequest
+from app.model.container import Bind, PortMapping, Spec
+from app.model.gpu import check_count
+from app.model.messages import Text
 
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}", re.ASCII)
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,511}", re.ASCII)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from app.domain.containers import Labels
-from app.domain.naming import versioned
-from app.domain.sizes import Size
+from app.model.container import Labels
+from app.model.names import versioned
+from app.model.sizes import Size
 
 # The ways in which a size can be enforced: by Docker through project quotas, by a filesystem of its own, not at all.
 QUOTA, LOOP, NONE = "quota", "loop", "none"

@@ -1,8 +1,11 @@
 """What can be the matter with a volume that is not as gpudock left it."""
 
-from app.domain.drift import API, Drift, to_complete, to_forget
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
+from collections.abc import Sequence
+
+from app.model.drift import API, Drift, to_complete, to_forget
+from app.model.messages import Text
+from app.model.operation import Operation
+from app.model.volume import VolumeRecord
 
 
 def missing(record: VolumeRecord, newest: bool) -> Drift:
@@ -66,3 +69,8 @@ def _forget(record: VolumeRecord, newest: bool) -> Text:
         "(DELETE {path} with force and delEtcdInfoAndVersionRecord)",
         path=path,
     )
+
+
+def is_incomplete(record: VolumeRecord, operations: Sequence[Operation]) -> bool:
+    """Whether what was on its way into the volume does not come any more."""
+    return record.merging is not None and record.merging not in {operation.id for operation in operations}

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from app.domain.operations import Operation
 from app.errors import DomainError
-from app.services import watching
-from app.services.asker import asked_by, asker
+from app.model.operation import Operation
+from app.operations import hooks
+from app.operations.requester import asked_by, asker
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Background(Generic[T]):
     def _run(self) -> None:
         asked_by(self._asker)
         try:
-            with watching.observed(self._told.put):
+            with hooks.observed(self._told.put):
                 self._told.put(_Result(self._work()))
         except DomainError as exc:
             log.warning("a change in the background ended with an error", reason=exc.message)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from app.domain.operations import Operation, now
-from app.domain.texts import Text, to_json
 from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
+from app.model.messages import Text, to_json
+from app.model.operation import Operation, now
 from app.ports import Delete, Put, Store
-from app.services.keys import HISTORY, cancellation_key, operation_key
+from app.state.keys import HISTORY, cancellation_key, operation_key
 
 _REPORT_EVERY = 1.0
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from app.domain.operations import Operation
+from app.model.operation import Operation
 
 Measure = Callable[[], tuple[int, int]]
 _rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 import structlog
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
-from app.domain.operations import Operation, new_id, now
-from app.domain.texts import Text
 from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Unavailable
+from app.model.messages import Text
+from app.model.operation import Operation, new_id, now
+from app.operations import hooks
+from app.operations.handle import Failure, Live
+from app.operations.requester import asker
 from app.ports import Delete, Host, Put, Store
-from app.services import watching
-from app.services.asker import asker
-from app.services.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
-from app.services.layout import Layout
-from app.services.live import Failure, Live
+from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
+from app.state.schema_version import Layout
 
 log = structlog.get_logger()
 HISTORY_LENGTH = 1000
@@ -132,7 +132,7 @@ class Journal:
             raise
         if revision is None:
             return None
-        watching.begun(operation)
+        hooks.begun(operation)
         return Live(self._store, operation, revision)
 
     def compete(self, attempt: Callable[[], Live | None]) -> Live:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.domain.operations import Operation
 from app.errors import DomainError, Unavailable
-from app.services import watching
-from app.services.watching import Plan, Rehearsed
+from app.model.operation import Operation
+from app.operations import hooks
+from app.operations.hooks import Plan, Rehearsed
 
 # Measured (bench/README.md): seconds from the old container's end to the new one's start, and for each file that
 # has to be compared after the stop.
@@ -33,7 +33,7 @@ class Preview:
 def preview(work: Callable[[], object]) -> Preview:
     """Rehearse a use case; Unavailable if a part that it asks is down (a full disk is a blocker)."""
     try:
-        with watching.rehearsing():
+        with hooks.rehearsing():
             work()
     except Rehearsed as exc:
         return _described(exc.plan)

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.domain.operations import Operation, now
-from app.domain.texts import Text, from_json
 from app.errors import NotCancellable, OperationNotFound
+from app.model.messages import Text, from_json
+from app.model.operation import Operation, now
+from app.operations.journal import Journal
 from app.ports import Entry, Put, Store
-from app.services.journal import Journal
-from app.services.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
+from app.state.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
 
 STATES = ("running", "done", "undone")
 # Those that callers ask for; then what reconcile does by itself.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from app.errors import DomainError, StateUnexplained, Unavailable
+from app.operations.journal import Journal
 from app.ports import Volumes
-from app.services.journal import Journal
-from app.services.volumes.records import VolumeRecords
+from app.state.volumes import VolumeRecords
 
 log = structlog.get_logger()
 # Seconds; the second where an operator has to act first.

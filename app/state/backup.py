@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from app.domain.backups import Backup
-from app.domain.operations import now
-from app.domain.texts import Text
 from app.errors import BackupUnsuitable, Conflict, StateExists
+from app.model.backup import Backup
+from app.model.messages import Text
+from app.model.operation import now
 from app.ports import Delete, Entry, Put, Store
-from app.services import layout
-from app.services.keys import NODES, OBSERVED, RESTORED, RESTORING
+from app.state import schema_version
+from app.state.keys import NODES, OBSERVED, RESTORED, RESTORING
 
 W = TypeVar("W", Put, Delete)
 # One transaction of etcd takes 128 keys and 1.5 MiB.
@@ -31,8 +31,8 @@ class Backups:
         """The state as it is. Raises BackupUnsuitable if there is none, RestoreUnfinished if there is only a part."""
         entries = self._entries()
         if RESTORING in entries:
-            raise layout.unfinished()
-        if not entries.keys() - {layout.KEY}:
+            raise schema_version.unfinished()
+        if not entries.keys() - {schema_version.KEY}:
             raise BackupUnsuitable(
                 Text("there is nothing at {prefix} in etcd; see GPUDOCK_PREFIX and GPUDOCK_ETCD", prefix=self._prefix)
             )
@@ -45,18 +45,18 @@ class Backups:
         somebody else writes meanwhile. A restore that broke off is told by RestoreUnfinished everywhere, and goes
         with `replace`.
         """
-        if backup.layout != layout.VERSION:
+        if backup.layout != schema_version.VERSION:
             raise BackupUnsuitable(
                 Text(
                     "the backup has key layout {found}, this gpudock knows {known}; see migrations_notes/",
                     found=backup.layout,
-                    known=layout.VERSION,
+                    known=schema_version.VERSION,
                 )
             )
         entries = self._entries()
-        unfinished, holds_something = RESTORING in entries, bool(entries.keys() - {layout.KEY})
+        unfinished, holds_something = RESTORING in entries, bool(entries.keys() - {schema_version.KEY})
         if holds_something and not replace:
-            raise layout.unfinished() if unfinished else self._exists(entries)
+            raise schema_version.unfinished() if unfinished else self._exists(entries)
         if holds_something and not unfinished:
             save(self._backup(entries))
         self._write(backup, entries)
@@ -70,7 +70,7 @@ class Backups:
         fence = {RESTORING: revision}
         for old in _chunks([Delete(key) for key in entries if key != RESTORING]):
             self._transact(fence, old)
-        puts = [Put(key, value) for key, value in backup.keys.items() if key not in (layout.KEY, RESTORED)]
+        puts = [Put(key, value) for key, value in backup.keys.items() if key not in (schema_version.KEY, RESTORED)]
         for chunk in _chunks(puts):
             self._transact({**fence, **dict.fromkeys((put.key for put in chunk), 0)}, chunk)
         self._finish(backup, fence, {put.key: put.value for put in puts})
@@ -83,10 +83,10 @@ class Backups:
         restored = {"schema": 1, "restored": now(), "backup": backup.time, "operations": running}
         last: list[Put | Delete] = [
             Put(RESTORED, restored),
-            Put(layout.KEY, backup.keys[layout.KEY]),
+            Put(schema_version.KEY, backup.keys[schema_version.KEY]),
             Delete(RESTORING),
         ]
-        self._transact({**fence, layout.KEY: 0}, last)
+        self._transact({**fence, schema_version.KEY: 0}, last)
 
     def _transact(self, expected: Mapping[str, int], writes: Sequence[Put | Delete]) -> None:
         if self._store.transact(expected, writes) is None:
@@ -96,7 +96,7 @@ class Backups:
         return {entry.key: entry for entry in self._store.list("/") if not entry.key.startswith((NODES, OBSERVED))}
 
     def _backup(self, entries: Mapping[str, Entry]) -> Backup:
-        schema = entries.get(layout.KEY)
+        schema = entries.get(schema_version.KEY)
         return Backup(
             prefix=self._prefix,
             nodes=tuple(sorted({e.value["node"] for e in entries.values() if e.value.get("node")})),

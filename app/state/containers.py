@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.containers import FamilyRecord, VersionRecord
-from app.domain.gpus import Holder
-from app.domain.texts import Text
 from app.errors import ContainerNotFound
+from app.model.container import FamilyRecord, VersionRecord
+from app.model.gpu import Holder
+from app.model.messages import Text
 from app.ports import Delete, Put, Store
-from app.services.families import Families, Shape, State
-from app.services.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
+from app.state.families import Families, Shape, State
+from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
 _SHAPE = Shape(

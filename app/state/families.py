@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from app.domain.naming import Name
-from app.domain.texts import Text
 from app.errors import NotFound, NotNewestVersion, OnAnotherNode
+from app.model.messages import Text
+from app.model.names import Name
 from app.ports import Store
-from app.services import keys
+from app.state import keys
 
 
 class _Family(Protocol):

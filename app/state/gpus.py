@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.gpu_health import OutOfService
+from app.model.gpu_health import OutOfService
 from app.ports import Delete, Put, Store
-from app.services.keys import health_prefix
-from app.services.layout import Layout
+from app.state.keys import health_prefix
+from app.state.schema_version import Layout
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.naming import versioned
-from app.domain.operations import now
-from app.domain.texts import Text, joined
 from app.errors import StateUnexplained
+from app.model.messages import Text, joined
+from app.model.names import versioned
+from app.model.operation import now
 from app.ports import Engine, Entry, Put, Store, Volumes
-from app.services import layout
-from app.services.keys import (
+from app.state import schema_version
+from app.state.keys import (
     CONTAINERS,
     HISTORY,
     META,
@@ -81,7 +81,7 @@ class Continuity:
         self._engine = engine
         self._volumes = volumes
         self._node = node
-        self._layout = layout.Layout(store)
+        self._layout = schema_version.Layout(store)
         self._looked: tuple[float, _Known] | None = None
 
     def check(self) -> None:
@@ -134,7 +134,7 @@ class Continuity:
     def _known(self) -> _Known:
         notes = {entry.key: entry.value for entry in self._store.list(META)}
         if RESTORING in notes:
-            raise layout.unfinished()
+            raise schema_version.unfinished()
         newest = notes.get(newest_key(self._node), {"operation": ""})["operation"]
         accepted = notes.get(accepted_key(self._node), {"newest": "", "restored": ""})
         restored = notes.get(RESTORED, {"restored": "", "operations": []})

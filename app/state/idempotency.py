@@ -16,11 +16,11 @@ from typing import Any
 
 import structlog
 
-from app.domain.operations import new_id, now
-from app.domain.texts import Text
 from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OnAnotherNode, OutcomeUnknown, Unavailable
+from app.model.messages import Text
+from app.model.operation import new_id, now
 from app.ports import Delete, Entry, Host, Put, Store
-from app.services.layout import Layout
+from app.state.schema_version import Layout
 
 log = structlog.get_logger()
 KEYS = "/idempotency/"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from app.ports import Entry, Layers, Put, Store, Volumes
-from app.services.keys import CONTAINERS, VOLUMES, family_key, operation_key, version_key, versions_prefix
+from app.state.keys import CONTAINERS, VOLUMES, family_key, operation_key, version_key, versions_prefix
 
 # The field of a version's record that says where it is.
 FIELDS = {CONTAINERS: "layer", VOLUMES: "aside"}

@@ -1,9 +1,9 @@
 """The version of the key layout in etcd (migrations_notes/ tells what each one is)."""
 
-from app.domain.texts import Text
 from app.errors import RestoreUnfinished, Unavailable
+from app.model.messages import Text
 from app.ports import Put, Store
-from app.services.keys import RESTORING
+from app.state.keys import RESTORING
 
 VERSION = 2
 KEY = "/meta/schema"

@@ -1,12 +1,12 @@
 """The recorded volumes of one node."""
 
-from app.domain.naming import VOLUME, Name, parse
-from app.domain.texts import Text
-from app.domain.volumes import VolumeFamily, VolumeRecord
 from app.errors import InvalidRequest, VolumeNotFound
+from app.model.messages import Text
+from app.model.names import VOLUME, Name, parse
+from app.model.volume import VolumeFamily, VolumeRecord
 from app.ports import Put, Store
-from app.services.families import Families, Shape, State
-from app.services.keys import VOLUMES, family_key, version_key
+from app.state.families import Families, Shape, State
+from app.state.keys import VOLUMES, family_key, version_key
 
 VolumeState = State[VolumeFamily, VolumeRecord]
 _SHAPE = Shape(

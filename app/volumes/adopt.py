@@ -3,10 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.domain.adoption import family_for
-from app.domain.naming import VOLUME
-from app.domain.sizes import Size, human, parse_size
-from app.domain.texts import Text, joined
 from app.errors import (
     AdoptionFailed,
     AdoptionRefused,
@@ -16,12 +12,16 @@ from app.errors import (
     VolumeNotFound,
     VolumeTooSmall,
 )
+from app.model.adoption import family_for
+from app.model.messages import Text, joined
+from app.model.names import VOLUME
+from app.model.sizes import Size, human, parse_size
+from app.operations.handle import Live
+from app.operations.hooks import Plan
 from app.ports import Engine, Volumes
-from app.services.keys import VOLUMES
-from app.services.live import Live
-from app.services.volumes.create import VolumeCreator
-from app.services.volumes.making import MadeVolume, VolumeMaker, no_room
-from app.services.watching import Plan
+from app.state.keys import VOLUMES
+from app.volumes.create import VolumeCreator
+from app.volumes.transactions import MadeVolume, VolumeMaker, no_room
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
 _MARGIN = 16 << 20

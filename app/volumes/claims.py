@@ -7,16 +7,16 @@ moment one plans again, and then meets the other's operation in the journal.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Bind, Spec
-from app.domain.operations import Merge, Operation, now
-from app.domain.sizes import human
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
 from app.errors import DomainError, VolumeIncomplete, VolumeNotFound, VolumesApart, VolumeTooSmall
+from app.model.container import Bind, Spec
+from app.model.messages import Text
+from app.model.operation import Merge, Operation, now
+from app.model.sizes import human
+from app.model.volume import VolumeRecord
+from app.operations.journal import Journal, busy
 from app.ports import Engine, Put, Volumes
-from app.services.journal import Journal, busy
-from app.services.keys import VOLUMES, version_key
-from app.services.volumes.records import VolumeRecords
+from app.state.keys import VOLUMES, version_key
+from app.state.volumes import VolumeRecords
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from app.domain.naming import VOLUME, check_family
-from app.domain.sizes import parse_size
-from app.domain.texts import Text
 from app.errors import VolumeExists
-from app.services.journal import busy
-from app.services.keys import VOLUMES
-from app.services.live import Live
-from app.services.volumes.making import MadeVolume, VolumeMaker
-from app.services.watching import Plan
+from app.model.messages import Text
+from app.model.names import VOLUME, check_family
+from app.model.sizes import parse_size
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import busy
+from app.state.keys import VOLUMES
+from app.volumes.transactions import MadeVolume, VolumeMaker
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.naming import Name
-from app.domain.operations import now
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
 from app.errors import OperationFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.operation import now
+from app.model.volume import VolumeRecord
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import Journal, busy
 from app.ports import Delete, Engine, Put, Volumes
-from app.services.journal import Journal, busy
-from app.services.keys import VOLUMES, family_key, version_key, versions_prefix
-from app.services.live import Live
-from app.services.records import Records
-from app.services.volumes.making import VolumeMaker
-from app.services.volumes.records import VolumeRecords, VolumeState
-from app.services.watching import Plan
+from app.state.containers import Records
+from app.state.keys import VOLUMES, family_key, version_key, versions_prefix
+from app.state.volumes import VolumeRecords, VolumeState
+from app.volumes.transactions import VolumeMaker
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.domain.concerns import Room
+from app.cluster.reports import Reported
+from app.model.alerts import Room
 from app.ports import Volumes
-from app.services.cluster.reports import Reported
 
 
 class Space:

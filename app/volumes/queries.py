@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Mount
-from app.domain.drift import Drift, unreachable
-from app.domain.naming import Name
-from app.domain.operations import now
-from app.domain.volumes import Usage, VolumeFamily, VolumeRecord
+from app.cluster.reports import Reported, Reports
+from app.model.container import Mount
+from app.model.drift import Drift, unreachable
+from app.model.names import Name
+from app.model.operation import now
+from app.model.volume import Usage, VolumeFamily, VolumeRecord
 from app.ports import Engine, Volumes
-from app.services.cluster.reports import Reported, Reports
-from app.services.drift import Drifts, VolumeCircumstances
-from app.services.keys import VOLUMES
-from app.services.volumes.records import VolumeRecords
+from app.state.keys import VOLUMES
+from app.state.volumes import VolumeRecords
+from app.volumes.drift import VolumeCircumstances, VolumeDrifts
 
 STATES = ("present", "missing", "removed", "unreachable")
 
@@ -65,7 +65,7 @@ class VolumeInquiry:
     """Reads volumes for lists and pages."""
 
     def __init__(
-        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: Drifts, elsewhere: Reported
+        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: VolumeDrifts, elsewhere: Reported
     ) -> None:
         self._records = records
         self._engine = engine

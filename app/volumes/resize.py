@@ -3,10 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from app.domain.naming import Name
-from app.domain.sizes import Size, human, parse_size
-from app.domain.texts import Text
-from app.domain.volumes import VolumeRecord
+from app.containers.prune import Pruner
 from app.errors import (
     InvalidRequest,
     OperationFailed,
@@ -15,15 +12,18 @@ from app.errors import (
     VolumeNotFound,
     VolumeTooSmall,
 )
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.sizes import Size, human, parse_size
+from app.model.volume import VolumeRecord
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import busy
 from app.ports import Engine
-from app.services.asides import Asides
-from app.services.journal import busy
-from app.services.keys import VOLUMES, version_key
-from app.services.live import Live
-from app.services.prune import Pruner
-from app.services.volumes.making import MadeVolume, VolumeMaker, no_room
-from app.services.volumes.records import VolumeState
-from app.services.watching import Plan
+from app.state.keys import VOLUMES, version_key
+from app.state.retained_data import Asides
+from app.state.volumes import VolumeState
+from app.volumes.transactions import MadeVolume, VolumeMaker, no_room
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
 _MARGIN = 16 << 20

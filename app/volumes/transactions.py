@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Labels
-from app.domain.operations import Operation, now
-from app.domain.sizes import Size, human
-from app.domain.texts import Text
-from app.domain.volumes import VolumeFamily, VolumePlan, VolumeRecord
 from app.errors import Unavailable
+from app.model.container import Labels
+from app.model.messages import Text
+from app.model.operation import Operation, now
+from app.model.sizes import Size, human
+from app.model.volume import VolumeFamily, VolumePlan, VolumeRecord
+from app.operations import hooks
+from app.operations.handle import Live
+from app.operations.hooks import Plan
+from app.operations.journal import Journal
 from app.ports import Put, Volumes
-from app.services import watching
-from app.services.journal import Journal
-from app.services.keys import VOLUMES, family_key
-from app.services.live import Live
-from app.services.volumes.records import VolumeRecords, VolumeState
-from app.services.watching import Plan
+from app.state.keys import VOLUMES, family_key
+from app.state.volumes import VolumeRecords, VolumeState
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class VolumeMaker:
 
     def begin(self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()) -> Live | None:
         """Write the intent, if the family's record has `revision` (0: none) and `also` holds."""
-        watching.planned(plan)
+        hooks.planned(plan)
         expected = {family_key(VOLUMES, plan.operation.family): revision, **also}
         return self.journal.begin(plan.operation, expected, writes)
 

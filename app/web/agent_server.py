@@ -9,8 +9,8 @@ import waitress
 from flask import Flask
 
 from app.config import Config
-from app.domain.texts import Text
 from app.errors import Unavailable
+from app.model.messages import Text
 
 _THREADS = 32
 # What is under way gets that many seconds to end, as gunicorn gives it.

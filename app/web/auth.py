@@ -12,11 +12,11 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app import auth_loopback
 from app.config import Config
-from app.domain.texts import Text
 from app.errors import InvalidRequest, Unauthenticated
-from app.services.asker import known_as
+from app.model.messages import Text
+from app.operations.requester import known_as
+from app.web import auth_loopback
 
 # What a page's login opens of the API. The rest wants the token, so that no other site can make use of a login.
 _DOCUMENTS = ("/api/docs", "/api/openapi.json")

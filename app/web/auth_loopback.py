@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from app.domain.texts import Text
 from app.errors import Forbidden
+from app.model.messages import Text
 
 _PROXY_HEADERS = ("Forwarded", "Via", "X-Real-Ip")
 _SAFE = ("GET", "HEAD", "OPTIONS")

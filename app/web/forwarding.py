@@ -13,13 +13,13 @@ from urllib.parse import quote, urlencode
 from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 
-from app.domain.texts import Text
+from app.cluster.locator import KINDS
 from app.errors import DomainError, NodeUnreachable, OnAnotherNode, Unavailable
-from app.http_errors import domain_error, wants_json
-from app.pages.known import last_known
+from app.model.messages import Text
 from app.ports import Message, Reply
-from app.services.cluster.whereabouts import KINDS
-from app.web import FORWARDED, forwarded, services
+from app.web.http_errors import domain_error, wants_json
+from app.web.last_known_cache import last_known
+from app.web.request_scope import FORWARDED, forwarded, services
 
 _NAMED = re.compile(rf"/({'|'.join(KINDS)})/<(?:\w+:)?(\w+)>")
 _READS = ("GET", "HEAD")

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import errors
-from app.domain.texts import Text
+from app.model.messages import Text
 
 log = structlog.get_logger()
 

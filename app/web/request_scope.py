@@ -9,10 +9,10 @@ from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
-from app.backends import Services
-from app.domain.containers import Spec
+from app.bootstrap import Services
 from app.errors import DomainError
-from app.services.asker import API, ITSELF, PAGE, Asker, asked_by
+from app.model.container import Spec
+from app.operations.requester import API, ITSELF, PAGE, Asker, asked_by
 
 # A request that another node has sent on is answered here, and sent nowhere else. Its value is the name of this node.
 FORWARDED = "X-Gpudock-Node"

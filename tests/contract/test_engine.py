@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.domain.containers import Bind, ContainerPlan, Image, Labels, PortMapping, Spec
+from app.adapters.docker.containers import DockerEngine
 from app.errors import (
     CommandRefused,
     ContainerExists,
@@ -17,6 +16,7 @@ from app.errors import (
     InvalidRequest,
     PortTaken,
 )
+from app.model.container import Bind, ContainerPlan, Image, Labels, PortMapping, Spec
 from app.ports import Engine
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.fake_engine import FakeEngine

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from app.adapters.nvml import NvmlInventory
-from app.adapters.simulated import SimulatedInventory
+from app.adapters.gpus.nvml import NvmlInventory
+from app.adapters.gpus.simulated import SimulatedInventory
 from app.ports import Inventory
 
 COUNT = 4

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Bind, ContainerPlan, Labels, Spec
-from app.domain.sizes import parse_size
-from app.domain.volumes import LOOP, NONE, Usage, VolumePlan
-from app.errors import (
-    LayerCopyFailed,
-    Unavailable,
-    VolumeDeleteFailed,
-    VolumeExists,
-    VolumeInUse,
-    VolumeNotFound,
-)
+from app.adapters.docker.containers import DockerEngine
+from app.adapters.volumes.drivers import DockerVolumes
+from app.errors import LayerCopyFailed, Unavailable, VolumeDeleteFailed, VolumeExists, VolumeInUse, VolumeNotFound
+from app.model.container import Bind, ContainerPlan, Labels, Spec
+from app.model.sizes import parse_size
+from app.model.volume import LOOP, NONE, Usage, VolumePlan
 from app.ports import Engine, Volumes
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.fake_engine import FakeEngine

@@ -10,8 +10,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
 from app.config import Config
-from app.domain.naming import parse
-from app.pages import known
+from app.model.names import parse
+from app.web import last_known_cache
 from tests.e2e.test_browser import Window, window
 from tests.e2e.test_pages import PLAIN
 from tests.support.site import CLOSED, OPEN, TOKEN, Site
@@ -91,7 +91,7 @@ def test_an_answer_that_is_an_error_is_told_with_its_request(served: Served, win
     served.services.creator.create("foo", PLAIN)
     window.get(f"{served.url}/containers/foo")
     served.store.dead = True
-    known.init_app(served.app)  # a server that was started anew does not know what was known last
+    last_known_cache.init_app(served.app)  # a server that was started anew does not know what was known last
     wait(window, "!document.getElementById('stale').hidden")
     assert re.search(r"answers with an error, see its log at request \w{32}\.", window.text("#stale"))
     assert "does not answer" not in window.text("#stale")

@@ -10,9 +10,9 @@ import pytest
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, Spec
-from app.domain.naming import parse
 from app.errors import RegistryUnreachable
+from app.model.container import Bind, Spec
+from app.model.names import parse
 from tests.support.html import Element, read
 from tests.support.pages import PAGES, Page
 from tests.support.site import CLOSED, Browser, Site

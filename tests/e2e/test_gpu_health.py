@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.adapters.etcd import EtcdStore
-from app.backends import build_backends, build_services
+from app.bootstrap import build_backends, build_services
 from app.errors import GpuContended
+from app.gpus import visibility
+from app.gpus.health import GpuHealth
 from app.ports import Put
-from app.services import gpu_inside
-from app.services.gpu_health import GpuHealth
 from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.server import PREFIX, Server
@@ -167,7 +167,7 @@ def test_a_container_that_lost_its_gpus_inside_is_found(api: Server, health: Gpu
 def test_an_nvidia_smi_that_hangs_holds_nothing_up_and_is_killed(
     api: Server, health: GpuHealth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_inside, "TIMEOUT", 1.0)
+    monkeypatch.setattr(visibility, "TIMEOUT", 1.0)
     for name in ("foo", "bar", "baz"):
         api.create(name, gpuCount=1)
         smi(api, f"{name}-0", "exec sleep 4321")

@@ -7,9 +7,9 @@ from html import unescape
 import pytest
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, Spec
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
+from app.model.container import Bind, Spec
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
 from tests.support.site import CLOSED, Browser, Site
 
 PLAIN = Spec(image="busybox:test", cmd=("sh",))

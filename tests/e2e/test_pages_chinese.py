@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, Spec
-from app.domain.gpu_health import OutOfService, xid_fault
-from app.domain.gpus import GpuProcess
-from app.domain.naming import parse
-from app.domain.nodes import Node
-from app.domain.texts import Text
 from app.errors import DomainError, RegistryUnreachable, StartRefused, Unavailable
+from app.model.container import Bind, Spec
+from app.model.gpu import GpuProcess
+from app.model.gpu_health import OutOfService, xid_fault
+from app.model.messages import Text
+from app.model.names import parse
+from app.model.node import Node
 from app.ports import Put
 from tests.support.chinese import chinese, english_on
 from tests.support.pages import PAGES, Page

@@ -9,12 +9,12 @@ from html import unescape
 import pytest
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind
-from app.domain.naming import parse
 from app.errors import CommitFailed, DeleteFailed, StopFailed
-from app.pages import doing
+from app.model.container import Bind
+from app.model.names import parse
 from app.ports import Put
-from app.services.keys import NODES
+from app.state.keys import NODES
+from app.web.pages import form_actions
 from tests.e2e.test_pages import PLAIN, browser, notices, rows, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
@@ -347,7 +347,7 @@ def test_no_link_and_no_other_site_does_anything(site: Site, browser: Browser, a
 def test_what_takes_long_goes_on_by_itself_and_its_page_shows_it(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doing, "PATIENCE", 0.05)
+    monkeypatch.setattr(form_actions, "PATIENCE", 0.05)
     site.services.creator.create("foo", PLAIN)
     may_end, stop, start = threading.Event(), site.engine.stop, site.engine.start
 

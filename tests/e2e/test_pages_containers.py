@@ -6,12 +6,12 @@ from html import unescape
 
 import pytest
 
-from app.domain.containers import Bind, PortMapping
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
 from app.errors import Unavailable
+from app.model.container import Bind, PortMapping
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
 from app.ports import Put
-from app.services.keys import CONTAINERS, version_key
+from app.state.keys import CONTAINERS, version_key
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 from tests.support.volumes import wait_for

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.domain.containers import Bind, Spec
-from app.domain.naming import parse
+from app.model.container import Bind, Spec
+from app.model.names import parse
 from tests.e2e.test_pages import notices, rows, text
 from tests.support.site import Browser, Site
 

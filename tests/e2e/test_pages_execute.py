@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.domain.containers import ExecResult
 from app.errors import Unavailable
+from app.model.container import ExecResult
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, site, text
 from tests.e2e.test_pages_container_forms import refusal, typed
 from tests.support.fake_engine import FakeContainer

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.containers import Spec
-from app.domain.gpu_health import OutOfService
-from app.domain.gpus import GpuProcess
-from app.domain.naming import parse
 from app.errors import Unavailable
+from app.model.container import Spec
+from app.model.gpu import GpuProcess
+from app.model.gpu_health import OutOfService
+from app.model.names import parse
 from app.ports import Put
 from tests.e2e.test_pages import browser, cells, notices, site, text
 from tests.support.site import Browser, Site

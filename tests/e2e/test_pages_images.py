@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
 from app.errors import RegistryUnreachable
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
 from app.ports import Put
-from app.services.keys import node_key
+from app.state.keys import node_key
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import Browser, Site
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.containers import Bind
-from app.domain.naming import VOLUME, parse
-from app.pages import shelf
+from app.model.container import Bind
+from app.model.names import VOLUME, parse
+from app.web import shared_cache
 from tests.e2e.test_pages import PLAIN, browser, notices, site, text
 from tests.e2e.test_pages_containers import links
 from tests.support.site import Browser, Site, two_nodes
@@ -21,7 +21,7 @@ __all__ = ["browser", "site"]
 def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site, Site]]:
     """Two workers of one server on one etcd."""
     tmp_path.chmod(0o700)
-    monkeypatch.setenv(shelf.DIRECTORY, str(tmp_path))
+    monkeypatch.setenv(shared_cache.DIRECTORY, str(tmp_path))
     first = Site()
     yield first, Site(store=first.store)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
 from app.errors import GpuChangeFailed, StartFailed
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
 from tests.e2e.test_pages import PLAIN, browser, cells, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 

@@ -13,13 +13,13 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from app.domain.containers import Bind, ContainerPlan, ExecResult
-from app.domain.naming import parse
 from app.errors import FirstStillRuns, Unavailable
-from app.pages import once
+from app.model.container import Bind, ContainerPlan, ExecResult
+from app.model.names import parse
 from app.ports import Put
-from app.services.idempotency import Answer, Claim
-from app.services.keys import NODES
+from app.state.idempotency import Answer, Claim
+from app.state.keys import NODES
+from app.web.pages import form_idempotency
 from tests.e2e.test_pages import PLAIN, browser, notices, site, text
 from tests.e2e.test_pages_container_forms import FIELDS, redirected, refusal, states, typed
 from tests.support.server import TOKEN, Server
@@ -142,10 +142,10 @@ def test_a_press_while_the_first_one_is_at_work_waits_for_it(
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(press, browser, "/create/container", fields)
         assert at_work.wait(20)
-        monkeypatch.setattr(once, "PATIENCE", -1.0)
+        monkeypatch.setattr(form_idempotency, "PATIENCE", -1.0)
         impatient = press(late, "/create/container", fields)
         assert impatient.status_code == 409 and "was sent before and is still being carried out" in text(impatient.text)
-        monkeypatch.setattr(once, "PATIENCE", 20.0)
+        monkeypatch.setattr(form_idempotency, "PATIENCE", 20.0)
         redirected(press(late, "/create/container", fields), "/containers/foo")
         redirected(first.result(), "/containers/foo")
     assert states(site) == {"foo-0": "running"}
@@ -201,7 +201,9 @@ def test_a_press_that_waits_for_the_first_one_is_not_carried_out_if_etcd_goes_aw
         raise Unavailable("etcd", "etcd does not answer") if looks[1:] else FirstStillRuns("the first one runs")
 
     monkeypatch.setattr(site.services.idempotency, "begin", begin)
-    monkeypatch.setattr(once, "time", SimpleNamespace(monotonic=lambda: 4.0 * len(looks), sleep=lambda _seconds: None))
+    monkeypatch.setattr(
+        form_idempotency, "time", SimpleNamespace(monotonic=lambda: 4.0 * len(looks), sleep=lambda _seconds: None)
+    )
     before = records(site)
     response = press(browser, "/containers/foo/stop", hidden(browser.page("/containers/foo/stop")))
     assert response.status_code == 409 and "still being carried out" in text(response.text)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
 from app.errors import Cancelled, StartFailed
-from app.pages.filters import lasted
-from app.pages.words import meaning
-from app.services.keys import cancellation_key
-from app.services.live import Failure, Live
-from app.services.operations import KINDS
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
+from app.operations.handle import Failure, Live
+from app.operations.queries import KINDS
+from app.state.keys import cancellation_key
+from app.web.pages.filters import lasted
+from app.web.pages.words import meaning
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
@@ -181,7 +181,7 @@ def test_a_second_press_of_the_button_tells_what_the_first_one_did(site: Site, b
 def test_one_that_takes_its_time_to_stop_is_said_to_do_so(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.operations._PATIENCE", 0)
+    monkeypatch.setattr("app.operations.queries._PATIENCE", 0)
     live = begin(site, "create", "foo", 0)
     browser.submit(f"/operations/{live.operation.id}/cancel", "/operations", next="/operations")
     (notice,) = notices(browser.get("/operations"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.domain.containers import Bind, Mount
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
-from app.domain.volumes import NONE, QUOTA
 from app.errors import Unavailable
+from app.model.container import Bind, Mount
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
+from app.model.volume import NONE, QUOTA
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.e2e.test_pages_container_forms import redirected, refusal, table, typed
 from tests.e2e.test_pages_containers import steps

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.domain.containers import Bind, ContainerPlan, Labels, PortMapping, Spec
+from app.adapters.docker.containers import DockerEngine
 from app.errors import ContainerExists, InvalidRequest, PortTaken, StartFailed, StartRefused
+from app.model.container import Bind, ContainerPlan, Labels, PortMapping, Spec
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, VOLUME_IMAGE
 

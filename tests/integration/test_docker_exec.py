@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from app.adapters.docker_engine import DockerEngine
-from app.adapters.docker_exec import execute
-from app.domain.containers import ContainerPlan, ExecResult, Labels, Spec
+from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.exec import execute
 from app.errors import CommandRefused, ContainerNotRunning
+from app.model.container import ContainerPlan, ExecResult, Labels, Spec
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE
 

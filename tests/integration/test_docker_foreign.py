@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.domain.adoption import ALL_GPUS, Foreign
-from app.domain.containers import Bind, ContainerPlan, Labels, PortMapping, Spec
+from app.adapters.docker.containers import DockerEngine
+from app.model.adoption import ALL_GPUS, Foreign
+from app.model.container import Bind, ContainerPlan, Labels, PortMapping, Spec
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, VOLUME_IMAGE
 
@@ -153,7 +153,7 @@ def test_everything_else_is_named(dockerd: Dockerd, engine: DockerEngine, option
 
 def test_gpus_through_the_runtime_s_own_variable_are_named(dockerd: Dockerd, engine: DockerEngine) -> None:
     """Seen where NVIDIA's runtime is Docker's default, so here in what Docker would say."""
-    from app.adapters.docker_foreign import differences
+    from app.adapters.docker.unmanaged import differences
 
     make(dockerd, "-e", "NVIDIA_VISIBLE_DEVICES=0")
     raw = json.loads(dockerd.docker("inspect", "mine"))[0]
@@ -165,7 +165,7 @@ def test_gpus_through_the_runtime_s_own_variable_are_named(dockerd: Dockerd, eng
 
 
 def test_values_of_the_environment_are_not_told(dockerd: Dockerd) -> None:
-    from app.adapters.docker_foreign import differences
+    from app.adapters.docker.unmanaged import differences
 
     make(dockerd, "-e", "PASSWORD=secret")
     raw = json.loads(dockerd.docker("inspect", "mine"))[0]

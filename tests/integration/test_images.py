@@ -7,17 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.adapters.docker_images import DockerImages
-from app.domain.containers import ContainerPlan, Labels, Spec
-from app.domain.images import LocalImage, PullState
-from app.errors import (
-    ImageInUse,
-    ImageNotFound,
-    ImageNotInRegistry,
-    InvalidRequest,
-    RegistryUnreachable,
-)
+from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.images import DockerImages
+from app.errors import ImageInUse, ImageNotFound, ImageNotInRegistry, InvalidRequest, RegistryUnreachable
+from app.model.container import ContainerPlan, Labels, Spec
+from app.model.image import LocalImage, PullState
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, rootfs
 from tests.support.registry import Registry

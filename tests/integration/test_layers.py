@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters import tree_delta, tree_mirror
-from app.adapters.overlay import OverlayLayers
-from app.adapters.tree_delta import Comparison, Plan
-from app.adapters.tree_files import listing
+from app.adapters.docker.layers_overlay2 import OverlayLayers
+from app.adapters.treecopy import delta, sync
+from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.files import listing
 from app.errors import LayerCopyFailed, Unavailable
 from tests.support.trees import differences, make_everything, make_layer, store_mapped, untold
 
@@ -39,7 +39,7 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files just made count as quiet already, so that a last pass builds on the live one."""
-    monkeypatch.setattr(tree_mirror, "_MARGIN", -3_600_000_000_000)
+    monkeypatch.setattr(sync, "_MARGIN", -3_600_000_000_000)
 
 
 def test_a_copy_after_the_stop_is_equal_in_everything(source: Path, target: Path) -> None:
@@ -168,8 +168,8 @@ def test_nothing_is_believed_after_the_clock_was_set(
     status = victim.stat()
     victim.write_bytes(b"!" * status.st_size)
     os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
-    now = tree_mirror._clock()
-    monkeypatch.setattr(tree_mirror, "_clock", lambda: now - 60_000_000_000)
+    now = sync._clock()
+    monkeypatch.setattr(sync, "_clock", lambda: now - 60_000_000_000)
     transfer.finish()
     assert differences(source, target) == []
 
@@ -259,7 +259,7 @@ def test_after_the_stop_only_the_source_is_looked_at(
         listed.append(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115 (of a link of the kernel's)
         return listing(fd)
 
-    monkeypatch.setattr(tree_delta, "listing", recorded)
+    monkeypatch.setattr(delta, "listing", recorded)
     transfer.finish()
     assert str(source / "links") in listed
     assert [path for path in listed if path.startswith(str(target))] == []

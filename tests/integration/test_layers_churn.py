@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.overlay import OverlayLayers
+from app.adapters.docker.layers_overlay2 import OverlayLayers
 from tests.support.churn import churning
 from tests.support.trees import differences, make_layer, untold
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.overlay import OverlayLayers
+from app.adapters.docker.layers_overlay2 import OverlayLayers
 from tests.support.dockerd import Dockerd
 from tests.support.trees import untold
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters import tree_copy, tree_progress
-from app.adapters.overlay import LayerTransfer
+from app.adapters.docker.layers_overlay2 import LayerTransfer
+from app.adapters.treecopy import copy, progress
 from app.errors import Cancelled, Unavailable
 from tests.support.trees import differences, make_everything
 
@@ -50,10 +50,10 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second counts as a long copy."""
-    monkeypatch.setattr(tree_progress, "_FIRST", 0)
-    monkeypatch.setattr(tree_progress, "_BETWEEN", 0)
-    monkeypatch.setattr(tree_copy, "_LONG", 0)
-    monkeypatch.setattr(tree_copy, "_LOOK", 2)
+    monkeypatch.setattr(progress, "_FIRST", 0)
+    monkeypatch.setattr(progress, "_BETWEEN", 0)
+    monkeypatch.setattr(copy, "_LONG", 0)
+    monkeypatch.setattr(copy, "_LOOK", 2)
 
 
 def make_large(directory: Path) -> None:
@@ -200,7 +200,7 @@ def test_what_cp_says_does_not_hold_it_up(source: Path, target: Path) -> None:
 
 def test_short_copies_are_not_told_of_and_long_ones_four_times_a_second() -> None:
     at: list[float] = []
-    meter = tree_progress.Meter(lambda done, total: at.append(time.monotonic()))
+    meter = progress.Meter(lambda done, total: at.append(time.monotonic()))
     begun = time.monotonic()
     meter.add(1)
     meter.end()

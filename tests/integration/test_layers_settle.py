@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters import tree_mirror, tree_progress
-from app.adapters.overlay import LayerTransfer
-from app.adapters.tree_delta import Comparison, Plan
+from app.adapters.docker.layers_overlay2 import LayerTransfer
+from app.adapters.treecopy import progress, sync
+from app.adapters.treecopy.delta import Comparison, Plan
 from app.errors import LayerCopyFailed
 from tests.support.churn import churning
 from tests.support.trees import differences, make_everything, untold
@@ -148,7 +148,7 @@ def test_a_directory_out_of_sight_for_a_moment_is_not_emptied(
     (source / "d/file").write_text("x")
     transfer = LayerTransfer(str(source), str(target), untold)
     transfer.copy_live()
-    monkeypatch.setattr(tree_mirror, "_ROUNDS", 1)
+    monkeypatch.setattr(sync, "_ROUNDS", 1)
     real = Comparison._compare
 
     def hidden(comparison: Comparison, path: str, in_target: bool) -> list[tuple[str, bool]]:
@@ -190,9 +190,9 @@ class Reuse:
 
 
 def test_an_inode_number_used_again_makes_no_link(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_progress, "_FIRST", 0)
-    monkeypatch.setattr(tree_progress, "_BETWEEN", 0)
-    monkeypatch.setattr(tree_mirror, "_ROUNDS", 1)
+    monkeypatch.setattr(progress, "_FIRST", 0)
+    monkeypatch.setattr(progress, "_BETWEEN", 0)
+    monkeypatch.setattr(sync, "_ROUNDS", 1)
     shutil.rmtree(target / "stale")
     for name in ("a", "b"):
         (source / name).write_text(f"old {name}")

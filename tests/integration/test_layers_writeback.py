@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters import tree_copy, tree_progress, tree_writeback
-from app.adapters.overlay import LayerTransfer
+from app.adapters.docker.layers_overlay2 import LayerTransfer
+from app.adapters.treecopy import copy, progress, writeback
 from app.errors import Cancelled, LayerCopyFailed, Unavailable
 from tests.support.trees import differences, untold
 
@@ -28,8 +28,8 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Written to disk after every file."""
-    monkeypatch.setattr(tree_writeback, "_SECONDS", 0)
-    monkeypatch.setattr(tree_copy, "_LOOK", 1)
+    monkeypatch.setattr(writeback, "_SECONDS", 0)
+    monkeypatch.setattr(copy, "_LOOK", 1)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def _written(place: Path) -> int:
 def test_what_ends_a_copy_counts_more_than_what_the_disk_says(
     source: Path, dying_disk: Path, eager: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree_progress, "_FIRST", 0)
-    monkeypatch.setattr(tree_progress, "_BETWEEN", 0)
+    monkeypatch.setattr(progress, "_FIRST", 0)
+    monkeypatch.setattr(progress, "_BETWEEN", 0)
     target = dying_disk / "new"
     target.mkdir()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from app.adapters import nvml as adapter
-from app.adapters.nvml import MIG_FAULT, NvmlInventory
-from app.domain.gpus import Gpu, GpuProcess
+from app.adapters.gpus import nvml as adapter
+from app.adapters.gpus.nvml import MIG_FAULT, NvmlInventory
 from app.errors import Unavailable
+from app.model.gpu import Gpu, GpuProcess
 from tests.support.dockerd import Dockerd
 
 ROOT = Path(__file__).parents[2]

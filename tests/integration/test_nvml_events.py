@@ -6,16 +6,16 @@ import time
 import pynvml
 import pytest
 
-from app.adapters import nvml as adapter
-from app.adapters import nvml_events
-from app.adapters.nvml import NvmlInventory
-from app.domain.gpu_health import ABSENT
-from app.domain.operations import now
+from app.adapters.gpus import events as adapter_events
+from app.adapters.gpus import nvml as adapter
+from app.adapters.gpus.nvml import NvmlInventory
 from app.errors import Unavailable
-from app.services.gpu_health import WELL_PASSES, GpuHealth
-from app.services.gpu_inside import GpusInside
-from app.services.gpu_records import GpuRecords
-from app.services.records import Records
+from app.gpus.health import WELL_PASSES, GpuHealth
+from app.gpus.visibility import GpusInside
+from app.model.gpu_health import ABSENT
+from app.model.operation import now
+from app.state.containers import Records
+from app.state.gpus import GpuRecords
 from tests.support.fake_engine import FakeEngine
 from tests.support.memory_store import MemoryStore
 
@@ -76,7 +76,7 @@ def test_it_does_not_wait_for_events(inventory):
 
 
 def test_a_storm_is_read_in_portions(nvml, inventory, monkeypatch):
-    monkeypatch.setattr(nvml_events, "_AT_MOST", 3)
+    monkeypatch.setattr(adapter_events, "_AT_MOST", 3)
     for _ in range(7):
         nvml.xid(2, 74)
     assert [len(inventory.events()) for _ in range(4)] == [3, 3, 1, 0]

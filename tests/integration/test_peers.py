@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from app.adapters.peers import HttpPeers
-from app.commands.agent import Agent
 from app.errors import NodeCutOff, NodeUnreachable, Unavailable
 from app.ports import Message
+from app.web.agent_server import Agent
 from tests.support.site import CLOSED, TOKEN, Site
 
 # Resolved, the dots would stop a container.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker_engine import DockerEngine
-from app.adapters.docker_processes import Process
-from app.adapters.stopping import signal_number
-from app.domain.containers import ContainerPlan, Labels, Spec
+from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.processes import Process
+from app.adapters.docker.stop import signal_number
+from app.model.container import ContainerPlan, Labels, Spec
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE
 
@@ -171,7 +171,7 @@ def test_processes_of_another_host_are_left_to_docker(
     engine: DockerEngine, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = start("sh", "-c", SAVING.format(name="one"))
-    monkeypatch.setattr("app.adapters.docker_processes.PROC", Path("/nonexistent"))
+    monkeypatch.setattr("app.adapters.docker.processes.PROC", Path("/nonexistent"))
     assert stop(engine, identity) < 2.5
     assert written(engine, identity, "one") == "saved\n"
 
@@ -226,7 +226,7 @@ def test_who_can_react(
     (mine / "stat").write_text("99 (a) b) S 5 99 98 0")
     (mine / "wchan").write_text(sleeps_in)
     (mine / "cgroup").write_text("0::/docker/abc")
-    monkeypatch.setattr("app.adapters.docker_processes.PROC", tmp_path)
+    monkeypatch.setattr("app.adapters.docker.processes.PROC", tmp_path)
     process = Process(os.getpid(), "abc")
     assert (process.reacts_to(signal.SIGTERM), process.parent, process.session) == (reacts, 5, 98)
     process.close()

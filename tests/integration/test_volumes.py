@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Labels
-from app.domain.sizes import parse_size
-from app.domain.volumes import Usage, VolumePlan
+from app.adapters.volumes.drivers import DockerVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed
+from app.model.container import Labels
+from app.model.sizes import parse_size
+from app.model.volume import Usage, VolumePlan
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.volumes import home, mounted, remove_everything
 
@@ -56,7 +56,7 @@ def test_auto_falls_back_to_no_limit_where_nothing_can_be_mounted(
 ) -> None:
     (tmp_path / "mkfs.ext4").symlink_to("/bin/false")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("app.adapters.volumes.QuotaVolumes", _Refusing)
+    monkeypatch.setattr("app.adapters.volumes.drivers.QuotaVolumes", _Refusing)
     volumes = DockerVolumes(docker.url, NODE, "auto")
     assert volumes.way() == "none"
     volumes.create(plan())

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Labels
-from app.domain.sizes import parse_size
-from app.domain.volumes import VolumePlan
+from app.adapters.volumes.drivers import DockerVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
+from app.model.container import Labels
+from app.model.sizes import parse_size
+from app.model.volume import VolumePlan
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, VOLUME_IMAGE
 from tests.support.trees import differences, make_everything, untold

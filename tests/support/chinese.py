@@ -8,7 +8,7 @@ from pathlib import Path
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from app.domain.texts import Text
+from app.model.messages import Text
 
 _APP = Path(__file__).parents[2] / "app"
 _PLACEHOLDER = re.compile(r"\{\w+\}")

@@ -9,18 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 
-from app.domain.adoption import Foreign, ForeignVolume
-from app.domain.containers import (
-    ContainerPlan,
-    ExecResult,
-    Image,
-    Inspected,
-    Labels,
-    Mount,
-    Observed,
-    PortMapping,
-    Spec,
-)
 from app.errors import (
     CommandRefused,
     ContainerExists,
@@ -32,6 +20,8 @@ from app.errors import (
     LayerCopyFailed,
     PortTaken,
 )
+from app.model.adoption import Foreign, ForeignVolume
+from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Labels, Mount, Observed, PortMapping, Spec
 from app.ports import Progress
 
 _REFERENCE = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]*)?", re.ASCII)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Sequence
 
-from app.domain.containers import Image
-from app.domain.images import LocalImage, PullState
 from app.errors import DomainError, ImageInUse, ImageNotFound, ImageNotInRegistry, InvalidRequest
+from app.model.container import Image
+from app.model.image import LocalImage, PullState
 from tests.support.fake_engine import FakeEngine
 
 _NAME = re.compile(r"[a-z0-9]+([._/:-]+[a-z0-9]+)*(:[\w][\w.-]*)?", re.ASCII)

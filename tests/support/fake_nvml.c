@@ -1,4 +1,4 @@
-/* A libnvidia-ml.so.1 for machines without an NVIDIA GPU: the calls that app/adapters/nvml.py makes.
+/* A libnvidia-ml.so.1 for machines without an NVIDIA GPU: the calls that app/adapters/gpus/nvml.py makes.
  *
  * The file named by FAKE_NVML_STATE is read anew at every call. Its lines, with GPUs numbered from 0:
  *   gpus N                 how many there are

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from itertools import count
 from threading import RLock
 
-from app.domain.concerns import Room
-from app.domain.containers import Labels
-from app.domain.volumes import LOOP, NONE, Usage, VolumePlan
 from app.errors import (
     DomainError,
     LayerCopyFailed,
@@ -17,6 +14,9 @@ from app.errors import (
     VolumeInUse,
     VolumeNotFound,
 )
+from app.model.alerts import Room
+from app.model.container import Labels
+from app.model.volume import LOOP, NONE, Usage, VolumePlan
 from app.ports import Progress
 from tests.support.fake_engine import FakeEngine
 

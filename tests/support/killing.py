@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app import create_app
-from app.backends import Backends, build_backends
+from app.bootstrap import Backends, build_backends
 from app.config import load
 
 HEADER, CALLS, VARIABLE = "X-Kill-At", "X-Calls", "KILL_AT"

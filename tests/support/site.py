@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.backends import Backends, Services
+from app.bootstrap import Backends, Services
 from app.config import Config
 from app.errors import Unavailable
 from app.ports import Peers

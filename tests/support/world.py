@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.adapters.simulated import SimulatedInventory
-from app.backends import Backends, Services, build_services
+from app.adapters.gpus.simulated import SimulatedInventory
+from app.bootstrap import Backends, Services, build_services
 from app.config import Config
-from app.domain.containers import Spec
-from app.domain.gpus import Gpu
 from app.errors import Unavailable
+from app.model.container import Spec
+from app.model.gpu import Gpu
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
 from tests.support.fake_images import FakeImages
 from tests.support.fake_signals import FakeSignals

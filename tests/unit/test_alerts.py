@@ -5,24 +5,24 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.concerns import Concern, Room
-from app.domain.gpus import GpuProcess
-from app.domain.naming import parse
-from app.domain.operations import id_at
-from app.domain.volumes import NONE
+from app import alerts
 from app.errors import Cancelled, GpuChangeFailed, StartFailed
+from app.gpus.queries import GpuView
+from app.model.alerts import Concern, Room
+from app.model.gpu import GpuProcess
+from app.model.names import parse
+from app.model.operation import id_at
+from app.model.volume import NONE
+from app.operations.requester import API, ITSELF, Asker, asked_by
 from app.ports import Put
-from app.services import attention
-from app.services.asker import API, ITSELF, Asker, asked_by
-from app.services.gpus import GpuView
-from app.services.keys import cancellation_key
+from app.state.keys import cancellation_key
 from tests.support.world import World, spec
 
 GIB = 1 << 30
 
 
-def operations(world: World, ago: float = attention.RECENT) -> list[Concern]:
-    return list(attention.of_operations(world.services.operations.since(id_at(time.time() - ago))))
+def operations(world: World, ago: float = alerts.RECENT) -> list[Concern]:
+    return list(alerts.of_operations(world.services.operations.since(id_at(time.time() - ago))))
 
 
 def kinds(concerns: list[Concern]) -> list[tuple[str, str, bool]]:
@@ -32,10 +32,10 @@ def kinds(concerns: list[Concern]) -> list[tuple[str, str, bool]]:
 def test_where_all_is_well_nothing_is_said(world: World) -> None:
     world.services.creator.create("foo", spec(gpu_count=2))
     world.services.volumes.creator.create("vol", "10MB")
-    assert not list(attention.of_gpus(world.services.gpus.all()))
-    assert not list(attention.of_containers(world.services.inquiry.containers()))
-    assert not list(attention.of_volumes(world.services.volumes.inquiry.volumes().volumes))
-    assert not list(attention.of_rooms(world.services.space.here())) and not operations(world)
+    assert not list(alerts.of_gpus(world.services.gpus.all()))
+    assert not list(alerts.of_containers(world.services.inquiry.containers()))
+    assert not list(alerts.of_volumes(world.services.volumes.inquiry.volumes().volumes))
+    assert not list(alerts.of_rooms(world.services.space.here())) and not operations(world)
 
 
 def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) -> None:
@@ -45,7 +45,7 @@ def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) 
         2: {"processes": (GpuProcess(4242, None, None),)},
     }
     world.services.gpus.schedule(uuids[3], False)
-    sick, used = attention.of_gpus(world.services.gpus.all())
+    sick, used = alerts.of_gpus(world.services.gpus.all())
     assert kinds([sick, used]) == [(uuids[1], "unhealthy", True), (uuids[2], "foreign", False)]
     assert sick.reason == "fell off the bus" and sick.advice and "4242" in used.reason
 
@@ -53,7 +53,7 @@ def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) 
 def test_a_silent_node_is_one_concern_whatever_it_has(world: World) -> None:
     views = [replace(view, node="far", silence="node far is unreachable") for view in world.services.gpus.all()]
     assert isinstance(views[0], GpuView)
-    (concern,) = attention.sorted_by_weight(attention.of_gpus(views))
+    (concern,) = alerts.sorted_by_weight(alerts.of_gpus(views))
     assert (concern.resource, concern.subject, concern.reason) == ("nodes", "far", "node far is unreachable")
 
 
@@ -64,10 +64,10 @@ def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> 
     world.services.volumes.creator.create("vol", "10MB")
     del world.engine.containers[next(key for key, one in world.engine.containers.items() if one.name == "foo-0")]
     found = [
-        *attention.of_volumes(world.services.volumes.inquiry.volumes().volumes),
-        *attention.of_containers(world.services.inquiry.containers()),
+        *alerts.of_volumes(world.services.volumes.inquiry.volumes().volumes),
+        *alerts.of_containers(world.services.inquiry.containers()),
     ]
-    weighed = attention.sorted_by_weight(found)
+    weighed = alerts.sorted_by_weight(found)
     assert kinds(weighed) == [("foo-0", "missing", True), ("vol-0", "unenforced", False)]
     assert all(concern.advice for concern in weighed)
 
@@ -110,10 +110,10 @@ def test_what_was_cancelled_did_not_fail(world: World) -> None:
 
 def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
     rooms = [Room("/a", 9 * GIB, 100 * GIB), Room("/b", 11 * GIB, 100 * GIB), Room("/c", GIB - 1, 2 * GIB)]
-    low = list(attention.of_rooms(rooms))
+    low = list(alerts.of_rooms(rooms))
     assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
     assert low[0].reason == "9 GB of 100 GB are free"
-    here, there = attention.sorted_by_weight(attention.of_rooms([Room("/a", 1, GIB, "one"), Room("/a", 1, GIB, "two")]))
+    here, there = alerts.sorted_by_weight(alerts.of_rooms([Room("/a", 1, GIB, "one"), Room("/a", 1, GIB, "two")]))
     assert [(concern.subject, concern.node) for concern in (here, there)] == [("/a", "one"), ("/a", "two")]
 
 
@@ -121,4 +121,4 @@ def test_containers_are_counted_by_state(world: World) -> None:
     for name in ("a", "b", "c"):
         world.services.creator.create(name, spec())
     world.services.lifecycle.stop(parse("b"))
-    assert attention.counts(world.services.inquiry.containers().containers) == {"running": 2, "stopped": 1}
+    assert alerts.counts(world.services.inquiry.containers().containers) == {"running": 2, "stopped": 1}

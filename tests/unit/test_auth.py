@@ -8,10 +8,11 @@ import pytest
 import structlog
 from flask import Flask
 
-from app import auth, logs
-from app.auth import local_path
-from app.auth_loopback import is_loopback, names_loopback
+from app import logs
 from app.errors import Unavailable
+from app.web import auth
+from app.web.auth import local_path
+from app.web.auth_loopback import is_loopback, names_loopback
 from tests.support.site import CLOSED, OPEN, TOKEN, Browser, Site
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from app.ports import Delete, Message, Put
-from app.services.keys import agent_key
-from app.web import FORWARDED
+from app.state.keys import agent_key
+from app.web.request_scope import FORWARDED
 from tests.support.fake_peers import FakePeers
 from tests.support.site import CLOSED, TOKEN, DeadStore, Site
 from tests.support.volumes import wait_for

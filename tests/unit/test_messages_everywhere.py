@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.containers import ExecResult
-from app.domain.gpus import Gpu, Holder
-from app.domain.naming import Name
-from app.domain.texts import Text
 from app.errors import StartFailed, Unavailable
+from app.model.container import ExecResult
+from app.model.gpu import Gpu, Holder
+from app.model.messages import Text
+from app.model.names import Name
 from app.ports import Delete, Put
-from app.services.keys import FAULTS, HISTORY, agent_key, observed_gpus_key, observed_prefix
+from app.state.keys import FAULTS, HISTORY, agent_key, observed_gpus_key, observed_prefix
 from tests.support.world import CONFIG, World, make_world, spec
 
 WHY = Text("{disk} is broken", disk="sda")

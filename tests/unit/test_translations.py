@@ -14,7 +14,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, nodes
 
-from app.pages.preferences import LANGUAGES
+from app.web.pages.preferences import LANGUAGES
 
 ROOT = Path(__file__).parents[2]
 CATALOGUES = sorted(ROOT.glob("app/translations/*/LC_MESSAGES/messages.po"))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker_labels import write_volume
-from app.adapters.volume_project import project_id
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Labels
-from app.domain.sizes import parse_size
-from app.domain.volumes import QUOTA, Usage, VolumePlan
+from app.adapters.docker.labels import write_volume
+from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.project_quota import project_id
 from app.errors import VolumeExists
+from app.model.container import Labels
+from app.model.sizes import parse_size
+from app.model.volume import QUOTA, Usage, VolumePlan
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE
 from tests.support.trees import describe, differences, make_everything

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.tree_files import opened
-from app.adapters.volume_project import project_id
-from app.adapters.volumes import DockerVolumes
-from app.domain.containers import Labels
-from app.domain.sizes import parse_size
-from app.domain.volumes import Usage, VolumePlan
+from app.adapters.treecopy.files import opened
+from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.project_quota import project_id
 from app.errors import Unavailable, VolumeCreateFailed, VolumeInUse
+from app.model.container import Labels
+from app.model.sizes import parse_size
+from app.model.volume import Usage, VolumePlan
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE
 from tests.support.trees import differences, make_everything, untold

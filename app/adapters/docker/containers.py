@@ -7,22 +7,13 @@ from collections.abc import Sequence
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from app.adapters import (
-    docker_exec,
-    docker_foreign,
-    docker_labels,
-    docker_marks,
-    docker_names,
-    docker_plan,
-    docker_seen,
-    stopping,
-)
-from app.adapters.docker_client import QUICK, Clients
-from app.adapters.docker_errors import answered, create_error, start_error, translated
-from app.domain.adoption import Foreign, ForeignVolume
-from app.domain.containers import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
-from app.domain.texts import Text
+from app.adapters.docker import create_body, exec, image_tags, labels, names, parse, stop, unmanaged
+from app.adapters.docker.client import QUICK, Clients
+from app.adapters.docker.errors import answered, create_error, start_error, translated
 from app.errors import CommitFailed, DeleteFailed, ImageNotFound, StartFailed, StopFailed, Unavailable
+from app.model.adoption import Foreign, ForeignVolume
+from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
+from app.model.messages import Text
 
 # How long, in seconds, Docker may take for what it does not do at once: a create copies what the image has
 # at its VOLUMEs, a removal deletes a layer of any size, a commit packs one.
@@ -55,11 +46,11 @@ class DockerEngine:
         absent = ImageNotFound(
             Text("there is no image {name} on this host; pull or build it there first", name=repr(name))
         )
-        if not docker_names.IMAGE.fullmatch(name):
+        if not names.IMAGE.fullmatch(name):
             raise absent
         with translated():
             try:
-                raw = self._clients.quick().inspect_image(docker_names.unlike_an_id(name))  # type: ignore[no-untyped-call]
+                raw = self._clients.quick().inspect_image(names.unlike_an_id(name))  # type: ignore[no-untyped-call]
             except APIError as exc:
                 if exc.status_code in (400, 404):
                     raise absent from exc
@@ -84,7 +75,7 @@ class DockerEngine:
     def held_images(self) -> set[str]:
         """The ids of the images with such a tag, without those that a container, anybody's, was made of."""
         with translated():
-            return docker_marks.held(self._clients.quick(), _HELD)
+            return image_tags.held(self._clients.quick(), _HELD)
 
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
@@ -106,14 +97,14 @@ class DockerEngine:
             return None
         with translated():
             try:
-                return docker_foreign.volume(self._clients.quick().inspect_volume(name))
+                return unmanaged.volume(self._clients.quick().inspect_volume(name))
             except NotFound:
                 return None
 
     def mounts(self) -> dict[str, list[Mount]]:
         """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
         with translated():
-            return docker_seen.mounts(self._clients.quick().containers(all=True))
+            return parse.mounts(self._clients.quick().containers(all=True))
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume unless a container still uses it; nothing happens if it is gone already."""
@@ -145,7 +136,7 @@ class DockerEngine:
         """The container, or None if there is none."""
         with translated():
             try:
-                return docker_seen.inspected(self._clients.quick().inspect_container(ref))
+                return parse.inspected(self._clients.quick().inspect_container(ref))
             except NotFound:
                 return None
 
@@ -163,20 +154,20 @@ class DockerEngine:
             except NotFound:
                 return None
             image = client.inspect_image(raw["Image"])  # type: ignore[no-untyped-call]
-            return docker_foreign.described(raw, image["Config"])
+            return unmanaged.described(raw, image["Config"])
 
     def differences(self, old: str, new: str) -> Sequence[str]:
         """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
         with translated():
             client = self._clients.quick()
-            return docker_foreign.differences(client.inspect_container(old), client.inspect_container(new))
+            return unmanaged.differences(client.inspect_container(old), client.inspect_container(new))
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
         """This node's labelled containers, running or not; of one family or one operation only, if given."""
-        wanted = docker_labels.wanted(self._node, family, operation)
+        wanted = labels.wanted(self._node, family, operation)
         with translated():
             raw = self._clients.quick().containers(all=True, filters={"label": wanted})
-        return [observed for observed in map(docker_seen.listed, raw) if observed.labels]
+        return [observed for observed in map(parse.listed, raw) if observed.labels]
 
     def start(self, ref: str) -> None:
         """Start it; StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise."""
@@ -189,7 +180,7 @@ class DockerEngine:
     def stop(self, ref: str) -> None:
         """Stop it: tell every process, wait for those that can react (bounded), then kill. Stopped is fine too."""
         with translated(StopFailed):
-            stopping.stop(self._clients.quick(), self._clients.patient(stopping.GONE_WITHIN), ref, self._stop_timeout)
+            stop.stop(self._clients.quick(), self._clients.patient(stop.GONE_WITHIN), ref, self._stop_timeout)
 
     def remove(self, ref: str) -> None:
         """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
@@ -210,11 +201,11 @@ class DockerEngine:
         the name away then. Raises InvalidRequest for a name that no image can have.
         """
         with translated():
-            docker_names.check_new(self._clients.quick(), image_name)
+            names.check_new(self._clients.quick(), image_name)
         with translated(CommitFailed):
-            client, changes = self._clients.patient(_COMMIT), [*docker_labels.blanked(), *self._origin(ref)]
-            made = str(client.commit(ref, changes=[*changes, docker_labels.committed_by(operation)])["Id"])
-            client.tag(made, *docker_names.parts(image_name))
+            client, changes = self._clients.patient(_COMMIT), [*labels.blanked(), *self._origin(ref)]
+            made = str(client.commit(ref, changes=[*changes, labels.committed_by(operation)])["Id"])
+            client.tag(made, *names.parts(image_name))
         return made
 
     def name_commit(self, operation: str, image_name: str) -> bool:
@@ -223,17 +214,17 @@ class DockerEngine:
         False if there is no such image, or if another one has the name by now.
         """
         with translated(CommitFailed):
-            return docker_marks.name_commit(self._clients.quick(), operation, image_name)
+            return image_tags.name_commit(self._clients.quick(), operation, image_name)
 
     def nameless_commits(self) -> set[str]:
         """The operations whose commits made images that have no name."""
         with translated():
-            return docker_marks.nameless_commits(self._clients.quick())
+            return image_tags.nameless_commits(self._clients.quick())
 
     def drop_commit(self, operation: str) -> None:
         """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
         with translated(DeleteFailed):
-            docker_marks.drop_commit(self._clients.patient(_REMOVE), operation)
+            image_tags.drop_commit(self._clients.patient(_REMOVE), operation)
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
         """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
@@ -241,7 +232,7 @@ class DockerEngine:
         Raises ContainerNotRunning, or CommandRefused if there is no such command or directory.
         """
         with translated():
-            return docker_exec.execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
+            return exec.execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
 
     def logs(self, ref: str, tail: int) -> str:
         """The last `tail` lines that its main process printed, at most the last 1 MiB of them."""
@@ -259,11 +250,11 @@ class DockerEngine:
 
     def _origin(self, ref: str) -> Sequence[str]:
         seen = self.inspect(ref)
-        return [docker_labels.committed(seen.labels.name)] if seen and seen.labels else []
+        return [labels.committed(seen.labels.name)] if seen and seen.labels else []
 
     def _create(self, client: APIClient, plan: ContainerPlan) -> str:
         try:
-            body = docker_plan.body(plan, self._gpu_request)
+            body = create_body.body(plan, self._gpu_request)
             made = client.create_container_from_config(body, plan.name)  # type: ignore[no-untyped-call]
             return str(made["Id"])
         except APIError as exc:

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from app.adapters import docker_labels
-from app.domain.containers import ContainerPlan, Spec
+from app.adapters.docker import labels
+from app.model.container import ContainerPlan, Spec
 
 _HOSTNAME = re.compile(r"(?!.{64})[a-zA-Z0-9]+(?:[.-][a-zA-Z0-9]+)*", re.ASCII)
 # Without this an image made for CUDA sees every GPU where nvidia is Docker's default runtime.
@@ -22,7 +22,7 @@ def body(plan: ContainerPlan, gpu_request: str) -> dict[str, Any]:
         "OpenStdin": True,
         "Cmd": list(spec.cmd),
         "Env": [*spec.env] if requests else [*spec.env, NO_GPUS],
-        "Labels": docker_labels.write(plan.labels, () if requests else plan.gpus),
+        "Labels": labels.write(plan.labels, () if requests else plan.gpus),
         "ExposedPorts": {f"{port.container}/tcp": {} for port in spec.ports},
         "HostConfig": {
             # What should run after a reboot is started by reconcile, once the GPUs are there.

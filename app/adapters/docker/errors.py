@@ -8,8 +8,6 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 
-from app.domain.containers import ContainerPlan
-from app.domain.texts import Text
 from app.errors import (
     ContainerExists,
     ContainerNotFound,
@@ -22,6 +20,8 @@ from app.errors import (
     StartRefused,
     Unavailable,
 )
+from app.model.container import ContainerPlan
+from app.model.messages import Text
 
 _LAYERS_ABOVE = re.compile(r".*(?:unable to start container process|process caused|exec failed): ", re.DOTALL)
 _HOLDER = re.compile(r'in use by container "?([0-9a-f]{12})')

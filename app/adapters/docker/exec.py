@@ -11,11 +11,11 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError
 
-from app.adapters.docker_errors import answered, plain, reason
-from app.adapters.docker_processes import kill_session
-from app.domain.containers import ExecResult
-from app.domain.texts import Text
+from app.adapters.docker.errors import answered, plain, reason
+from app.adapters.docker.processes import kill_session
 from app.errors import CommandRefused, ContainerNotRunning, DomainError
+from app.model.container import ExecResult
+from app.model.messages import Text
 
 _HEADER = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2

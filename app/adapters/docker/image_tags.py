@@ -3,8 +3,8 @@
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from app.adapters import docker_names
-from app.adapters.docker_labels import COMMITTED_BY
+from app.adapters.docker import names
+from app.adapters.docker.labels import COMMITTED_BY
 
 
 def held(client: APIClient, repository: str) -> set[str]:
@@ -17,11 +17,11 @@ def name_commit(client: APIClient, operation: str, name: str) -> bool:
     """Give the image of an operation's commit a name; False if there is none, or if another image has the name."""
     made = {raw["Id"] for raw in client.images(filters={"label": f"{COMMITTED_BY}={operation}"})}
     try:
-        holder = client.inspect_image(docker_names.unlike_an_id(name))["Id"]  # type: ignore[no-untyped-call]
+        holder = client.inspect_image(names.unlike_an_id(name))["Id"]  # type: ignore[no-untyped-call]
     except NotFound:
         holder = None
     if made and holder is None:
-        client.tag(made.pop(), *docker_names.parts(name))
+        client.tag(made.pop(), *names.parts(name))
         return True
     return holder in made
 

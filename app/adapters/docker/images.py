@@ -6,12 +6,13 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from app.adapters import docker_labels, docker_names, docker_pull
-from app.adapters.docker_client import Clients
-from app.adapters.docker_errors import reason, translated
-from app.domain.images import LocalImage, PullState
-from app.domain.texts import Text
+from app.adapters.docker import labels, pull
+from app.adapters.docker import names as image_names
+from app.adapters.docker.client import Clients
+from app.adapters.docker.errors import reason, translated
 from app.errors import ImageInUse, ImageNotFound, ImageRemoveFailed, OperationFailed
+from app.model.image import LocalImage, PullState
+from app.model.messages import Text
 
 # Seconds that Docker may take to delete the layers of an image.
 _REMOVE = 300
@@ -45,14 +46,14 @@ class DockerImages:
 
         Raises RegistryUnreachable, ImageNotInRegistry or ImagePullFailed.
         """
-        docker_pull.pull(self._clients, name, tell)
+        pull.pull(self._clients, name, tell)
 
     def tag(self, image_id: str, name: str) -> None:
         """Give the image one more name, taken from any other image; ImageNotFound, InvalidRequest for the name."""
         with translated(OperationFailed, missing=ImageNotFound):
             client = self._clients.quick()
-            docker_names.check_new(client, name)
-            client.tag(image_id, *docker_names.parts(name))
+            image_names.check_new(client, name)
+            client.tag(image_id, *image_names.parts(name))
 
     def remove(self, name: str) -> None:
         """Take a name away, or with an id the image itself; the last name goes with the image.
@@ -80,6 +81,6 @@ def _image(raw: dict[str, Any]) -> LocalImage:
         digests=tuple(sorted(digests)),
         size=raw["Size"],
         created=created,
-        committed=docker_labels.read_commit(raw["Labels"]),
-        maker=docker_labels.read_maker(raw["Labels"]),
+        committed=labels.read_commit(raw["Labels"]),
+        maker=labels.read_maker(raw["Labels"]),
     )

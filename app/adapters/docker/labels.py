@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from app.domain.containers import Labels
-from app.domain.volumes import WAYS
+from app.model.container import Labels
+from app.model.volume import WAYS
 
 NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.version", "gpudock.operation"
 GPUS = "gpudock.gpus"

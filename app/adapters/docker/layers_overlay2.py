@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.adapters.filesystem import sync_filesystem
-from app.adapters.tree_errors import translated
-from app.adapters.tree_files import opened, remove
-from app.adapters.tree_measure import measure_tree
-from app.adapters.tree_mirror import Mirror
-from app.domain.texts import Text
+from app.adapters.treecopy.errors import translated
+from app.adapters.treecopy.files import opened, remove
+from app.adapters.treecopy.measure import measure_tree
+from app.adapters.treecopy.sync import Mirror
+from app.model.messages import Text
 from app.ports import Progress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,9 +6,9 @@ from docker import APIClient
 from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
-from app.adapters.docker_errors import reason
-from app.domain.texts import Text
+from app.adapters.docker.errors import reason
 from app.errors import InvalidRequest
+from app.model.messages import Text
 
 # Docker's own check comes too late: dots in a path lead out of /images/ before the engine sees them.
 IMAGE = re.compile(r"[a-zA-Z0-9][\w.-]*([/:@]\w[\w.-]*)*", re.ASCII)

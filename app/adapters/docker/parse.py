@@ -4,8 +4,8 @@ import re
 from datetime import datetime
 from typing import Any
 
-from app.adapters import docker_labels
-from app.domain.containers import Inspected, Mount, Observed
+from app.adapters.docker import labels as label_names
+from app.model.container import Inspected, Mount, Observed
 
 _NEVER = "0001-01-01"
 
@@ -14,7 +14,7 @@ def listed(raw: dict[str, Any]) -> Observed:
     """A container from Docker's list."""
     # A linked container has the names that others call it by as well, like /other/alias.
     name = next((name for name in raw["Names"] or () if name.count("/") == 1), "")
-    labels = docker_labels.read(raw["Labels"])
+    labels = label_names.read(raw["Labels"])
     return Observed(raw["Id"], name.removeprefix("/"), raw["State"], labels, raw["Status"])
 
 
@@ -24,7 +24,7 @@ def inspected(raw: dict[str, Any]) -> Inspected:
         id=raw["Id"],
         name=raw["Name"].removeprefix("/"),
         state=raw["State"]["Status"],
-        labels=docker_labels.read(raw["Config"]["Labels"]),
+        labels=label_names.read(raw["Config"]["Labels"]),
         image_id=raw["Image"],
         # Docker with containerd's image store tells no GraphDriver.
         upper_dir=((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir"),
@@ -47,7 +47,7 @@ def mounts(raw: list[dict[str, Any]]) -> dict[str, list[Mount]]:
     """Who mounts which volume, from Docker's list of containers."""
     found: dict[str, list[Mount]] = {}
     for container in raw:
-        seen, managed = listed(container), docker_labels.is_ours(container["Labels"])
+        seen, managed = listed(container), label_names.is_ours(container["Labels"])
         for mount in container["Mounts"]:
             if mount["Type"] == "volume":
                 started = seen.state != "created"

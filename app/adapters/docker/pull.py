@@ -15,11 +15,11 @@ from docker.auth import get_config_header, resolve_repository_name
 from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
-from app.adapters.docker_client import QUICK, Clients
-from app.adapters.docker_errors import answered, plain, reason, translated
-from app.domain.images import PullState
-from app.domain.texts import Text
+from app.adapters.docker.client import QUICK, Clients
+from app.adapters.docker.errors import answered, plain, reason, translated
 from app.errors import DomainError, ImageNotInRegistry, ImagePullFailed, RegistryUnreachable, Unavailable
+from app.model.image import PullState
+from app.model.messages import Text
 
 # Docker tells something all the time while it loads or unpacks, so after so many seconds of silence it hangs.
 _SILENCE = 300

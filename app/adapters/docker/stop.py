@@ -12,9 +12,9 @@ import time
 from docker import APIClient
 from docker.errors import APIError
 
-from app.adapters.docker_processes import Process, processes, wait
-from app.domain.texts import Text
+from app.adapters.docker.processes import Process, processes, wait
 from app.errors import StopFailed
+from app.model.messages import Text
 
 GONE_WITHIN = 30
 _MOMENT = 1.0

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.adapters import docker_labels, docker_seen
-from app.adapters.docker_plan import NO_GPUS
-from app.domain.adoption import ALL_GPUS, Foreign, ForeignVolume
-from app.domain.containers import Bind, PortMapping, Spec
-from app.domain.texts import Text
+from app.adapters.docker import labels, parse
+from app.adapters.docker.create_body import NO_GPUS
+from app.model.adoption import ALL_GPUS, Foreign, ForeignVolume
+from app.model.container import Bind, PortMapping, Spec
+from app.model.messages import Text
 
 Raw = Mapping[str, Any]
 _CDI = "nvidia.com/gpu="
@@ -52,7 +52,7 @@ _OPTIONS = {
 
 def volume(raw: Raw) -> ForeignVolume:
     """A volume from Docker's inspect."""
-    return ForeignVolume(raw["Name"], raw["Driver"], raw["Options"] or {}, docker_labels.is_ours(raw["Labels"]))
+    return ForeignVolume(raw["Name"], raw["Driver"], raw["Options"] or {}, labels.is_ours(raw["Labels"]))
 
 
 def described(raw: Raw, image: Raw) -> Foreign:
@@ -66,7 +66,7 @@ def described(raw: Raw, image: Raw) -> Foreign:
         cmd=() if config["Cmd"] == image.get("Cmd") else tuple(config["Cmd"] or ()),
         ports=_ports(raw),
     )
-    container = replace(docker_seen.inspected(dict(raw)), anonymous=anonymous)
+    container = replace(parse.inspected(dict(raw)), anonymous=anonymous)
     return Foreign(container, spec, *_gpus(raw))
 
 
@@ -163,7 +163,7 @@ def _published(old: Raw, new: Raw) -> Iterator[str]:
 
 
 def _labels(old: Raw, new: Raw) -> Iterator[str]:
-    before, after = (docker_labels.without(raw["Config"]["Labels"]) for raw in (old, new))
+    before, after = (labels.without(raw["Config"]["Labels"]) for raw in (old, new))
     for label in before.keys() - after.keys() | {label for label in before if before[label] != after.get(label)}:
         yield f"--label {label}"
 

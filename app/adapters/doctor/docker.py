@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.adapters.docker_client import Clients
-from app.adapters.docker_errors import translated
-from app.adapters.volumes import try_out
-from app.domain.findings import Finding, fail, ok, warning
-from app.domain.volumes import LOOP, NONE, QUOTA
+from app.adapters.docker.client import Clients
+from app.adapters.docker.errors import translated
+from app.adapters.volumes.drivers import try_out
 from app.errors import DomainError, Unavailable
+from app.model.findings import Finding, fail, ok, warning
+from app.model.volume import LOOP, NONE, QUOTA
 
 # dockerd knows the driver "nvidia" if it finds this on its PATH when it starts (docker/daemon/nvidia_linux.go).
 _HOOK = "nvidia-container-runtime-hook"

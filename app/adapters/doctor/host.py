@@ -11,12 +11,12 @@ from urllib.error import URLError
 
 import pynvml
 
-from app.adapters import probes_docker
+from app.adapters.doctor import docker
 from app.adapters.etcd import EtcdStore
-from app.adapters.nvml import NvmlInventory
+from app.adapters.gpus.nvml import NvmlInventory
 from app.config import Config
-from app.domain.findings import Finding, fail, ok, warning
 from app.errors import Unavailable
+from app.model.findings import Finding, fail, ok, warning
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -24,7 +24,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 def examine(config: Config) -> Iterator[Finding]:
     """Every finding, one part after the other; a part that does not answer costs a few seconds."""
     yield _settings(config)
-    yield from probes_docker.examine(config.docker_host, config.gpu_request, config.node, config.volumes)
+    yield from docker.examine(config.docker_host, config.gpu_request, config.node, config.volumes)
     yield _etcd(config)
     yield _gpus(config.simulated_gpus)
     yield _copying()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pynvml
 
-from app.domain.texts import Text
+from app.model.messages import Text
 
 # NVML as a whole does not answer any more, and what to do about it.
 GONE: Mapping[int, Text] = {

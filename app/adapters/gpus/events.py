@@ -9,9 +9,9 @@ from typing import Any
 
 import pynvml
 
-from app.adapters.nvml_errors import GONE
-from app.domain.gpus import GpuEvent
-from app.domain.operations import now
+from app.adapters.gpus.errors import GONE
+from app.model.gpu import GpuEvent
+from app.model.operation import now
 
 # How long NVML may wait for an event of one GPU, and how many of them are read at once in a storm.
 WAIT_MS = 5

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from app.adapters.nvml_errors import GONE, REFUSED
-from app.adapters.nvml_events import XidEvents
-from app.domain.gpus import Gpu, GpuEvent, GpuProcess
-from app.domain.texts import Text
+from app.adapters.gpus.errors import GONE, REFUSED
+from app.adapters.gpus.events import XidEvents
 from app.errors import Unavailable
+from app.model.gpu import Gpu, GpuEvent, GpuProcess
+from app.model.messages import Text
 
 PROC = Path("/proc")
 UUIDS_AGE = 1.0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
-from app.domain.gpus import Gpu, GpuEvent
+from app.model.gpu import Gpu, GpuEvent
 
 MEMORY = 80 << 30
 _NAMESPACE = UUID("6f1d2f5e-3c0b-4f57-9a4e-2d1b8c7a9e10")

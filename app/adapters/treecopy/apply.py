@@ -6,13 +6,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from app.adapters.tree_delta import Identity, Names, Plan, identity
-from app.adapters.tree_entry import Entries, copy_directory_attributes
-from app.adapters.tree_errors import Tolerance
-from app.adapters.tree_files import directory, remove
-from app.adapters.tree_progress import Meter
-from app.adapters.tree_writeback import Writeback
-from app.domain.texts import Text
+from app.adapters.treecopy.delta import Identity, Names, Plan, identity
+from app.adapters.treecopy.entry import Entries, copy_directory_attributes
+from app.adapters.treecopy.errors import Tolerance
+from app.adapters.treecopy.files import directory, remove
+from app.adapters.treecopy.progress import Meter
+from app.adapters.treecopy.writeback import Writeback
+from app.model.messages import Text
 
 
 class Pass:

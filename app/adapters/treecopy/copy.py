@@ -11,11 +11,11 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from app.adapters.tree_files import opened
-from app.adapters.tree_measure import inodes
-from app.adapters.tree_progress import Meter
-from app.adapters.tree_writeback import Writeback
-from app.domain.texts import Text
+from app.adapters.treecopy.files import opened
+from app.adapters.treecopy.measure import inodes
+from app.adapters.treecopy.progress import Meter
+from app.adapters.treecopy.writeback import Writeback
+from app.model.messages import Text
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TIMEOUT = 4 * 3600.0  # seconds; only against a disk that hangs

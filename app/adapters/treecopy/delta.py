@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.adapters.tree_errors import VANISHED, Tolerance
-from app.adapters.tree_files import directory, listing
+from app.adapters.treecopy.errors import VANISHED, Tolerance
+from app.adapters.treecopy.files import directory, listing
 
 Identity = tuple[int, ...]
 Names = dict[str, bool]  # what is in a directory, and whether it is a directory itself

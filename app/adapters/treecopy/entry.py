@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.adapters.tree_data import copy_data
+from app.adapters.treecopy.data import copy_data
 
 _MODE = 0o600  # until the owner is right and all is there
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from app.adapters.filesystem import NO_SPACE
-from app.adapters.tree_progress import Meter
-from app.domain.texts import Text
+from app.adapters.treecopy.progress import Meter
 from app.errors import LayerCopyFailed, Unavailable
+from app.model.messages import Text
 
 # What it looks like when a name that was just listed is gone, or stands for something else by now.
 VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Generator
 
-from app.adapters.tree_errors import VANISHED
-from app.adapters.tree_files import directory, listing, opened
+from app.adapters.treecopy.errors import VANISHED
+from app.adapters.treecopy.files import directory, listing, opened
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 512

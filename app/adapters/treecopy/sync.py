@@ -25,13 +25,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.adapters.filesystem import filesystem_name, sync_filesystem
-from app.adapters.tree_copy import copy_tree
-from app.adapters.tree_delta import Comparison, Identity, Names, Plan, identity, outdated
-from app.adapters.tree_entry import copy_directory_attributes
-from app.adapters.tree_errors import Tolerance, all_but_no_space, nothing, vanishing
-from app.adapters.tree_files import listing, opened, remove
-from app.adapters.tree_pass import Pass
-from app.adapters.tree_progress import Meter
+from app.adapters.treecopy.apply import Pass
+from app.adapters.treecopy.copy import copy_tree
+from app.adapters.treecopy.delta import Comparison, Identity, Names, Plan, identity, outdated
+from app.adapters.treecopy.entry import copy_directory_attributes
+from app.adapters.treecopy.errors import Tolerance, all_but_no_space, nothing, vanishing
+from app.adapters.treecopy.files import listing, opened, remove
+from app.adapters.treecopy.progress import Meter
 from app.ports import Progress
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.adapters.tree_files import listing, opened, remove
-from app.domain.texts import Text
+from app.adapters.treecopy.files import listing, opened, remove
 from app.errors import Unavailable
+from app.model.messages import Text
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCKED_WITHIN = 60.0

@@ -9,13 +9,13 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from app.adapters import docker_labels
-from app.adapters.docker_client import Clients
-from app.adapters.docker_errors import answered, translated
-from app.domain.containers import Labels
-from app.domain.texts import Text
-from app.domain.volumes import VolumePlan
+from app.adapters.docker import labels as label_names
+from app.adapters.docker.client import Clients
+from app.adapters.docker.errors import answered, translated
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed, VolumeExists, VolumeInUse
+from app.model.container import Labels
+from app.model.messages import Text
+from app.model.volume import VolumePlan
 
 # Seconds for what Docker does not do at once; the removal of a volume deletes any number of files.
 _MAKE, _REMOVE = 60, 900
@@ -68,14 +68,14 @@ class VolumeDocker:
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Seen]:
         """This node's volumes that gpudock made, of one family or one operation."""
-        wanted = docker_labels.wanted(self._node, family, operation)
+        wanted = label_names.wanted(self._node, family, operation)
         with translated():
             raw = self._clients.quick().volumes(filters={"label": wanted})["Volumes"] or []
         return [seen for seen in map(_seen, raw) if seen.labels]
 
     def create(self, plan: VolumePlan, way: str, options: Mapping[str, str]) -> Seen:
         """Create it; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
-        labels = docker_labels.write_volume(plan.labels, way, plan.size.bytes)
+        labels = label_names.write_volume(plan.labels, way, plan.size.bytes)
         with translated(VolumeCreateFailed):
             try:
                 client = self._clients.patient(_MAKE)
@@ -115,7 +115,7 @@ class VolumeDocker:
         """Let Docker mount the volume for a moment, which it does to look into a container, started or not."""
         with translated(VolumeCreateFailed):
             client = self._clients.patient(_MAKE)
-            labels = docker_labels.helper(self._node, operation)
+            labels = label_names.helper(self._node, operation)
             marks = [f"LABEL {label}={value}" for label, value in labels.items()]
             client.import_image_from_data(_END_OF_TAR, repository=_EMPTY, tag=operation, changes=marks)
             made = client.create_container(
@@ -130,7 +130,7 @@ class VolumeDocker:
 
     def sweep(self, operation: str) -> None:
         """Remove what `mount_once` may have left of an operation."""
-        wanted = [f"{label}={value}" for label, value in docker_labels.helper(self._node, operation).items()]
+        wanted = [f"{label}={value}" for label, value in label_names.helper(self._node, operation).items()]
         with translated(VolumeDeleteFailed):
             client = self._clients.patient(_MAKE)
             for container in client.containers(all=True, filters={"label": wanted}):
@@ -147,7 +147,7 @@ def taken(name: str) -> VolumeExists:
 
 
 def _seen(raw: Mapping[str, Any]) -> Seen:
-    labels, way = docker_labels.read(raw["Labels"]), docker_labels.read_way(raw["Labels"])
+    labels, way = label_names.read(raw["Labels"]), label_names.read_way(raw["Labels"])
     mountpoint = Path(raw["Mountpoint"])
     if labels is None or way is None:
         return Seen(raw["Name"], mountpoint, None, None, None)

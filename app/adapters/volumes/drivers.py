@@ -6,22 +6,22 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.filesystem import room
-from app.adapters.overlay import LayerTransfer
-from app.adapters.volume_docker import Seen, VolumeDocker, taken
-from app.adapters.volume_errors import on_disk, told
-from app.adapters.volume_home import Home, locked
-from app.adapters.volume_image import Image
-from app.adapters.volume_loop import LoopVolumes, doomed
-from app.adapters.volume_places import Places, persist
-from app.adapters.volume_plain import PlainVolumes
-from app.adapters.volume_quota import QuotaVolumes
-from app.domain.concerns import Room
-from app.domain.containers import Labels
-from app.domain.sizes import parse_size
-from app.domain.texts import Text
-from app.domain.volumes import LOOP, NONE, QUOTA, Usage, VolumePlan
+from app.adapters.volumes.directories import Home, locked
+from app.adapters.volumes.docker import Seen, VolumeDocker, taken
+from app.adapters.volumes.errors import on_disk, told
+from app.adapters.volumes.image_file import Image
+from app.adapters.volumes.locations import Places, persist
+from app.adapters.volumes.loop import LoopVolumes, doomed
+from app.adapters.volumes.plain import PlainVolumes
+from app.adapters.volumes.quota import QuotaVolumes
 from app.errors import DomainError, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
+from app.model.alerts import Room
+from app.model.container import Labels
+from app.model.messages import Text
+from app.model.sizes import parse_size
+from app.model.volume import LOOP, NONE, QUOTA, Usage, VolumePlan
 from app.ports import Progress
 
 AUTO = "auto"

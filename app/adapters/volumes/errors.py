@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.adapters.filesystem import NO_SPACE
-from app.domain.texts import Text
 from app.errors import DomainError, Unavailable
+from app.model.messages import Text
 
 _SAID = {os.strerror(number): number for number in (*NO_SPACE, errno.EFBIG, errno.EBUSY)}
 _BUSY = "target is busy"

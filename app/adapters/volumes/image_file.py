@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters import volume_home
 from app.adapters.filesystem import sync_filesystem
-from app.adapters.tree_files import opened
-from app.adapters.volume_errors import run
-from app.adapters.volume_home import fsync, locked
-from app.domain.texts import Text
-from app.domain.volumes import Usage
+from app.adapters.treecopy.files import opened
+from app.adapters.volumes import directories
+from app.adapters.volumes.directories import fsync, locked
+from app.adapters.volumes.errors import run
+from app.model.messages import Text
+from app.model.volume import Usage
 
 _BLOCK, _INODE = 4096, 256
 # With less the kernel's journal does not fit; a group that is no larger than its own tables is not made at all.
@@ -81,7 +81,7 @@ class Image:
         with suppress(FileNotFoundError), locked(self.directory):
             self._unmount()
             self.file.unlink(missing_ok=True)
-            volume_home.delete(self.directory)
+            directories.delete(self.directory)
 
     def usage(self) -> Usage:
         """How full it is; what an empty one has of its own does not count."""

@@ -6,19 +6,19 @@ That of a volume is what containers see. Data set aside is in gpudock's home: an
 import os
 from pathlib import Path
 
-from app.adapters import volume_home
+from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.filesystem import sync_filesystem
-from app.adapters.overlay import LayerTransfer
-from app.adapters.tree_errors import translated
-from app.adapters.tree_files import opened
-from app.adapters.tree_measure import inodes, measure_tree
-from app.adapters.volume_errors import told
-from app.adapters.volume_home import Home
-from app.adapters.volume_image import Image
-from app.adapters.volume_project import project_id, project_usage
-from app.adapters.volume_quota import device
-from app.domain.texts import Text
+from app.adapters.treecopy.errors import translated
+from app.adapters.treecopy.files import opened
+from app.adapters.treecopy.measure import inodes, measure_tree
+from app.adapters.volumes import directories
+from app.adapters.volumes.directories import Home
+from app.adapters.volumes.errors import told
+from app.adapters.volumes.image_file import Image
+from app.adapters.volumes.project_quota import project_id, project_usage
+from app.adapters.volumes.quota import device
 from app.errors import VolumeDeleteFailed
+from app.model.messages import Text
 from app.ports import Progress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -96,4 +96,4 @@ def persist(mountpoint: Path) -> None:
     """Write to disk what Docker noted of a volume; without its options, after a power cut it would have no limit."""
     for path in (mountpoint.parent / "opts.json", mountpoint.parent, mountpoint.parents[1]):
         if path.exists():
-            volume_home.fsync(path)
+            directories.fsync(path)

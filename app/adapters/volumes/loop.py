@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.adapters.volume_docker import Seen, VolumeDocker
-from app.adapters.volume_errors import told
-from app.adapters.volume_home import Home, fsync
-from app.adapters.volume_image import Image
-from app.domain.texts import Text
-from app.domain.volumes import LOOP, Usage, VolumePlan
+from app.adapters.volumes.directories import Home, fsync
+from app.adapters.volumes.docker import Seen, VolumeDocker
+from app.adapters.volumes.errors import told
+from app.adapters.volumes.image_file import Image
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
+from app.model.messages import Text
+from app.model.volume import LOOP, Usage, VolumePlan
 
 _DOOMED = "discarded"
 _NEEDS = Text(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from app.adapters import volume_home
-from app.adapters.volume_docker import Seen, VolumeDocker
-from app.adapters.volume_errors import told
-from app.adapters.volume_home import Home
-from app.domain.texts import Text
-from app.domain.volumes import NONE, Usage, VolumePlan
+from app.adapters.volumes import directories
+from app.adapters.volumes.directories import Home
+from app.adapters.volumes.docker import Seen, VolumeDocker
+from app.adapters.volumes.errors import told
 from app.errors import VolumeDeleteFailed, VolumeInUse, VolumeNotFound
+from app.model.messages import Text
+from app.model.volume import NONE, Usage, VolumePlan
 
 
 class PlainVolumes:
@@ -45,11 +45,11 @@ class PlainVolumes:
         directory = self._home.directory(seen.name, seen.operation or "")
         with told(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=seen.name)):
             self._home.make(directory)
-            volume_home.move(seen.mountpoint, directory / "data")
-            volume_home.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
+            directories.move(seen.mountpoint, directory / "data")
+            directories.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
             if not self._docker.remove(seen.name):
                 seen.mountpoint.rmdir()
-                volume_home.move(directory / "data", seen.mountpoint)
+                directories.move(directory / "data", seen.mountpoint)
                 self._docker.refuse_used(seen.name, stopped=True)
                 raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=seen.name))
         return self.put_aside(directory)
@@ -63,4 +63,4 @@ class PlainVolumes:
         if not self._docker.remove(seen.name):
             self._docker.refuse_used(seen.name, stopped=False)
             with told(VolumeDeleteFailed, Text("{name} could not be emptied", name=seen.name)):
-                volume_home.empty(seen.mountpoint)
+                directories.empty(seen.mountpoint)

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters.tree_files import directory, listing, opened
+from app.adapters.treecopy.files import directory, listing, opened
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # linux/fs.h: struct fsxattr has the flags, three numbers with the project id as third after them, and padding.

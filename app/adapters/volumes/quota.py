@@ -7,13 +7,13 @@ filesystem mounted otherwise, can silently lack one.
 import os
 from pathlib import Path
 
-from app.adapters.volume_docker import Seen
-from app.adapters.volume_errors import told
-from app.adapters.volume_plain import PlainVolumes
-from app.adapters.volume_project import clear_projects, limit_directory, project_id, project_usage
-from app.domain.texts import Text
-from app.domain.volumes import QUOTA, Usage, VolumePlan
+from app.adapters.volumes.docker import Seen
+from app.adapters.volumes.errors import told
+from app.adapters.volumes.plain import PlainVolumes
+from app.adapters.volumes.project_quota import clear_projects, limit_directory, project_id, project_usage
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed
+from app.model.messages import Text
+from app.model.volume import QUOTA, Usage, VolumePlan
 
 _NEEDS = Text("GPUDOCK_VOLUMES=quota needs XFS mounted with pquota under Docker's root on this host; use auto or loop")
 # What a directory without anything in it may have.

@@ -6,10 +6,21 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from app.api import changes, containers, gpus, health, idempotency, images, inside, nodes, operations, volumes
-from app.api.schemas import ErrorEnvelope, envelope
-from app.api.schemas_operations import PreviewSchema
-from app.http_errors import code_table, http_error
+from app.web.api import (
+    async_requests,
+    containers,
+    execute,
+    gpus,
+    health,
+    idempotency,
+    images,
+    nodes,
+    operations,
+    volumes,
+)
+from app.web.api.schemas import ErrorEnvelope, envelope
+from app.web.api.schemas_operations import PreviewSchema
+from app.web.http_errors import code_table, http_error
 
 _DESCRIPTION = """\
 Containers with whole GPUs, and volumes of a size that is enforced, versioned: every change makes the next version
@@ -45,13 +56,13 @@ def init_app(app: Flask) -> None:
     )
     spec = {
         "info": {"description": _DESCRIPTION + _codes()},
-        "extra_plugins": [changes.Previewed(), idempotency.Documented()],
+        "extra_plugins": [async_requests.Previewed(), idempotency.Documented()],
     }
     api = EnvelopeApi(app, spec_kwargs=spec)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
-    api.spec.components.schema(changes.PREVIEW, schema=envelope(PreviewSchema))
+    api.spec.components.schema(async_requests.PREVIEW, schema=envelope(PreviewSchema))
     api.spec.options["security"] = [{"token": []}]
-    for resource in (containers, inside, volumes, images, gpus, nodes, operations, health):
+    for resource in (containers, execute, volumes, images, gpus, nodes, operations, health):
         api.register_blueprint(resource.blueprint)
     idempotency.init_app(app)
 

@@ -8,15 +8,15 @@ from apispec import BasePlugin
 from flask import Response, jsonify, request, url_for
 
 from app import errors
-from app.api import present
-from app.api.envelope import Resource, ok
-from app.api.schemas import envelope
-from app.api.schemas_operations import OperationSchema, PreviewSchema
-from app.domain.operations import Operation
-from app.domain.texts import Text
-from app.services.background import Background
-from app.services.operations import OperationView
-from app.services.preview import preview
+from app.model.messages import Text
+from app.model.operation import Operation
+from app.operations.background import Background
+from app.operations.preview import preview
+from app.operations.queries import OperationView
+from app.web.api import serializers
+from app.web.api.envelope import Resource, ok
+from app.web.api.schemas import envelope
+from app.web.api.schemas_operations import OperationSchema, PreviewSchema
 
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -72,7 +72,7 @@ def carry_out(work: Callable[[], T], show: Callable[[T], Any]) -> Any:
     `work` runs in another thread if that was asked for, so it must not depend on the request.
     """
     if wants_preview():
-        return jsonify(envelope(PreviewSchema)().dump(ok(present.preview(preview(work)))))
+        return jsonify(envelope(PreviewSchema)().dump(ok(serializers.preview(preview(work)))))
     if not _ASYNC.fullmatch(request.headers.get("Prefer", "")):
         return show(work())
     outcome = Background(work).start()
@@ -94,7 +94,7 @@ def refuse_preview() -> None:
 
 
 def _accepted(operation: Operation) -> Response:
-    body = {"code": 202, "msg": "accepted", "data": present.operation(OperationView(operation))}
+    body = {"code": 202, "msg": "accepted", "data": serializers.operation(OperationView(operation))}
     answer = jsonify(envelope(OperationSchema)().dump(body))
     answer.status_code = 202
     answer.headers["Location"] = url_for("operations.Operation", identity=operation.id)

@@ -5,11 +5,15 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api import present
-from app.api.changes import carry_out, changing
-from app.api.cursor import read_cursor, write_cursor
-from app.api.envelope import SENT_ON, Resource, ok
-from app.api.schemas import (
+from app.containers.transactions import Made
+from app.model.container import Bind, PortMapping, Spec
+from app.model.messages import Text
+from app.model.names import parse
+from app.web.api import serializers
+from app.web.api.async_requests import carry_out, changing
+from app.web.api.cursor import read_cursor, write_cursor
+from app.web.api.envelope import SENT_ON, Resource, ok
+from app.web.api.schemas import (
     ContainerDetailSchema,
     ContainersSchema,
     CreateSchema,
@@ -21,11 +25,7 @@ from app.api.schemas import (
     VolumeChangeSchema,
     envelope,
 )
-from app.domain.containers import Bind, PortMapping, Spec
-from app.domain.naming import parse
-from app.domain.texts import Text
-from app.services.versions import Made
-from app.web import place_container, services
+from app.web.request_scope import place_container, services
 
 blueprint = Resource("containers", __name__, url_prefix="/api/v1/containers", description="Containers and versions")
 
@@ -43,8 +43,8 @@ class Containers(MethodView):
         """List containers, by name, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
         page = services().inquiry.containers(after=after, **query)
-        containers = [present.container(view) for view in page.containers]
-        leftovers = [present.leftover(found) for found in page.leftovers]
+        containers = [serializers.container(view) for view in page.containers]
+        leftovers = [serializers.leftover(found) for found in page.leftovers]
         return ok({"containers": containers, "leftovers": leftovers, "next": write_cursor(page.after)})
 
     @changing(blueprint)
@@ -91,7 +91,7 @@ class Container(MethodView):
     @blueprint.fails(errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show a container with its versions."""
-        return ok(present.detail(services().inquiry.container(parse(name))))
+        return ok(serializers.detail(services().inquiry.container(parse(name))))
 
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
@@ -212,7 +212,7 @@ class ContainerRestart(MethodView):
 
 
 def _made(made: Made) -> Json:
-    return ok(present.made(made), made.changed)
+    return ok(serializers.made(made), made.changed)
 
 
 def bind_of(body: Json) -> Bind:

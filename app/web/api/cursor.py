@@ -4,7 +4,7 @@ import base64
 import binascii
 
 from app import errors
-from app.domain.texts import Text
+from app.model.messages import Text
 
 
 def write_cursor(after: str | None) -> str | None:

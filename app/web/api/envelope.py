@@ -10,9 +10,9 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
 from app import errors
-from app.api.schemas import ErrorEnvelope
-from app.domain.texts import Text
-from app.http_errors import status_of
+from app.model.messages import Text
+from app.web.api.schemas import ErrorEnvelope
+from app.web.http_errors import status_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 EVERYWHERE: tuple[type[errors.DomainError], ...] = (

@@ -5,11 +5,11 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api import present
-from app.api.changes import refuse_preview
-from app.api.envelope import SENT_ON, Resource, ok
-from app.api.schemas import GpuSchema, GpusQuery, GpusSchema, SchedulableSchema, envelope
-from app.web import services
+from app.web.api import serializers
+from app.web.api.async_requests import refuse_preview
+from app.web.api.envelope import SENT_ON, Resource, ok
+from app.web.api.schemas import GpuSchema, GpusQuery, GpusSchema, SchedulableSchema, envelope
+from app.web.request_scope import services
 
 blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of all nodes")
 
@@ -31,7 +31,7 @@ class Gpus(MethodView):
         """
         if not query["detail"]:
             return ok({"gpuStatus": services().gpus.status(query.get("node"))})
-        gpus = [present.gpu(view) for view in services().gpus.all(query.get("node"))]
+        gpus = [serializers.gpu(view) for view in services().gpus.all(query.get("node"))]
         return ok({"gpuStatus": {gpu["uuid"]: gpu["status"] for gpu in gpus}, "gpus": gpus})
 
 
@@ -43,7 +43,7 @@ class Gpu(MethodView):
     @blueprint.fails(errors.GpuNotFound, *SENT_ON)
     def get(self, uuid: str) -> Json:
         """Describe a GPU."""
-        return ok(present.gpu(services().gpus.one(uuid)))
+        return ok(serializers.gpu(services().gpus.one(uuid)))
 
     @blueprint.arguments(SchedulableSchema)
     @blueprint.response(200, envelope(GpuSchema))
@@ -56,4 +56,4 @@ class Gpu(MethodView):
         """
         refuse_preview()
         view, changed = services().gpus.schedule(uuid, body["schedulable"])
-        return ok(present.gpu(view), changed)
+        return ok(serializers.gpu(view), changed)

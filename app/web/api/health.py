@@ -5,9 +5,9 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api.envelope import Resource, ok
-from app.api.schemas import envelope
-from app.web import services
+from app.web.api.envelope import Resource, ok
+from app.web.api.schemas import envelope
+from app.web.request_scope import services
 
 blueprint = Resource("health", __name__, description="Probes")
 

@@ -7,10 +7,10 @@ from apispec import BasePlugin
 from flask import Flask, Response, g, request
 
 from app import errors
-from app.api.changes import wants_preview
-from app.domain.texts import Text
-from app.services.idempotency import Answer, Claim, fingerprint
-from app.web import services
+from app.model.messages import Text
+from app.state.idempotency import Answer, Claim, fingerprint
+from app.web.api.async_requests import wants_preview
+from app.web.request_scope import services
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[ -~]{1,255}")

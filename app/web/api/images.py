@@ -6,11 +6,12 @@ from flask import request
 from flask.views import MethodView
 
 from app import errors
-from app.api import present
-from app.api.changes import carry_out, changing, refuse_preview, wants_preview
-from app.api.envelope import SENT_ON, Resource, ok
-from app.api.schemas import envelope
-from app.api.schemas_images import (
+from app.images.pull import PulledImage
+from app.web.api import serializers
+from app.web.api.async_requests import carry_out, changing, refuse_preview, wants_preview
+from app.web.api.envelope import SENT_ON, Resource, ok
+from app.web.api.schemas import envelope
+from app.web.api.schemas_images import (
     ImageSchema,
     ImagesQuery,
     ImagesSchema,
@@ -20,8 +21,7 @@ from app.api.schemas_images import (
     PullSchema,
     TagSchema,
 )
-from app.services.image_pull import PulledImage
-from app.web import answer_at, services
+from app.web.request_scope import answer_at, services
 
 blueprint = Resource("images", __name__, url_prefix="/api/v1/images", description="Images of each node")
 
@@ -45,7 +45,7 @@ class Images(MethodView):
     @blueprint.fails(errors.NodeNotFound, *SENT_ON)
     def get(self, query: Json) -> Json:
         """List images, the newest first, with who needs each."""
-        return ok({"images": [present.image(view) for view in services().images.all(**query)]})
+        return ok({"images": [serializers.image(view) for view in services().images.all(**query)]})
 
 
 @blueprint.route("/pull", parameters=_NODE)
@@ -88,7 +88,7 @@ class ImagePrune(MethodView):
         views = [v for v in shelf.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
         wanted = [view.image.id for view in views]
         gone = wanted if rehearsal else shelf.remove_unused(wanted)
-        found = [present.image(view) for view in views if view.image.id in gone]
+        found = [serializers.image(view) for view in views if view.image.id in gone]
         return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
 
 
@@ -100,7 +100,7 @@ class Image(MethodView):
     @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show an image."""
-        return ok(present.image(services().images.one(name)))
+        return ok(serializers.image(services().images.one(name)))
 
     @blueprint.response(200, envelope(None))
     @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed, *SENT_ON)
@@ -123,7 +123,7 @@ class ImageTag(MethodView):
     def post(self, body: Json, name: str) -> Json:
         """Give an image one more name, which no other image has."""
         refuse_preview()
-        return ok(present.image(services().images.tag(name, body["newName"])))
+        return ok(serializers.image(services().images.tag(name, body["newName"])))
 
 
 def _pulled(made: PulledImage) -> Json:

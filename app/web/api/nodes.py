@@ -4,11 +4,11 @@ from typing import Any
 
 from flask.views import MethodView
 
-from app.api import present
-from app.api.envelope import Resource, ok
-from app.api.schemas import envelope
-from app.api.schemas_nodes import NodesSchema
-from app.web import services
+from app.web.api import serializers
+from app.web.api.envelope import Resource, ok
+from app.web.api.schemas import envelope
+from app.web.api.schemas_nodes import NodesSchema
+from app.web.request_scope import services
 
 blueprint = Resource("nodes", __name__, url_prefix="/api/v1/nodes", description="The hosts of the cluster")
 
@@ -21,4 +21,4 @@ class Nodes(MethodView):
     @blueprint.fails()
     def get(self) -> dict[str, Any]:
         """List the nodes that ever joined: whether each lives, and how much there is on it."""
-        return ok({"nodes": [present.node(view) for view in services().survey.all()]})
+        return ok({"nodes": [serializers.node(view) for view in services().survey.all()]})

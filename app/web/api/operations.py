@@ -5,12 +5,12 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api import present
-from app.api.cursor import read_cursor, write_cursor
-from app.api.envelope import Resource, ok
-from app.api.schemas import envelope
-from app.api.schemas_operations import OperationSchema, OperationsQuery, OperationsSchema
-from app.web import services
+from app.web.api import serializers
+from app.web.api.cursor import read_cursor, write_cursor
+from app.web.api.envelope import Resource, ok
+from app.web.api.schemas import envelope
+from app.web.api.schemas_operations import OperationSchema, OperationsQuery, OperationsSchema
+from app.web.request_scope import services
 
 blueprint = Resource("operations", __name__, url_prefix="/api/v1/operations", description="Running and past changes")
 
@@ -28,7 +28,7 @@ class Operations(MethodView):
         """List operations, the newest first."""
         after = read_cursor(query.pop("cursor", None))
         page = services().operations.all(after=after, **query)
-        return ok({"operations": [present.operation(v) for v in page.operations], "next": write_cursor(page.after)})
+        return ok({"operations": [serializers.operation(v) for v in page.operations], "next": write_cursor(page.after)})
 
 
 @blueprint.route("/<identity>")
@@ -39,10 +39,10 @@ class Operation(MethodView):
     @blueprint.fails(errors.OperationNotFound)
     def get(self, identity: str) -> Json:
         """Show an operation: its step, and how many bytes of a long copy are done."""
-        return ok(present.operation(services().operations.one(identity)))
+        return ok(serializers.operation(services().operations.one(identity)))
 
     @blueprint.response(200, envelope(OperationSchema))
     @blueprint.fails(errors.OperationNotFound, errors.NotCancellable)
     def delete(self, identity: str) -> Json:
         """Cancel an operation before its commit point: everything that it did is undone."""
-        return ok(present.operation(services().operations.cancel(identity)))
+        return ok(serializers.operation(services().operations.cancel(identity)))

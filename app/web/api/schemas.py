@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.domain.drift import CONTAINER_KINDS
-from app.services.inquiry import STATES
+from app.containers.queries import STATES
+from app.model.drift import CONTAINER_KINDS
 
 
 class BindSchema(Schema):

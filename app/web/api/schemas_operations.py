@@ -2,8 +2,8 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.services.asker import CHANNELS
-from app.services.operations import STATES as OPERATION_STATES
+from app.operations.queries import STATES as OPERATION_STATES
+from app.operations.requester import CHANNELS
 
 
 class OperationsQuery(Schema):

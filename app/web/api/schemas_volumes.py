@@ -2,9 +2,9 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.api.schemas import DriftSchema
-from app.domain.drift import VOLUME_KINDS
-from app.services.volumes.inquiry import STATES as VOLUME_STATES
+from app.model.drift import VOLUME_KINDS
+from app.volumes.queries import STATES as VOLUME_STATES
+from app.web.api.schemas import DriftSchema
 
 
 class VolumeCreateSchema(Schema):

@@ -5,18 +5,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from app.domain.containers import VersionRecord
-from app.domain.drift import Drift
-from app.services.cluster.survey import NodeView
-from app.services.drift import Leftover
-from app.services.gpus import GpuView
-from app.services.images import ImageView
-from app.services.inquiry import ContainerView, VersionView
-from app.services.operations import OperationView
-from app.services.preview import Preview
-from app.services.versions import Made
-from app.services.volumes.inquiry import VolumeVersionView, VolumeView
-from app.services.volumes.making import MadeVolume
+from app.cluster.summary import NodeView
+from app.containers.queries import ContainerView, VersionView
+from app.containers.transactions import Made
+from app.gpus.queries import GpuView
+from app.images.queries import ImageView
+from app.model.container import VersionRecord
+from app.model.container_drift import Leftover
+from app.model.drift import Drift
+from app.operations.preview import Preview
+from app.operations.queries import OperationView
+from app.volumes.queries import VolumeVersionView, VolumeView
+from app.volumes.transactions import MadeVolume
 
 
 def made(container: Made) -> dict[str, Any]:

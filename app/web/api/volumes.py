@@ -5,12 +5,14 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api import present
-from app.api.changes import carry_out, changing
-from app.api.cursor import read_cursor, write_cursor
-from app.api.envelope import SENT_ON, Resource, ok
-from app.api.schemas import DeleteSchema, RollbackSchema, envelope
-from app.api.schemas_volumes import (
+from app.model.names import VOLUME, parse
+from app.volumes.transactions import MadeVolume
+from app.web.api import serializers
+from app.web.api.async_requests import carry_out, changing
+from app.web.api.cursor import read_cursor, write_cursor
+from app.web.api.envelope import SENT_ON, Resource, ok
+from app.web.api.schemas import DeleteSchema, RollbackSchema, envelope
+from app.web.api.schemas_volumes import (
     MadeVolumeSchema,
     SizeSchema,
     VolumeCreateSchema,
@@ -18,9 +20,7 @@ from app.api.schemas_volumes import (
     VolumesQuery,
     VolumesSchema,
 )
-from app.domain.naming import VOLUME, parse
-from app.services.volumes.making import MadeVolume
-from app.web import place_volume, services
+from app.web.request_scope import place_volume, services
 
 blueprint = Resource("volumes", __name__, url_prefix="/api/v1/volumes", description="Sized volumes and versions")
 
@@ -55,7 +55,7 @@ class Volumes(MethodView):
         """List volumes, by name: size, bytes in use, who mounts them, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
         page = services().volumes.inquiry.volumes(after=after, **query)
-        return ok({"volumes": [present.volume(v) for v in page.volumes], "next": write_cursor(page.after)})
+        return ok({"volumes": [serializers.volume(v) for v in page.volumes], "next": write_cursor(page.after)})
 
     @changing(blueprint)
     @blueprint.arguments(VolumeCreateSchema)
@@ -88,7 +88,7 @@ class Volume(MethodView):
     @blueprint.fails(*MISSES)
     def get(self, name: str) -> Json:
         """Show a volume with its versions."""
-        return ok(present.volume_detail(services().volumes.inquiry.volume(parse(name, VOLUME))))
+        return ok(serializers.volume_detail(services().volumes.inquiry.volume(parse(name, VOLUME))))
 
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
@@ -134,4 +134,4 @@ class VolumeRollback(MethodView):
 
 
 def _made(made: MadeVolume) -> Json:
-    return ok(present.made_volume(made), made.changed)
+    return ok(serializers.made_volume(made), made.changed)

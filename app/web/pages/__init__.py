@@ -2,17 +2,17 @@
 
 from flask import Blueprint, Flask
 
-from app.pages import (
+from app.web import last_known_cache
+from app.web.pages import (
+    command_results,
     containers,
     filters,
+    form_idempotency,
     gpus,
     images,
-    known,
-    once,
     operations,
     overview,
     preferences,
-    runs,
     session,
     volumes,
 )
@@ -21,12 +21,12 @@ blueprint = Blueprint("pages", __name__)
 for part in (overview, gpus, containers, volumes, images, operations, session):
     part.register(blueprint)
 filters.register(blueprint)
-once.register(blueprint)
+form_idempotency.register(blueprint)
 
 
 def init_app(app: Flask) -> None:
     """Add the pages to the app, in the language and the colours that their reader prefers."""
-    known.init_app(app)
-    runs.init_app(app)
+    last_known_cache.init_app(app)
+    command_results.init_app(app)
     preferences.init_app(app)
     app.register_blueprint(blueprint)

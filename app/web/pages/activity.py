@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.operations import Operation
-from app.pages.seen import Seen
-from app.services.operations import OperationView
-from app.web import services
+from app.model.operation import Operation
+from app.operations.queries import OperationView
+from app.web.pages.page_data import Seen
+from app.web.request_scope import services
 
 _EVENTS = 20
 _REMEMBERED = 1000

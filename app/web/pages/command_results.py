@@ -6,8 +6,8 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from app.domain.containers import ExecResult
-from app.pages.shelf import Shelf, shared_directory
+from app.model.container import ExecResult
+from app.web.shared_cache import Shelf, shared_directory
 
 # How long, in minutes, a result is kept.
 MINUTES = 15

@@ -2,8 +2,8 @@
 
 from flask import request
 
-from app.pages.doing import Refusal
-from app.pages.texts import _
+from app.web.pages.form_actions import Refusal
+from app.web.pages.page_texts import _
 
 # How much goes: only what it holds, the newest version and all records, or every older version too.
 KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"

@@ -1,12 +1,12 @@
 """What etcd alone knows: for pages while Docker is down, and to link only what has a page here."""
 
-from app.domain.naming import Name, versioned
-from app.domain.volumes import Usage, VolumeRecord
-from app.services.inquiry import ContainerView, Page, VersionView
-from app.services.records import Records
-from app.services.volumes.inquiry import VolumePage, VolumeVersionView, VolumeView
-from app.services.volumes.records import VolumeRecords
-from app.web import services
+from app.containers.queries import ContainerView, Page, VersionView
+from app.model.names import Name, versioned
+from app.model.volume import Usage, VolumeRecord
+from app.state.containers import Records
+from app.state.volumes import VolumeRecords
+from app.volumes.queries import VolumePage, VolumeVersionView, VolumeView
+from app.web.request_scope import services
 
 UNKNOWN = "unknown"
 

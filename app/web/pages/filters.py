@@ -6,13 +6,13 @@ from datetime import datetime
 
 from flask import Blueprint
 
-from app import auth
-from app.domain import sizes
-from app.domain.operations import now
-from app.pages.telling import told
-from app.pages.texts import _
-from app.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
-from app.services.gpus import GpuView
+from app.gpus.queries import GpuView
+from app.model import sizes
+from app.model.operation import now
+from app.web import auth
+from app.web.pages.localize import told
+from app.web.pages.page_texts import _
+from app.web.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")

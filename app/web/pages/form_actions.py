@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from flask import flash, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from app.domain.operations import Operation
 from app.errors import DomainError, OnAnotherNode
-from app.http_errors import log_failure, status_of
-from app.pages.texts import _
-from app.pages.words import kind_words
-from app.services.background import Background
+from app.model.operation import Operation
+from app.operations.background import Background
+from app.web.http_errors import log_failure, status_of
+from app.web.pages.page_texts import _
+from app.web.pages.words import kind_words
 
 # A change that takes longer, in seconds, goes on in the background; the page of its subject shows how far it is.
 PATIENCE = 3.0

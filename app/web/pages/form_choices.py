@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from app.pages import recorded
-from app.pages.asked import Wanted
-from app.pages.seen import Seen
-from app.services.volumes.inquiry import VolumeVersionView
+from app.volumes.queries import VolumeVersionView
+from app.web.pages import etcd_fallback
+from app.web.pages.form_values import Wanted
+from app.web.pages.page_data import Seen
 
 _ALL = 100_000
 
@@ -14,4 +14,4 @@ def volumes(seen: Seen) -> Sequence[VolumeVersionView]:
     """The newest version of each volume that can be mounted, by name."""
     seen.see_volumes(Wanted(), _ALL)
     found = seen.volumes.volumes if seen.volumes else ()
-    return [view.newest for view in found if view.newest.state in ("present", recorded.UNKNOWN)]
+    return [view.newest for view in found if view.newest.state in ("present", etcd_fallback.UNKNOWN)]

@@ -12,11 +12,11 @@ import time
 from flask import Blueprint, flash, g, redirect, request, session
 from werkzeug.wrappers import Response
 
-from app.domain.texts import Text
 from app.errors import FirstStillRuns, Unavailable
-from app.pages.texts import _
-from app.services.idempotency import Answer, Claim, fingerprint
-from app.web import services
+from app.model.messages import Text
+from app.state.idempotency import Answer, Claim, fingerprint
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 FIELD = "once"
 # How long, in seconds, the second press waits for the first one: that is answered in a few seconds.

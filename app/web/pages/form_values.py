@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from flask import flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 
-from app import auth
 from app.errors import DomainError, OnAnotherNode
-from app.http_errors import log_failure
-from app.pages.telling import told
-from app.pages.texts import _
+from app.web import auth
+from app.web.http_errors import log_failure
+from app.web.pages.localize import told
+from app.web.pages.page_texts import _
 
 
 @dataclass(frozen=True)

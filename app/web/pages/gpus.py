@@ -4,13 +4,13 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from app.pages import live
-from app.pages.asked import act
-from app.pages.seen import Seen
-from app.pages.telling import told
-from app.pages.texts import _
-from app.services.gpus import GpuView
-from app.web import services
+from app.gpus.queries import GpuView
+from app.web.pages import polling
+from app.web.pages.form_values import act
+from app.web.pages.localize import told
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 _MIB = 1 << 20
 
@@ -28,7 +28,7 @@ def gpus() -> Response:
     """The GPUs with every reading."""
     seen = Seen()
     seen.see_gpus()
-    return live.page("gpus.html", seen=seen)
+    return polling.page("gpus.html", seen=seen)
 
 
 def gpu(uuid: str) -> Response:
@@ -36,7 +36,7 @@ def gpu(uuid: str) -> Response:
     seen = Seen()
     view = seen.see_gpu(uuid)
     past = seen.ask(("holders", uuid), lambda: services().holders.of(uuid))
-    return live.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
+    return polling.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
 
 
 def readings(uuid: str) -> Response:

@@ -6,14 +6,14 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import ngettext
 
-from app.domain.images import full_name
-from app.pages import live
-from app.pages.doing import Refusal, answer, carry_out
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.services.image_pull import PulledImage
-from app.services.images import ImageView
-from app.web import answer_at, services
+from app.images.pull import PulledImage
+from app.images.queries import ImageView
+from app.model.image import full_name
+from app.web.pages import polling
+from app.web.pages.form_actions import Refusal, answer, carry_out
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import answer_at, services
 
 
 def register(blueprint: Blueprint) -> None:
@@ -84,7 +84,7 @@ def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
     here, operations, seen = services().images.node, services().operations, Seen()
     seen.see_images(name, unused)
     seen.see_names()
-    response = live.page(
+    response = polling.page(
         "images.html",
         seen=seen,
         name=name,

@@ -1,8 +1,8 @@
 """What services tell, in the language of the page's reader."""
 
-from app.domain.texts import said
-from app.pages.texts import _
-from app.pages.words import meaning
+from app.model.messages import said
+from app.web.pages.page_texts import _
+from app.web.pages.words import meaning
 
 
 def told(text: str) -> str:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from app.domain.texts import Text
 from app.errors import Cancelled, NotCancellable
-from app.pages import live
-from app.pages.asked import Wanted, act, wanted
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.pages.words import kind_words
-from app.services.operations import KINDS, STATES, OperationView
-from app.web import services
+from app.model.messages import Text
+from app.operations.queries import KINDS, STATES, OperationView
+from app.web.pages import polling
+from app.web.pages.form_values import Wanted, act, wanted
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.pages.words import kind_words
+from app.web.request_scope import services
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def operations() -> ResponseReturnValue:
     seen.see_operations(asked)
     seen.see_names()
     names = sorted({name for name, _token in services().config.tokens} | ({who} if who else set()))
-    return live.page("operations.html", seen=seen, states=STATES, kinds=KINDS, names=names, wanted=asked)
+    return polling.page("operations.html", seen=seen, states=STATES, kinds=KINDS, names=names, wanted=asked)
 
 
 def operation(identity: str) -> ResponseReturnValue:
@@ -53,7 +53,7 @@ def operation(identity: str) -> ResponseReturnValue:
     view = seen.need(("operation", identity), lambda: services().operations.one(identity))
     seen.see_gpus()
     seen.see_names()
-    return live.page("operation.html", seen=seen, view=view, steps=_steps(view))
+    return polling.page("operation.html", seen=seen, view=view, steps=_steps(view))
 
 
 def cancel(identity: str) -> ResponseReturnValue:

@@ -3,11 +3,11 @@
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from app.domain.concerns import Concern
-from app.pages import live
-from app.pages.asked import Wanted
-from app.pages.seen import Seen
-from app.services import attention
+from app import alerts
+from app.model.alerts import Concern
+from app.web.pages import polling
+from app.web.pages.form_values import Wanted
+from app.web.pages.page_data import Seen
 
 # No list is cut off here, and what is not listed here is counted.
 _ALL = 1_000_000
@@ -25,17 +25,17 @@ def index() -> Response:
     seen.see_gpus()
     seen.see_containers(Wanted(), _ALL)
     seen.see_volumes(Wanted(), _ALL)
-    seen.see_lately(attention.RECENT)
+    seen.see_lately(alerts.RECENT)
     seen.see_rooms()
     found = concerns(seen)
-    return live.page(
+    return polling.page(
         "index.html",
         seen=seen,
         concerns=found[:_CONCERNS],
         more=len(found) - len(found[:_CONCERNS]),
         gpu_views={view.gpu.uuid: view for view in seen.gpus or ()},
         several_nodes=len({view.node for view in seen.gpus or ()} | {room.node for room in seen.rooms or ()}) > 1,
-        counts=attention.counts(seen.containers.containers) if seen.containers else None,
+        counts=alerts.counts(seen.containers.containers) if seen.containers else None,
         running=[view for view in seen.lately or () if view.state == "running"],
         known=_known(seen),
     )
@@ -55,13 +55,13 @@ def concerns(seen: Seen) -> list[Concern]:
     """What needs attention, as far as it is known, the grave things first."""
     found: list[Concern] = []
     if seen.gpus is not None:
-        found += attention.of_gpus(seen.gpus)
+        found += alerts.of_gpus(seen.gpus)
     if seen.rooms is not None:
-        found += attention.of_rooms(seen.rooms)
+        found += alerts.of_rooms(seen.rooms)
     if seen.containers is not None:
-        found += attention.of_containers(seen.containers)
+        found += alerts.of_containers(seen.containers)
     if seen.volumes is not None:
-        found += attention.of_volumes(seen.volumes.volumes)
+        found += alerts.of_volumes(seen.volumes.volumes)
     if seen.lately is not None:
-        found += attention.of_operations(seen.lately)
-    return attention.sorted_by_weight(found)
+        found += alerts.of_operations(seen.lately)
+    return alerts.sorted_by_weight(found)

@@ -7,20 +7,20 @@ from typing import TypeVar, cast
 
 from flask import g
 
-from app.domain.concerns import Room
-from app.domain.naming import Name
-from app.domain.operations import id_at
-from app.domain.texts import Text
+from app.containers.queries import ContainerView, Page
 from app.errors import GpuNotFound, Unavailable
-from app.pages import recorded
-from app.pages.asked import Wanted
-from app.pages.known import last_known
-from app.services.gpus import GpuView
-from app.services.images import ImageView
-from app.services.inquiry import ContainerView, Page
-from app.services.operations import OperationPage, OperationView
-from app.services.volumes.inquiry import VolumePage, VolumeView
-from app.web import services
+from app.gpus.queries import GpuView
+from app.images.queries import ImageView
+from app.model.alerts import Room
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.operation import id_at
+from app.operations.queries import OperationPage, OperationView
+from app.volumes.queries import VolumePage, VolumeView
+from app.web.last_known_cache import last_known
+from app.web.pages import etcd_fallback
+from app.web.pages.form_values import Wanted
+from app.web.request_scope import services
 
 PAGE_SIZE = 50
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Seen:
         self.containers = self.ask(
             ("containers", wanted, limit),
             lambda: services().inquiry.containers(**vars(wanted), limit=limit),
-            lambda: recorded.containers(wanted.name),
+            lambda: etcd_fallback.containers(wanted.name),
         )
 
     def see_volumes(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
@@ -80,7 +80,7 @@ class Seen:
         self.volumes = self.ask(
             ("volumes", wanted, limit),
             lambda: services().volumes.inquiry.volumes(**vars(wanted), limit=limit),
-            lambda: recorded.volumes(wanted.name),
+            lambda: etcd_fallback.volumes(wanted.name),
         )
 
     def see_container(self, name: Name, even_old: bool = False) -> ContainerView:
@@ -89,13 +89,13 @@ class Seen:
         While etcd is down as known last if it may be `even_old`, otherwise Unavailable.
         """
         question = ("container", name.family)
-        found = self._one(question, lambda: services().inquiry.container(name), lambda: recorded.container(name))
+        found = self._one(question, lambda: services().inquiry.container(name), lambda: etcd_fallback.container(name))
         return self._fitting(found, name, even_old)
 
     def see_volume(self, name: Name, even_old: bool = False) -> VolumeView:
         """One volume, as `see_container`; VolumeNotFound if there is none."""
         question = ("volume", name.family)
-        found = self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: recorded.volume(name))
+        found = self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: etcd_fallback.volume(name))
         return self._fitting(found, name, even_old)
 
     def see_operations(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
@@ -121,9 +121,9 @@ class Seen:
 
     def see_names(self) -> None:
         """Find out which containers and volumes have a page here."""
-        known = self.ask("container names", lambda: recorded.names(services().records))
+        known = self.ask("container names", lambda: etcd_fallback.names(services().records))
         self.container_names = known or frozenset()
-        known = self.ask("volume names", lambda: recorded.names(services().volumes.records))
+        known = self.ask("volume names", lambda: etcd_fallback.names(services().volumes.records))
         self.volume_names = known or frozenset()
 
     @property

@@ -3,7 +3,7 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import auth
+from app.web import auth
 
 
 def register(blueprint: Blueprint) -> None:

@@ -2,9 +2,9 @@
 
 from flask_babel import lazy_gettext as _l
 
-from app.domain.operations import Operation
-from app.domain.volumes import LOOP, NONE, QUOTA
-from app.pages.texts import _
+from app.model.operation import Operation
+from app.model.volume import LOOP, NONE, QUOTA
+from app.web.pages.page_texts import _
 
 _KINDS = {
     "create": _l("create"),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.adapters.docker_pull import Layers, failure
-from app.domain.images import PullState
+from app.adapters.docker.pull import Layers, failure
 from app.errors import ImageNotInRegistry, ImagePullFailed, RegistryUnreachable, Unavailable
+from app.model.image import PullState
 
 
 def heard(*events: tuple[str, str, int, int]) -> PullState:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.domain.containers import Bind, Labels
-from app.domain.naming import Name
-from app.domain.operations import Operation, now
-from app.domain.sizes import parse_size
-from app.domain.volumes import VolumePlan
+from app.agent.plan import plan
+from app.model.container import Bind, Labels
+from app.model.names import Name
+from app.model.operation import Operation, now
+from app.model.sizes import parse_size
+from app.model.volume import VolumePlan
+from app.operations.queries import OperationView
 from app.ports import Put
-from app.services.operations import OperationView
-from app.services.reconcile.plan import plan
 from tests.support.world import World, spec
 
 OTHER_IMAGE = "sha256:" + "c" * 64

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.domain.containers import ContainerPlan, Labels, PortMapping
-from app.domain.gpus import Holder
-from app.domain.naming import Name
-from app.domain.operations import Operation, now
+from app.agent.executor import Actor
+from app.agent.leadership import Contact, Leadership
+from app.agent.plan import Outages, plan
+from app.agent.snapshot import Gatherer
+from app.model.container import ContainerPlan, Labels, PortMapping
+from app.model.gpu import Holder
+from app.model.names import Name
+from app.model.operation import Operation, now
 from app.ports import Put
-from app.services.reconcile.act import Actor
-from app.services.reconcile.contact import Contact, Leadership
-from app.services.reconcile.facts import Gatherer
-from app.services.reconcile.plan import Outages, plan
 from tests.support.world import World, spec
 
 

@@ -4,18 +4,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from app import errors
-from app.domain.concerns import Room
-from app.domain.containers import Bind
-from app.domain.gpus import GpuProcess
-from app.domain.naming import VOLUME, Name, parse
-from app.domain.nodes import Node
-from app.domain.volumes import Usage
+from app import alerts, errors
+from app.agent.leadership import Leadership
 from app.errors import OnAnotherNode, Unavailable
+from app.model.alerts import Room
+from app.model.container import Bind
+from app.model.gpu import GpuProcess
+from app.model.names import VOLUME, Name, parse
+from app.model.node import Node
+from app.model.volume import Usage
 from app.ports import Delete
-from app.services import attention
-from app.services.keys import agent_key
-from app.services.reconcile.contact import Leadership
+from app.state.keys import agent_key
 from tests.support.fake_engine import FakeHost
 from tests.support.volumes import wait_for
 from tests.support.world import CONFIG, World, make_world, spec
@@ -196,7 +195,7 @@ def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low
     assert reporter.report() == 0, "what is free moves all the time"
     nodes.two.volumes.free = 1 << 20
     assert reporter.report() == 1 and reporter.report() == 0
-    (concern,) = attention.of_rooms([*nodes.one.services.space.here(), *nodes.one.services.space.elsewhere()])
+    (concern,) = alerts.of_rooms([*nodes.one.services.space.here(), *nodes.one.services.space.elsewhere()])
     assert (concern.kind, concern.node, concern.reason) == ("low", "two", "1 MB of 2 TB are free")
     assert [room.node for room in nodes.one.services.space.here()] == ["one"]
     nodes.two.volumes.free = 2 << 20

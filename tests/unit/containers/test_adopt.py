@@ -3,13 +3,13 @@ from collections.abc import Callable
 import pytest
 
 from app import errors
-from app.domain.adoption import ALL_GPUS
-from app.domain.containers import Bind, Image, PortMapping
-from app.domain.gpus import GpuProcess
-from app.domain.naming import Name
-from app.domain.operations import Operation
+from app.model.adoption import ALL_GPUS
+from app.model.container import Bind, Image, PortMapping
+from app.model.gpu import GpuProcess
+from app.model.names import Name
+from app.model.operation import Operation
 from app.ports import Put
-from app.services.keys import operation_key
+from app.state.keys import operation_key
 from tests.support.world import World, spec
 
 PORTS = (PortMapping(2333, 22),)

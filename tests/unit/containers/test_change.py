@@ -1,8 +1,8 @@
 import pytest
 
 from app import errors
-from app.domain.containers import Bind, Image, PortMapping
-from app.domain.naming import Name
+from app.model.container import Bind, Image, PortMapping
+from app.model.names import Name
 from tests.support.world import World, spec
 
 

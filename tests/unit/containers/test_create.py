@@ -1,7 +1,7 @@
 import pytest
 
 from app import errors
-from app.domain.containers import Bind, Image, PortMapping
+from app.model.container import Bind, Image, PortMapping
 from tests.support.world import World, spec
 
 

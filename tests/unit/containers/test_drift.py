@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.containers import Bind, ExecResult
-from app.domain.drift import CONTAINER_KINDS, VOLUME_KINDS, Drift
-from app.domain.naming import VOLUME, parse
-from app.domain.operations import Operation, new_id, now
-from app.domain.volumes import NONE
 from app.errors import Unavailable
+from app.model.container import Bind, ExecResult
+from app.model.drift import CONTAINER_KINDS, VOLUME_KINDS, Drift
+from app.model.names import VOLUME, parse
+from app.model.operation import Operation, new_id, now
+from app.model.volume import NONE
 from app.ports import Put
-from app.services.keys import CONTAINERS, VOLUMES, operation_key
+from app.state.keys import CONTAINERS, VOLUMES, operation_key
 from tests.support.fake_engine import FakeContainer
 from tests.support.world import World, spec
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.containers import VersionRecord
-from app.domain.naming import parse
+from app.containers import layer_sizes
+from app.containers.layer_sizes import LayerSizes
 from app.errors import LayerCopyFailed
-from app.services import layer_sizes
-from app.services.layer_sizes import LayerSizes
+from app.model.container import VersionRecord
+from app.model.names import parse
 from tests.support.volumes import wait_for
 from tests.support.world import World, spec
 

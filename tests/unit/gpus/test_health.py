@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.domain.containers import ExecResult
-from app.domain.gpu_health import ABSENT, APPLICATION_XIDS, DRAINED
-from app.domain.gpus import GpuEvent, GpuProcess
-from app.domain.naming import parse
-from app.domain.operations import now
+from app.gpus.health import WELL_PASSES
+from app.model.container import ExecResult
+from app.model.gpu import GpuEvent, GpuProcess
+from app.model.gpu_health import ABSENT, APPLICATION_XIDS, DRAINED
+from app.model.names import parse
+from app.model.operation import now
 from app.ports import Put
-from app.services.gpu_health import WELL_PASSES
-from app.services.keys import FAULTS
+from app.state.keys import FAULTS
 from tests.support.fake_engine import FakeContainer
 from tests.support.world import CONFIG, FaultyInventory, World, make_world, spec
 

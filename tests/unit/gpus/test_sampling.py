@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.domain.gpus import Gpu
 from app.errors import Unavailable
-from app.services.sampling import Sampler
+from app.gpus.sampling import Sampler
+from app.model.gpu import Gpu
 from tests.support.world import FaultyInventory
 
 DOWN = Unavailable("nvml", "the driver is not loaded")

@@ -5,9 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.images import LocalImage, PullState, full_name
-from app.domain.naming import parse
-from app.domain.operations import Operation, new_id, now
 from app.errors import (
     Cancelled,
     ImageInUse,
@@ -19,7 +16,10 @@ from app.errors import (
     OperationRunning,
     RegistryUnreachable,
 )
-from app.services.keys import cancellation_key
+from app.model.image import LocalImage, PullState, full_name
+from app.model.names import parse
+from app.model.operation import Operation, new_id, now
+from app.state.keys import cancellation_key
 from tests.support.volumes import wait_for
 from tests.support.world import World, spec
 
@@ -178,7 +178,7 @@ def test_a_pull_that_fails_leaves_nothing_but_its_history(world: World, error: R
 
 
 def test_a_pull_is_cancelled_and_meanwhile_not_begun_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.live._REPORT_EVERY", 0)
+    monkeypatch.setattr("app.operations.handle._REPORT_EVERY", 0)
     loading = threading.Event()
 
     def pull(name: str, tell: object) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app.domain.backups import Backup, parse, render
 from app.errors import BackupDamaged, BackupUnsuitable
+from app.model.backup import Backup, parse, render
 
 KEYS = {
     "/meta/schema": {"schema": 2},

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.gpus import Gpu, GpuProcess, Holder, check_count, choose, foreign, split_kept
 from app.errors import GpuCountNegative, InvalidRequest, NotEnoughGpus
+from app.model.gpu import Gpu, GpuProcess, Holder, check_count, choose, foreign, split_kept
 
 UUIDS = st.lists(st.sampled_from([f"GPU-{i}" for i in range(12)]), unique=True)
 HOLDER = Holder("foo", 0, "op", "ours")

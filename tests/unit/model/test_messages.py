@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
-from app.domain.texts import Text, from_json, joined, to_json
+from app.model.messages import Text, from_json, joined, to_json
 
 APP = Path(errors.__file__).parent
 # What is said to people: classes, and which of their arguments.

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.naming import MAX_FAMILY, Name, check_family, parse, versioned
-from app.errors import (
-    ContainerNameHasDash,
-    ContainerNameLacksVersion,
-    ContainerNameMissing,
-    DomainError,
-    NameIllegal,
-)
+from app.errors import ContainerNameHasDash, ContainerNameLacksVersion, ContainerNameMissing, DomainError, NameIllegal
+from app.model.names import MAX_FAMILY, Name, check_family, parse, versioned
 
 # The pattern that Docker itself applies to container names (it wants two characters at least; foo-0 always has them).
 DOCKER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)

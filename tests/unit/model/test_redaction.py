@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.masks import is_secret, masked_command
+from app.model.redaction import is_secret, masked_command
 
 H = "***"
 LONG = 100_000

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.sizes import LARGEST, SMALLEST, UNITS, human, parse_size
 from app.errors import InvalidRequest, SizeUnitUnsupported
+from app.model.sizes import LARGEST, SMALLEST, UNITS, human, parse_size
 
 WORDS = st.sampled_from(sorted(UNITS)).flatmap(
     lambda unit: st.tuples(*(st.sampled_from([letter, letter.lower()]) for letter in unit)).map("".join)

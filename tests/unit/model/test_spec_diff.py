@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.containers import Bind, PortMapping, Spec
-from app.domain.differences import KINDS, Difference, differences, variables
-from app.domain.masks import is_secret
+from app.model.container import Bind, PortMapping, Spec
+from app.model.redaction import is_secret
+from app.model.spec_diff import KINDS, Difference, differences, variables
 
 OLD = Spec(
     image="img:1",

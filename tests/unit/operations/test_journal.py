@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app import errors
-from app.domain.naming import Name
+from app.model.names import Name
 from app.ports import Put
 from tests.support.world import World, spec
 

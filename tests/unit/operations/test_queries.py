@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from app import errors
-from app.domain.naming import Name
-from app.domain.operations import Operation, now
+from app.model.names import Name
+from app.model.operation import Operation, now
+from app.operations import handle
+from app.operations.background import Background
+from app.operations.preview import preview
+from app.operations.requester import API, ITSELF, Asker, asked_by
 from app.ports import Put
-from app.services import live
-from app.services.asker import API, ITSELF, Asker, asked_by
-from app.services.background import Background
-from app.services.keys import HISTORY
-from app.services.preview import preview
+from app.state.keys import HISTORY
 from tests.support.volumes import wait_for
 from tests.support.world import World, spec
 
@@ -132,7 +132,7 @@ def test_the_operation_of_a_dead_process_is_cancelled_too(foo: World) -> None:
 
 
 def test_a_long_copy_tells_how_far_it_is(foo: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "_REPORT_EVERY", 0)
+    monkeypatch.setattr(handle, "_REPORT_EVERY", 0)
     foo.files("foo-0")["big"] = "x" * 1000
     seen: list[tuple[int | None, int | None]] = []
 
@@ -148,7 +148,7 @@ def test_a_long_copy_tells_how_far_it_is(foo: World, monkeypatch: pytest.MonkeyP
 def test_an_etcd_that_is_away_for_a_while_does_not_end_a_copy(
     foo: World, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
-    monkeypatch.setattr(live, "_REPORT_EVERY", 0)
+    monkeypatch.setattr(handle, "_REPORT_EVERY", 0)
     begin = foo.layers.begin
 
     def with_fault(*args: Any) -> Any:

@@ -6,16 +6,16 @@ from string import Formatter
 
 import pytest
 
-from app.adapters.tree_errors import translated
-from app.adapters.volume_errors import run, told
-from app.domain import container_drift, volume_drift
-from app.domain.containers import Inspected, Spec, VersionRecord
-from app.domain.drift import Drift, unreachable
-from app.domain.gpu_health import OutOfService, xid_fault
-from app.domain.nodes import Node
-from app.domain.texts import Text, said
-from app.domain.volumes import VolumeRecord
+from app.adapters.treecopy.errors import translated
+from app.adapters.volumes.errors import run, told
 from app.errors import DomainError, LayerCopyFailed, Unavailable, VolumeDeleteFailed
+from app.model import container_drift, volume_drift
+from app.model.container import Inspected, Spec, VersionRecord
+from app.model.drift import Drift, unreachable
+from app.model.gpu_health import OutOfService, xid_fault
+from app.model.messages import Text, said
+from app.model.node import Node
+from app.model.volume import VolumeRecord
 
 FOO = VersionRecord("foo", 3, "node", Spec("image", 1), "id", "cid", (), {}, 2, "why", "then")
 FOO_PATH = "</api/v1/containers/foo-3>"

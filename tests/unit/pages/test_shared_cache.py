@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.texts import Text
-from app.pages.known import LastKnown
-from app.pages.shelf import DIRECTORY, Shelf, shared_directory
+from app.model.messages import Text
+from app.web.last_known_cache import LastKnown
+from app.web.shared_cache import DIRECTORY, Shelf, shared_directory
 
 MB = 1 << 20
 

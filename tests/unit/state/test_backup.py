@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app import errors
-from app.domain.backups import Backup
-from app.domain.naming import Name
+from app.model.backup import Backup
+from app.model.names import Name
 from app.ports import Delete, Put
-from app.services.backup import Backups
+from app.state.backup import Backups
 from tests.support.memory_store import MemoryStore
 from tests.support.world import World, spec
 
@@ -169,7 +169,7 @@ def test_a_fresh_process_does_not_take_a_part_for_an_empty_prefix(world: World, 
     with pytest.raises(errors.Unavailable):
         backups.restore(taken, replace=False, save=never)
     world.store.transact = transact  # type: ignore[method-assign]
-    from app.services.layout import Layout
+    from app.state.schema_version import Layout
 
     with pytest.raises(errors.RestoreUnfinished):
         Layout(world.store).ensure()

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.adapters.simulated import SimulatedInventory
-from app.backends import Backends, build_services
-from app.domain.naming import Name
+from app.adapters.gpus.simulated import SimulatedInventory
+from app.bootstrap import Backends, build_services
+from app.model.names import Name
 from app.ports import Delete, Put
-from app.services.backup import Backups
-from app.services.continuity import Continuity
+from app.state.backup import Backups
+from app.state.guard import Continuity
 from tests.support.fake_signals import FakeSignals
 from tests.support.world import CONFIG, World, make_world, spec
 
@@ -292,7 +292,7 @@ def test_a_change_looks_at_docker_only_now_and_then(world: World, monkeypatch: p
     for number in range(5):
         world.services.creator.create(f"foo{number}", spec())
     assert len(looks) == 2, "the first one saw an etcd that knew nothing, which does not count"
-    monkeypatch.setattr("app.services.continuity._FRESH", 0.0)
+    monkeypatch.setattr("app.state.guard._FRESH", 0.0)
     world.services.continuity.check()
     time.sleep(0.01)
     world.services.creator.create("bar", spec())

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app import errors
 from app.ports import Delete, Put
-from app.services.idempotency import MAX_STORED, Answer, Claim, Idempotency, fingerprint
+from app.state.idempotency import MAX_STORED, Answer, Claim, Idempotency, fingerprint
 from tests.support.fake_engine import FakeHost
 from tests.support.memory_store import MemoryStore
 from tests.support.site import CLOSED, Site

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.domain.containers import Bind
-from app.domain.naming import Name
-from app.domain.volumes import NONE
+from app.model.container import Bind
+from app.model.names import Name
+from app.model.volume import NONE
 from app.ports import Put
 from tests.support.world import CONFIG, World, make_world, spec
 

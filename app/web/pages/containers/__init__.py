@@ -2,11 +2,11 @@
 
 from flask import Blueprint
 
-from app.pages import tables
-from app.pages.containers import change, create, detail, image, inside, listing, power, remove
+from app.web.pages import tables
+from app.web.pages.containers import change, create, delete, detail, execute, image, listing, stop_restart
 
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this package."""
-    for part in (tables, listing, create, detail, power, change, remove, image, inside):
+    for part in (tables, listing, create, detail, stop_restart, change, delete, image, execute):
         part.register(blueprint)

@@ -1,6 +1,6 @@
 """What can be done with a container as it is: just that is offered."""
 
-from app.services.inquiry import ContainerView, VersionView
+from app.containers.queries import ContainerView, VersionView
 
 RUNNING = ("running", "paused", "restarting")
 STOPPED = ("stopped", "exited")

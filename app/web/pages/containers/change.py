@@ -7,17 +7,17 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.containers import Bind, Spec
-from app.domain.naming import Name, parse
-from app.pages import offers
-from app.pages.containers.detail import version_of
-from app.pages.containers.timeline import changes
-from app.pages.doing import Context, Refusal, answer, page
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.services.preview import Preview, preview
-from app.services.versions import Made
-from app.web import services
+from app.containers.transactions import Made
+from app.model.container import Bind, Spec
+from app.model.names import Name, parse
+from app.operations.preview import Preview, preview
+from app.web.pages import form_choices
+from app.web.pages.containers.detail import version_of
+from app.web.pages.containers.timeline import changes
+from app.web.pages.form_actions import Context, Refusal, answer, page
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 Change = Callable[[Spec], Spec]
 
@@ -114,7 +114,7 @@ def _with_volumes(context: Context) -> Context:
 
     def more() -> dict[str, Any]:
         found = context()
-        return {**found, "volumes": offers.volumes(found["seen"])}
+        return {**found, "volumes": form_choices.volumes(found["seen"])}
 
     return more
 

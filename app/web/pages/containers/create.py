@@ -7,13 +7,13 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import DomainError
-from app.pages import images, offers
-from app.pages.containers.draft import Draft, field_of, problems, read, spare
-from app.pages.doing import Refusal, carry_out, page, refused
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.services.preview import Preview, preview
-from app.web import answer_at, if_unreachable, place_container, services
+from app.operations.preview import Preview, preview
+from app.web.pages import form_choices, images
+from app.web.pages.containers.create_form import Draft, field_of, problems, read, spare
+from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import answer_at, if_unreachable, place_container, services
 
 
 def register(blueprint: Blueprint) -> None:
@@ -102,7 +102,7 @@ def _page(
             "ports": spare(draft.ports, more == "ports"),
             "images": images.offered(seen),
             "whose": services().config.node,
-            "volumes": offers.volumes(seen),
+            "volumes": form_choices.volumes(seen),
             "nodes": sorted(services().placement.nodes.all()),
             "roots": services().config.bind_roots,
             "range": services().config.port_range,

@@ -9,10 +9,10 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from app import errors
-from app.domain.containers import Bind, PortMapping, Spec
-from app.domain.naming import check_family
-from app.domain.rules import check_binds, check_command, check_env, check_image, check_ports
-from app.domain.texts import Text
+from app.model.container import Bind, PortMapping, Spec
+from app.model.messages import Text
+from app.model.names import check_family
+from app.model.validation import check_binds, check_command, check_env, check_image, check_ports
 
 Rows = tuple[tuple[str, str], ...]
 _SPARE_ROWS = 2

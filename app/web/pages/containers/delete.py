@@ -6,15 +6,15 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.naming import Name, parse
-from app.pages.containers.detail import version_of
-from app.pages.deleting import EVERYTHING, KEEP, wrong
-from app.pages.doing import answer, page
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.services.inquiry import ContainerView, VersionView
-from app.services.preview import preview
-from app.web import services
+from app.containers.queries import ContainerView, VersionView
+from app.model.names import Name, parse
+from app.operations.preview import preview
+from app.web.pages.containers.detail import version_of
+from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
+from app.web.pages.form_actions import answer, page
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 # How long, in seconds, the page waits for the sizes of layers that are not known yet.
 _PATIENCE = 1.0

@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from app.domain.containers import Spec
-from app.domain.masks import is_secret
-from app.domain.naming import Name, parse
+from app.containers.queries import ContainerView, VersionView
 from app.errors import DomainError
-from app.pages import live
-from app.pages.containers.actions import has_log, legal
-from app.pages.containers.timeline import HIDDEN, command, timeline
-from app.pages.past import past
-from app.pages.seen import Seen
-from app.pages.telling import told
-from app.pages.texts import _
-from app.services.inquiry import ContainerView, VersionView
-from app.services.keys import CONTAINERS
-from app.web import services
+from app.model.container import Spec
+from app.model.names import Name, parse
+from app.model.redaction import is_secret
+from app.state.keys import CONTAINERS
+from app.web.pages import polling
+from app.web.pages.activity import past
+from app.web.pages.containers.actions import has_log, legal
+from app.web.pages.containers.timeline import HIDDEN, command, timeline
+from app.web.pages.localize import told
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 LOG_LINES = 200
 # How long, in seconds, a page waits for the sizes of layers that are not known yet.
@@ -37,7 +37,7 @@ def register(blueprint: Blueprint) -> None:
 
 def container(name: str) -> Response:
     """The version `name` of a container, and the chain of all its versions."""
-    return live.page("container.html", **context(parse(name)))
+    return polling.page("container.html", **context(parse(name)))
 
 
 def context(asked: Name) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.naming import parse
-from app.pages.containers.power import consequences
-from app.pages.doing import Refusal, answer, page
-from app.pages.texts import _
-from app.web import services
+from app.model.names import parse
+from app.web.pages.containers.stop_restart import consequences
+from app.web.pages.form_actions import Refusal, answer, page
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 # How long, in seconds, the page waits for the size of the layer if that is not known yet.
 _PATIENCE = 1.0

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from app.pages import live, recorded, tables
-from app.pages.asked import Wanted
-from app.pages.containers.actions import listed
-from app.pages.seen import Seen
-from app.pages.tables import Sorters, Table, asked_for
-from app.services.drift import Leftover
-from app.services.inquiry import STATES, ContainerView, Page
-from app.web import services
+from app.containers.queries import STATES, ContainerView, Page
+from app.model.container_drift import Leftover
+from app.web.pages import etcd_fallback, polling, tables
+from app.web.pages.containers.actions import listed
+from app.web.pages.form_values import Wanted
+from app.web.pages.page_data import Seen
+from app.web.pages.tables import Sorters, Table, asked_for
+from app.web.request_scope import services
 
 _FILTERS = ("name", "gpu", "image", "node")
 # All of them are read, to be sorted here by any column.
@@ -42,7 +42,7 @@ def containers() -> Response:
     seen.see_containers(Wanted(), _ALL)
     found, asked = seen.containers, asked_for(*_FILTERS, state=STATES)
     table = arranged(found) if found else None
-    return live.page(
+    return polling.page(
         "containers.html",
         seen=seen,
         listed=listed,
@@ -65,7 +65,7 @@ def fits(view: ContainerView, asked: Mapping[str, str]) -> bool:
     """Whether a container is what the filters ask for; one whose state is not known may be in any."""
     return (
         asked["name"].lower() in view.newest.name.lower()
-        and asked["state"] in ("", view.state, *(STATES if view.state == recorded.UNKNOWN else ()))
+        and asked["state"] in ("", view.state, *(STATES if view.state == etcd_fallback.UNKNOWN else ()))
         and asked["image"] in ("", view.newest.spec.image)
         and asked["node"] in ("", view.newest.node)
         and _holds(view, asked["gpu"])
@@ -90,7 +90,9 @@ def sorters(page: Page) -> Sorters[ContainerView]:
 
 def sizes(views: Sequence[ContainerView]) -> dict[str, int]:
     """The bytes of the newest versions' layers, as far as they have been measured yet."""
-    return services().layer_sizes.of([view.newest for view in views if view.state not in ("missing", recorded.UNKNOWN)])
+    return services().layer_sizes.of(
+        [view.newest for view in views if view.state not in ("missing", etcd_fallback.UNKNOWN)]
+    )
 
 
 def leftovers(page: Page | None) -> Sequence[Leftover]:

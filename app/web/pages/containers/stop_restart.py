@@ -6,14 +6,14 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.naming import Name, parse
-from app.pages.containers.detail import version_of
-from app.pages.doing import answer
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.services.preview import preview
-from app.services.versions import Made
-from app.web import services
+from app.containers.transactions import Made
+from app.model.names import Name, parse
+from app.operations.preview import preview
+from app.web.pages.containers.detail import version_of
+from app.web.pages.form_actions import answer
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 
 def register(blueprint: Blueprint) -> None:

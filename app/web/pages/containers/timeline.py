@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.containers import Spec, VersionRecord
-from app.domain.differences import Difference, differences
-from app.domain.masks import is_secret, masked_command
-from app.services.inquiry import VersionView
+from app.containers.queries import VersionView
+from app.model.container import Spec, VersionRecord
+from app.model.redaction import is_secret, masked_command
+from app.model.spec_diff import Difference, differences
 
 HIDDEN = "••••••"
 

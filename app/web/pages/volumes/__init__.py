@@ -2,10 +2,10 @@
 
 from flask import Blueprint
 
-from app.pages.volumes import change, create, detail, listing, remove
+from app.web.pages.volumes import change, create, delete, detail, listing
 
 
 def register(blueprint: Blueprint) -> None:
     """Add the routes of this package."""
-    for part in (listing, create, detail, change, remove):
+    for part in (listing, create, detail, change, delete):
         part.register(blueprint)

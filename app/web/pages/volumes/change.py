@@ -6,16 +6,16 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.naming import VOLUME, Name, parse
-from app.domain.sizes import parse_size
 from app.errors import InvalidRequest
-from app.pages.doing import Context, Refusal, answer, page
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.pages.volumes.detail import version_of
-from app.services.preview import preview
-from app.services.volumes.making import MadeVolume
-from app.web import services
+from app.model.names import VOLUME, Name, parse
+from app.model.sizes import parse_size
+from app.operations.preview import preview
+from app.volumes.transactions import MadeVolume
+from app.web.pages.form_actions import Context, Refusal, answer, page
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.pages.volumes.detail import version_of
+from app.web.request_scope import services
 
 
 def register(blueprint: Blueprint) -> None:

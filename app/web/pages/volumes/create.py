@@ -6,13 +6,13 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import errors
-from app.domain.naming import VOLUME, check_family
-from app.domain.sizes import parse_size
-from app.pages.doing import Refusal, carry_out, page, refused
-from app.pages.texts import _
-from app.services.preview import preview
-from app.services.volumes.making import MadeVolume
-from app.web import if_unreachable, place_volume, services
+from app.model.names import VOLUME, check_family
+from app.model.sizes import parse_size
+from app.operations.preview import preview
+from app.volumes.transactions import MadeVolume
+from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.page_texts import _
+from app.web.request_scope import if_unreachable, place_volume, services
 
 # Which field an error of the service is about.
 _FIELDS = {

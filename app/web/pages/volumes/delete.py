@@ -6,15 +6,15 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain.naming import VOLUME, Name, parse
-from app.pages.deleting import EVERYTHING, KEEP, wrong
-from app.pages.doing import Refusal, answer, page
-from app.pages.seen import Seen
-from app.pages.texts import _
-from app.pages.volumes.detail import version_of
-from app.services.preview import preview
-from app.services.volumes.inquiry import VolumeVersionView, VolumeView
-from app.web import services
+from app.model.names import VOLUME, Name, parse
+from app.operations.preview import preview
+from app.volumes.queries import VolumeVersionView, VolumeView
+from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
+from app.web.pages.form_actions import Refusal, answer, page
+from app.web.pages.page_data import Seen
+from app.web.pages.page_texts import _
+from app.web.pages.volumes.detail import version_of
+from app.web.request_scope import services
 
 
 def register(blueprint: Blueprint) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from app.domain.naming import VOLUME, Name, parse
-from app.domain.volumes import VolumeRecord
-from app.pages import live
-from app.pages.past import past
-from app.pages.seen import Seen
-from app.services.keys import VOLUMES
-from app.services.volumes.inquiry import VolumeVersionView, VolumeView
-from app.web import services
+from app.model.names import VOLUME, Name, parse
+from app.model.volume import VolumeRecord
+from app.state.keys import VOLUMES
+from app.volumes.queries import VolumeVersionView, VolumeView
+from app.web.pages import polling
+from app.web.pages.activity import past
+from app.web.pages.page_data import Seen
+from app.web.request_scope import services
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def register(blueprint: Blueprint) -> None:
 
 def volume(name: str) -> Response:
     """The version `name` of a volume, and the chain of all its versions."""
-    return live.page("volume.html", **context(parse(name, VOLUME)))
+    return polling.page("volume.html", **context(parse(name, VOLUME)))
 
 
 def context(asked: Name) -> dict[str, Any]:

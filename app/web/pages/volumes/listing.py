@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from app.domain.volumes import WAYS
-from app.pages import live, recorded
-from app.pages.asked import Wanted
-from app.pages.seen import Seen
-from app.pages.tables import Sorters, asked_for, table
-from app.services.volumes.inquiry import STATES, VolumeView
+from app.model.volume import WAYS
+from app.volumes.queries import STATES, VolumeView
+from app.web.pages import etcd_fallback, polling
+from app.web.pages.form_values import Wanted
+from app.web.pages.page_data import Seen
+from app.web.pages.tables import Sorters, asked_for, table
 
 # All of them are read, to be sorted here by any column.
 _ALL = 100_000
@@ -40,7 +40,7 @@ def volumes() -> Response:
     page = seen.volumes
     seen.see_names()
     asked = asked_for(*_FILTERS, state=STATES)
-    return live.page(
+    return polling.page(
         "volumes.html",
         seen=seen,
         asked=asked,
@@ -57,7 +57,7 @@ def fits(view: VolumeView, asked: Mapping[str, str]) -> bool:
     newest = view.newest
     return (
         asked["name"].lower() in newest.record.name.lower()
-        and asked["state"] in ("", newest.state, *(STATES if newest.state == recorded.UNKNOWN else ()))
+        and asked["state"] in ("", newest.state, *(STATES if newest.state == etcd_fallback.UNKNOWN else ()))
         and asked["way"] in ("", newest.record.way)
         and asked["node"] in ("", newest.record.node)
         and asked["mounted"] in ("", "yes" if newest.mounts else "no")

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from app.domain.containers import ExecResult, VersionRecord
-from app.domain.naming import Name
-from app.domain.rules import check_command
-from app.domain.texts import Text
 from app.errors import CommandTimeout, ContainerNotFound, InvalidRequest
+from app.model.container import ExecResult, VersionRecord
+from app.model.messages import Text
+from app.model.names import Name
+from app.model.validation import check_command
 from app.ports import Engine
-from app.services.records import Records
+from app.state.containers import Records
 
 OUTPUT_CAP = 1 << 20
 

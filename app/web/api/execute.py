@@ -6,9 +6,10 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.api.changes import carry_out, changing, refuse_preview
-from app.api.envelope import SENT_ON, Resource, ok
-from app.api.schemas import (
+from app.model.names import parse
+from app.web.api.async_requests import carry_out, changing, refuse_preview
+from app.web.api.envelope import SENT_ON, Resource, ok
+from app.web.api.schemas import (
     CommitSchema,
     CommittedSchema,
     ExecutedSchema,
@@ -17,8 +18,7 @@ from app.api.schemas import (
     LogsSchema,
     envelope,
 )
-from app.domain.naming import parse
-from app.web import services
+from app.web.request_scope import services
 
 blueprint = Resource("inside", __name__, url_prefix="/api/v1/containers", description="Work in a container")
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app.pages.shelf import Shelf, shared_directory
+from app.web.shared_cache import Shelf, shared_directory
 
 _EXTENSION = "gpudock_known"
 _MOST = 256

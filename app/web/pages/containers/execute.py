@@ -8,18 +8,18 @@ from flask.typing import ResponseReturnValue
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
-from app.domain.containers import ExecResult
-from app.domain.masks import masked_command
-from app.domain.naming import Name, parse
 from app.errors import CommandTimeout, DomainError
-from app.http_errors import status_of
-from app.pages.containers.detail import LOG_LINES
-from app.pages.containers.timeline import HIDDEN
-from app.pages.doing import Refusal, refused
-from app.pages.filters import plain
-from app.pages.runs import MINUTES, Failure, Run, runs
-from app.pages.texts import _
-from app.web import services
+from app.model.container import ExecResult
+from app.model.names import Name, parse
+from app.model.redaction import masked_command
+from app.web.http_errors import status_of
+from app.web.pages.command_results import MINUTES, Failure, Run, runs
+from app.web.pages.containers.detail import LOG_LINES
+from app.web.pages.containers.timeline import HIDDEN
+from app.web.pages.filters import plain
+from app.web.pages.form_actions import Refusal, refused
+from app.web.pages.page_texts import _
+from app.web.request_scope import services
 
 _LOG_LINES = 5000
 # In the session: the last result of a command that was typed in this browser.
