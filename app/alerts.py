@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.containers.queries import ContainerView, Page
 from app.errors import Cancelled
 from app.gpus.queries import GpuView, used_by
-from app.model.alerts import Concern, Room
+from app.model.alerts import Alert, DiskSpace
 from app.model.drift import Drift
 from app.model.messages import Text
 from app.model.sizes import human
@@ -18,18 +18,18 @@ RECENT = 24 * 3600
 _LIGHT = frozenset({"unenforced", "leftover", "renamed", "paused", "started", "older-running", "foreign-mount"})
 
 
-def of_gpus(views: Iterable[GpuView]) -> Iterator[Concern]:
+def of_gpus(views: Iterable[GpuView]) -> Iterator[Alert]:
     """The GPUs that are unhealthy, or used by processes of others. One that an operator took out is no concern."""
     for view in views:
         if view.silence:
-            yield Concern("nodes", view.node, "unreachable", view.silence, view.advice)
+            yield Alert("nodes", view.node, "unreachable", view.silence, view.advice)
         elif view.fault:
-            yield Concern("gpus", view.gpu.uuid, "unhealthy", view.reason or view.fault, view.advice)
+            yield Alert("gpus", view.gpu.uuid, "unhealthy", view.reason or view.fault, view.advice)
         elif view.foreign:
-            yield Concern("gpus", view.gpu.uuid, "foreign", used_by(view.foreign), view.advice, grave=False)
+            yield Alert("gpus", view.gpu.uuid, "foreign", used_by(view.foreign), view.advice, grave=False)
 
 
-def of_containers(page: Page) -> Iterator[Concern]:
+def of_containers(page: Page) -> Iterator[Alert]:
     """The containers that are not as gpudock left them, and those whose record was deleted."""
     for view in page.containers:
         yield from (_of_drift("containers", view.newest.name, view.family.node, drift) for drift in view.drift)
@@ -38,13 +38,13 @@ def of_containers(page: Page) -> Iterator[Concern]:
         yield _of_drift("containers", left.container.name, node, left.drift)
 
 
-def of_volumes(views: Iterable[VolumeView]) -> Iterator[Concern]:
+def of_volumes(views: Iterable[VolumeView]) -> Iterator[Alert]:
     """The volumes that are not as gpudock left them, and those that may fill the disk."""
     for view in views:
         yield from (_of_drift("volumes", view.newest.record.name, view.family.node, drift) for drift in view.drift)
 
 
-def of_operations(views: Iterable[OperationView]) -> Iterator[Concern]:
+def of_operations(views: Iterable[OperationView]) -> Iterator[Alert]:
     """The operations among these that failed, if nothing went well with the same thing later."""
     well: set[tuple[str, str]] = set()
     for view in sorted(views, key=lambda view: view.operation.id, reverse=True):
@@ -53,22 +53,22 @@ def of_operations(views: Iterable[OperationView]) -> Iterator[Concern]:
             well.add(subject)
         elif _failed(view) and subject not in well:
             what, reason = view.operation, view.error or Text("it broke off")
-            yield Concern("operations", what.name, "failed", reason, None, False, what.kind, what.request)
+            yield Alert("operations", what.name, "failed", reason, None, False, what.kind, what.request)
             well.add(subject)  # one is enough
 
 
-def of_rooms(rooms: Iterable[Room]) -> Iterator[Concern]:
+def of_rooms(rooms: Iterable[DiskSpace]) -> Iterator[Alert]:
     """The disks that are nearly full."""
     for room in rooms:
         if room.low:
             reason = Text("{free} of {total} are free", free=human(room.free), total=human(room.total))
             advice = Text("delete containers, versions or images that nobody needs, or add space")
-            yield Concern("disk", room.path, "low", reason, advice, node=room.node)
+            yield Alert("disk", room.path, "low", reason, advice, node=room.node)
 
 
-def sorted_by_weight(concerns: Iterable[Concern]) -> list[Concern]:
+def sorted_by_weight(concerns: Iterable[Alert]) -> list[Alert]:
     """The grave ones first, otherwise in their order; a node that is silent is one concern, whatever it has."""
-    found: dict[object, Concern] = {}
+    found: dict[object, Alert] = {}
     for concern in concerns:
         found.setdefault(concern.subject if concern.resource == "nodes" else concern, concern)
     return sorted(found.values(), key=lambda concern: not concern.grave)
@@ -82,10 +82,10 @@ def counts(views: Sequence[ContainerView]) -> dict[str, int]:
     return found
 
 
-def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Concern:
+def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Alert:
     if drift.kind == "unreachable":
-        return Concern("nodes", node, drift.kind, drift.reason, drift.advice)
-    return Concern(resource, name, drift.kind, drift.reason, drift.advice, grave=drift.kind not in _LIGHT)
+        return Alert("nodes", node, drift.kind, drift.reason, drift.advice)
+    return Alert(resource, name, drift.kind, drift.reason, drift.advice, grave=drift.kind not in _LIGHT)
 
 
 def _failed(view: OperationView) -> bool:

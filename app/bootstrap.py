@@ -12,63 +12,63 @@ from app.adapters.host import LocalHost
 from app.adapters.peers import HttpPeers
 from app.adapters.signals import Signals as EventSignals
 from app.adapters.volumes.drivers import DockerVolumes
-from app.agent.executor import Actor
+from app.agent.executor import ActionExecutor
 from app.agent.leadership import Contact, Leadership
 from app.agent.presence import Presence
 from app.agent.reconcile import Reconciler
 from app.agent.reporter import Reporter
-from app.agent.snapshot import Gatherer
+from app.agent.snapshot import SnapshotReader
 from app.cluster.forwarder import Forwarder
 from app.cluster.gpus import GpusElsewhere
-from app.cluster.locator import Whereabouts
+from app.cluster.locator import Locator
 from app.cluster.nodes import Nodes
 from app.cluster.placement import Placement
-from app.cluster.reports import Reported
-from app.cluster.summary import Survey
+from app.cluster.reports import RemoteReports
+from app.cluster.summary import ClusterSummary
 from app.config import Config
 from app.containers.adopt import Adopter
 from app.containers.binds import Binds
 from app.containers.change import Changer
-from app.containers.cleanup import Retire
+from app.containers.cleanup import Cleanup
 from app.containers.commit import Committer
 from app.containers.create import Creator
 from app.containers.delete import Deleter
 from app.containers.drift import Drifts
-from app.containers.execute import Inside
+from app.containers.execute import ContainerExec
 from app.containers.layer_sizes import LayerSizes
-from app.containers.migration import Carrier
+from app.containers.migration import Migrator
 from app.containers.prune import Pruner
-from app.containers.queries import Inquiry
+from app.containers.queries import ContainerQueries
 from app.containers.recreate import Recreator
 from app.containers.stop_restart import Lifecycle
 from app.containers.transactions import Versions
 from app.containers.undo import Undo
 from app.gpus.allocation import Allocator
 from app.gpus.health import GpuHealth
-from app.gpus.history import Holders
+from app.gpus.history import GpuHistory
 from app.gpus.queries import Gpus
 from app.gpus.sampling import Sampler
-from app.gpus.visibility import GpusInside
+from app.gpus.visibility import GpuVisibility
 from app.health import Health
 from app.images.pull import ImagePuller
-from app.images.queries import ImageShelf
+from app.images.queries import ImageService
 from app.operations.journal import Journal
 from app.operations.queries import Operations
 from app.operations.startup import Startup
 from app.ports import Engine, Host, Images, Inventory, Layers, Peers, Signals, Store, Volumes
 from app.state.containers import Records
 from app.state.gpus import GpuRecords
-from app.state.guard import Continuity
+from app.state.guard import StateGuard
 from app.state.idempotency import Idempotency
-from app.state.retained_data import Asides
+from app.state.retained_data import RetainedData
 from app.state.volumes import VolumeRecords
 from app.volumes.adopt import VolumeAdopter
 from app.volumes.claims import VolumeClaims
 from app.volumes.create import VolumeCreator
 from app.volumes.delete import VolumeDeleter
-from app.volumes.disk_usage import Space
+from app.volumes.disk_usage import DiskUsage
 from app.volumes.drift import VolumeDrifts
-from app.volumes.queries import VolumeInquiry
+from app.volumes.queries import VolumeQueries
 from app.volumes.resize import VolumeResizer
 from app.volumes.transactions import VolumeMaker
 
@@ -96,7 +96,7 @@ class VolumeServices:
     creator: VolumeCreator
     resizer: VolumeResizer
     deleter: VolumeDeleter
-    inquiry: VolumeInquiry
+    inquiry: VolumeQueries
 
 
 @dataclass(frozen=True)
@@ -106,34 +106,34 @@ class Services:
     config: Config
     records: Records
     journal: Journal
-    continuity: Continuity
+    continuity: StateGuard
     creator: Creator
     adopter: Adopter
     changer: Changer
     lifecycle: Lifecycle
     deleter: Deleter
-    inside: Inside
+    inside: ContainerExec
     committer: Committer
-    images: ImageShelf
+    images: ImageService
     puller: ImagePuller
     layer_sizes: LayerSizes
-    inquiry: Inquiry
+    inquiry: ContainerQueries
     operations: Operations
     volumes: VolumeServices
     gpus: Gpus
     gpu_health: GpuHealth
     health: Health
-    holders: Holders
+    holders: GpuHistory
     sampler: Sampler
-    space: Space
+    space: DiskUsage
     idempotency: Idempotency
     startup: Startup
     reconciler: Reconciler
     presence: Presence
-    whereabouts: Whereabouts
+    whereabouts: Locator
     forwarder: Forwarder
     placement: Placement
-    survey: Survey
+    survey: ClusterSummary
 
 
 def build_backends(config: Config) -> Backends:
@@ -155,7 +155,7 @@ def build_services(config: Config, backends: Backends) -> Services:
     """The services over these backends."""
     store, engine, layers, volumes = backends.store, backends.engine, backends.layers, backends.volumes
     records, volume_records = Records(store, config.node), VolumeRecords(store, config.node)
-    continuity = Continuity(store, engine, volumes, config.node)
+    continuity = StateGuard(store, engine, volumes, config.node)
     journal = Journal(store, backends.host, config.node, continuity.ensure)
     claims = VolumeClaims(volume_records, journal, engine, volumes)
     gpu_records = GpuRecords(store, config.node)
@@ -164,13 +164,13 @@ def build_services(config: Config, backends: Backends) -> Services:
     allocator = Allocator(records, journal, gpu_records, inventory, backends.host, config.port_range, foreign)
     binds = Binds(backends.host, config.bind_roots)
     undo = Undo(store, records, engine, claims)
-    asides = Asides(store, layers, volumes)
-    retire = Retire(journal, engine, layers, undo, asides)
+    asides = RetainedData(store, layers, volumes)
+    retire = Cleanup(journal, engine, layers, undo, asides)
     maker = VolumeMaker(volume_records, journal, volumes)
     volume_deleter = VolumeDeleter(volume_records, records, journal, maker, engine, volumes)
     deleter = Deleter(records, journal, versions, engine, layers, retire, volume_deleter)
     pruner = Pruner(records, volume_records, deleter, volume_deleter, config.keep_versions)
-    carrier = Carrier(engine, layers, volumes)
+    carrier = Migrator(engine, layers, volumes)
     recreator = Recreator(
         records, journal, versions, engine, layers, carrier, allocator, binds, claims, undo, retire, pruner
     )
@@ -178,25 +178,25 @@ def build_services(config: Config, backends: Backends) -> Services:
     volume_creator = VolumeCreator(maker)
     changer = Changer(records, versions, recreator)
     lifecycle = Lifecycle(records, journal, versions, engine, changer, claims)
-    gpu_health = GpuHealth(gpu_records, GpusInside(store, records, engine), inventory)
+    gpu_health = GpuHealth(gpu_records, GpuVisibility(store, records, engine), inventory)
     nodes = Nodes(store, config.node)
-    reported = Reported(store, nodes)
+    reported = RemoteReports(store, nodes)
     gpus_elsewhere = GpusElsewhere(store, nodes)
     gpus = Gpus(records, gpu_records, inventory, foreign, gpus_elsewhere.views)
-    shelf = ImageShelf(store, engine, backends.images, config.node)
+    shelf = ImageService(store, engine, backends.images, config.node)
     drifts = Drifts(journal, volume_records, engine, gpus, gpu_health)
     operations = Operations(store, journal)
     startup = Startup(journal, volume_records, volumes)
     leadership = Leadership(store, backends.host, config.node)
-    inquiry = Inquiry(records, engine, drifts, reported)
-    volume_inquiry = VolumeInquiry(volume_records, engine, volumes, VolumeDrifts(journal, engine), reported)
+    inquiry = ContainerQueries(records, engine, drifts, reported)
+    volume_inquiry = VolumeQueries(volume_records, engine, volumes, VolumeDrifts(journal, engine), reported)
     reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.rooms)
     presence = Presence(store, reporter, backends.host, config.node)
     reconciler = Reconciler(
         leadership=leadership,
         contact=Contact(store, leadership),
-        gatherer=Gatherer(store, engine, volumes, inventory, backends.host, config.node),
-        actor=Actor(store, journal, engine, lifecycle, undo, volumes, asides),
+        snapshot_reader=SnapshotReader(store, engine, volumes, inventory, backends.host, config.node),
+        executor=ActionExecutor(store, journal, engine, lifecycle, undo, volumes, asides),
         startup=startup,
         continuity=continuity,
         gpu_health=gpu_health,
@@ -217,7 +217,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         images=shelf,
         puller=ImagePuller(journal, engine, backends.images, shelf),
         layer_sizes=LayerSizes(engine, layers, config.node),
-        inside=Inside(records, engine, config.exec_timeout),
+        inside=ContainerExec(records, engine, config.exec_timeout),
         inquiry=inquiry,
         operations=operations,
         volumes=VolumeServices(
@@ -230,15 +230,15 @@ def build_services(config: Config, backends: Backends) -> Services:
         gpus=gpus,
         gpu_health=gpu_health,
         health=Health(store, engine, inventory),
-        holders=Holders(store),
+        holders=GpuHistory(store),
         sampler=Sampler(inventory),
-        space=Space(volumes, reported, config.node),
+        space=DiskUsage(volumes, reported, config.node),
         idempotency=Idempotency(store, backends.host, config.node),
         startup=startup,
         reconciler=reconciler,
         presence=presence,
-        whereabouts=Whereabouts(store, nodes, records, volume_records, gpus_elsewhere),
+        whereabouts=Locator(store, nodes, records, volume_records, gpus_elsewhere),
         forwarder=Forwarder(nodes, backends.peers, backends.host),
         placement=Placement(nodes, gpus, volume_records, reported),
-        survey=Survey(nodes, gpus, records, volume_records),
+        survey=ClusterSummary(nodes, gpus, records, volume_records),
     )

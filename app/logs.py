@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from app.operations.requester import asker
+from app.operations.requester import requester
 
 Event = MutableMapping[str, Any]
 
@@ -18,15 +18,15 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            add_asker,
+            add_requester,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 
-def add_asker(_logger: object, _method: str, event: Event) -> Event:
+def add_requester(_logger: object, _method: str, event: Event) -> Event:
     """Say in what is logged for a request which one it was, and with whose token."""
-    asking = asker()
-    told = {"request_id": asking.request, "who": asking.who}
+    requester_now = requester()
+    told = {"request_id": requester_now.request, "who": requester_now.who}
     return {**{name: value for name, value in told.items() if value}, **event}

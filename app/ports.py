@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.model.adoption import Foreign, ForeignVolume
-from app.model.alerts import Room
+from app.model.adoption import UnmanagedContainer, UnmanagedVolume
+from app.model.alerts import DiskSpace
 from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.model.gpu import Gpu, GpuEvent
 from app.model.image import LocalImage, PullState
@@ -61,7 +61,7 @@ class Store(Protocol):
         so that it may or may not have happened; plain Unavailable if it certainly did not.
         """
 
-    def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
+    def put_leased(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
         """Let `key` have `value` for as long as this is called again within `seconds`.
 
         That it is gone, or still there, is a hint only. To be called by one thread for each key.
@@ -95,7 +95,7 @@ class Engine(Protocol):
     def volume_names(self) -> set[str]:
         """The names of all volumes that Docker has, whoever made them."""
 
-    def volume(self, name: str) -> ForeignVolume | None:
+    def volume(self, name: str) -> UnmanagedVolume | None:
         """How a volume was made, or None if Docker has none of that name."""
 
     def mounts(self) -> dict[str, list[Mount]]:
@@ -113,7 +113,7 @@ class Engine(Protocol):
     def inspect(self, ref: str) -> Inspected | None:
         """The container, or None if there is none."""
 
-    def describe(self, ref: str) -> Foreign | None:
+    def describe(self, ref: str) -> UnmanagedContainer | None:
         """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
 
         A spec cannot say everything: `differences` tells what it lost.
@@ -262,7 +262,7 @@ class Volumes(Protocol):
     def free_bytes(self) -> int:
         """How much room the filesystem has on which volumes are made."""
 
-    def rooms(self) -> Sequence[Room]:
+    def rooms(self) -> Sequence[DiskSpace]:
         """The filesystems on which containers, images and volumes are, each once."""
 
     def ready(self, names: Sequence[str]) -> None:

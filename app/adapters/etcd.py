@@ -124,7 +124,7 @@ class EtcdStore:
             raise Unavailable("etcd", Text("etcd has no leader: most of its members must run and reach each other"))
         return str(reply.version)
 
-    def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
+    def put_leased(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
         """Let `key` have `value` for as long as this is called again within `seconds`. Raises Unavailable.
 
         To be called by one thread for each key.

@@ -5,7 +5,7 @@ import errno
 import os
 from pathlib import Path
 
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -30,7 +30,7 @@ def filesystem_name(directory: int) -> str | None:
     return _MAGIC.get(buffer[0])
 
 
-def room(path: Path) -> Room:
+def room(path: Path) -> DiskSpace:
     """How much room the filesystem of a directory has; raises OSError."""
     status = os.statvfs(path)
-    return Room(str(path), status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+    return DiskSpace(str(path), status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)

@@ -1,4 +1,4 @@
-"""Carries the actions of a pass out. Each one looks again first: the facts are a moment old by then."""
+"""Carries the actions of a pass out. Each one looks again first: the snapshot are a moment old by then."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from app.model.operation import now
 from app.operations.journal import Journal
 from app.ports import Delete, Engine, Put, Store, Volumes
 from app.state.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
-from app.state.retained_data import Asides
+from app.state.retained_data import RetainedData
 
 log = structlog.get_logger()
 # What fails again and again is tried less and less often, up to these seconds.
@@ -32,7 +32,7 @@ class _Pause:
 
 
 @dataclass
-class Actor:
+class ActionExecutor:
     """Does what a plan says. What it did is in the journal's history, as operations of its own kinds."""
 
     store: Store
@@ -41,11 +41,11 @@ class Actor:
     lifecycle: Lifecycle
     undo: Undo
     volumes: Volumes
-    asides: Asides
+    asides: RetainedData
     pauses: dict[str, _Pause] = field(default_factory=dict)
     planned: frozenset[str] = frozenset()
 
-    def carry_out(self, actions: list[Action]) -> list[Action]:
+    def execute(self, actions: list[Action]) -> list[Action]:
         """Do them all, in order; one that fails is logged and tried again later. What was tried. Raises Unavailable.
 
         What is left over only if it was planned the last time too: whoever is at work may just be tidying up itself.

@@ -13,7 +13,7 @@ from app.state.retained_data import FIELDS
 
 
 @dataclass(frozen=True)
-class Aside:
+class RetainedFiles:
     """The place of what is set aside of a deleted version that another one was made of, so that this one has it all."""
 
     resource: str
@@ -46,7 +46,7 @@ class Leftovers:
     """
 
     images: frozenset[str]
-    asides: Sequence[Aside]
+    asides: Sequence[RetainedFiles]
     commits: frozenset[str]
     volumes: Mapping[str, str]
 
@@ -68,7 +68,7 @@ def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
     )
 
 
-def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[Aside]:
+def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[RetainedFiles]:
     by_key = {entry.key: entry.value for entry in entries}
     origins = {(entry.value["family"], entry.value["parent"]) for _, entry in _versions(entries, resource)}
     for _, entry in _versions(entries, resource):
@@ -76,7 +76,7 @@ def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[Asid
         newest = by_key.get(family_key(resource, family), {}).get("current", version)
         here, busy = entry.value["node"] == node, operation_key(resource, family) in by_key
         if place and here and version != newest and (family, version) in origins and not busy:
-            yield Aside(resource, family, version, place)
+            yield RetainedFiles(resource, family, version, place)
 
 
 def _versions(entries: Sequence[Entry], resource: str) -> Iterator[tuple[str, Entry]]:

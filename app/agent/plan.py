@@ -1,11 +1,11 @@
-"""What a pass would do, and why: decided from the facts alone, so that it can be printed as well as done."""
+"""What a pass would do, and why: decided from the snapshot alone, so that it can be printed as well as done."""
 
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.agent.leftovers import Aside
-from app.agent.snapshot import Claim, Facts, Family
+from app.agent.leftovers import RetainedFiles
+from app.agent.snapshot import FamilySnapshot, HeldClaim, Snapshot
 from app.model.container import Inspected, Observed, VersionRecord
 from app.model.messages import Text
 
@@ -36,18 +36,18 @@ class Action:
     target: str
     reason: str
     container: str | None = None
-    claim: Claim | None = None
-    aside: Aside | None = None
+    claim: HeldClaim | None = None
+    aside: RetainedFiles | None = None
     operation: str | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target}: {self.reason}"
 
 
-def plan(facts: Facts, outages: Outages) -> list[Action]:
+def plan(snapshot: Snapshot, outages: Outages) -> list[Action]:
     """The actions of a pass. `outages` are the times (seconds since 1970) when Docker was away, the last few."""
-    urgent = [*_settle(facts), *_stop(facts), *_release(facts), *_remove(facts), *_start(facts, outages)]
-    return [*urgent, *_tidy(facts)]
+    urgent = [*_settle(snapshot), *_stop(snapshot), *_release(snapshot), *_remove(snapshot), *_start(snapshot, outages)]
+    return [*urgent, *_tidy(snapshot)]
 
 
 def why_ended(container: Inspected, outages: Outages) -> Text | None:
@@ -63,107 +63,107 @@ def why_ended(container: Inspected, outages: Outages) -> Text | None:
     return None
 
 
-def _settle(facts: Facts) -> Iterator[Action]:
-    for operation in facts.orphans:
+def _settle(snapshot: Snapshot) -> Iterator[Action]:
+    for operation in snapshot.orphans:
         yield Action("settle", f"{operation.kind} {operation.name}", Text("its process died"))
 
 
-def _start(facts: Facts, outages: Outages) -> Iterator[Action]:
-    for family in facts.families.values():
-        ended = facts.ended.get(family.current.container_id)
-        if ended is None or family.record.family in facts.busy:
+def _start(snapshot: Snapshot, outages: Outages) -> Iterator[Action]:
+    for family in snapshot.families.values():
+        ended = snapshot.ended.get(family.current.container_id)
+        if ended is None or family.record.family in snapshot.busy:
             continue
         reason = why_ended(ended, outages)
-        if reason and _gpus_are_there(facts, family.current):
+        if reason and _gpus_are_there(snapshot, family.current):
             why = Text("it should run, and {reason}", reason=reason)
             yield Action("start", family.current.name, why, ended.id)
 
 
-def _gpus_are_there(facts: Facts, record: VersionRecord) -> bool:
+def _gpus_are_there(snapshot: Snapshot, record: VersionRecord) -> bool:
     """Whether it still holds every GPU it was made with, and each is known to be healthy."""
     if not record.spec.gpu_count:
         return True
-    held = [claim.gpu for claim in facts.claims if claim.gpu and claim.holder.container_id == record.container_id]
-    gpus = facts.gpus or {}
+    held = [claim.gpu for claim in snapshot.claims if claim.gpu and claim.holder.container_id == record.container_id]
+    gpus = snapshot.gpus or {}
     return set(held) == set(record.gpus) and all(uuid in gpus and gpus[uuid].fault is None for uuid in held)
 
 
-def _remove(facts: Facts) -> Iterator[Action]:
+def _remove(snapshot: Snapshot) -> Iterator[Action]:
     """What Docker made too late, when its operation had been undone. Whatever else nobody knows is left alone:
     it may be an older version of an erased family, which is its owner's.
     """
-    for container in facts.containers.values():
+    for container in snapshot.containers.values():
         labels = container.labels
-        if labels and labels.operation in facts.undone and facts.recorded(container) is None:
+        if labels and labels.operation in snapshot.undone and snapshot.recorded(container) is None:
             yield Action("remove", container.name, _TOO_LATE, container.id)
 
 
-def _stop(facts: Facts) -> Iterator[Action]:
-    for container in facts.containers.values():
-        record = facts.recorded(container)
-        if record is None or not container.running or record.family in facts.busy or _should_run(facts, record):
+def _stop(snapshot: Snapshot) -> Iterator[Action]:
+    for container in snapshot.containers.values():
+        record = snapshot.recorded(container)
+        if record is None or not container.running or record.family in snapshot.busy or _should_run(snapshot, record):
             continue
-        if taken := _held_by_others(facts, record, container):
+        if taken := _held_by_others(snapshot, record, container):
             reason = Text("it runs by hand on GPUs that belong to {owners}", owners=", ".join(sorted(taken)))
             yield Action("stop", record.name, reason, container.id)
 
 
-def _should_run(facts: Facts, record: VersionRecord) -> bool:
-    family = facts.families.get(record.family)
+def _should_run(snapshot: Snapshot, record: VersionRecord) -> bool:
+    family = snapshot.families.get(record.family)
     return bool(family and family.record.desired == "running" and family.current.version == record.version)
 
 
-def _held_by_others(facts: Facts, record: VersionRecord, container: Observed) -> set[str]:
+def _held_by_others(snapshot: Snapshot, record: VersionRecord, container: Observed) -> set[str]:
     return {
         f"{claim.holder.family}-{claim.holder.version}"
-        for claim in facts.claims
+        for claim in snapshot.claims
         if claim.gpu in record.gpus and claim.holder.container_id != container.id
     }
 
 
-def _release(facts: Facts) -> Iterator[Action]:
-    for claim in facts.claims:
-        family = facts.families.get(claim.holder.family)
-        if claim.holder.family in facts.busy or (family and not _given_up(facts, family, claim)):
+def _release(snapshot: Snapshot) -> Iterator[Action]:
+    for claim in snapshot.claims:
+        family = snapshot.families.get(claim.holder.family)
+        if claim.holder.family in snapshot.busy or (family and not _given_up(snapshot, family, claim)):
             continue
-        if not _may_use(facts, claim):
+        if not _may_use(snapshot, claim):
             yield Action("release", _what(claim), _idle(claim, recorded=family is not None), claim=claim)
 
 
-def _what(claim: Claim) -> Text:
+def _what(claim: HeldClaim) -> Text:
     if claim.gpu:
         return Text("GPU {uuid}", uuid=claim.gpu)
     return Text("host port {port}", port=claim.key.rpartition("/")[2])
 
 
-def _idle(claim: Claim, recorded: bool) -> Text:
+def _idle(claim: HeldClaim, recorded: bool) -> Text:
     owner = f"{claim.holder.family}-{claim.holder.version}"
     if recorded:
         return Text("its holder {owner} does not run and shall not", owner=owner)
     return Text("its holder {owner} is not on record", owner=owner)
 
 
-def _given_up(facts: Facts, family: Family, claim: Claim) -> bool:
+def _given_up(snapshot: Snapshot, family: FamilySnapshot, claim: HeldClaim) -> bool:
     """A stopped container keeps its ports and no GPUs, a deleted one neither."""
     return family.record.desired == "removed" or (claim.gpu is not None and family.record.desired == "stopped")
 
 
-def _may_use(facts: Facts, claim: Claim) -> bool:
+def _may_use(snapshot: Snapshot, claim: HeldClaim) -> bool:
     """Whether a container of that family still runs, whatever its record says: then it may be using it."""
     return any(
         container.running and container.labels and container.labels.family == claim.holder.family
-        for container in facts.containers.values()
+        for container in snapshot.containers.values()
     )
 
 
-def _tidy(facts: Facts) -> Iterator[Action]:
-    left = facts.leftovers
+def _tidy(snapshot: Snapshot) -> Iterator[Action]:
+    left = snapshot.leftovers
     for aside in left.asides:
         yield Action(DISCARD, aside.name, Text("what was set aside of it is in a newer version"), aside=aside)
     for name, operation in left.volumes.items():
-        if operation in facts.undone:
+        if operation in snapshot.undone:
             yield Action(REMOVE_VOLUME, name, _TOO_LATE, operation=operation)
-    for operation in left.commits & facts.undone:
+    for operation in left.commits & snapshot.undone:
         yield Action(REMOVE_IMAGE, f"of commit {operation}", _TOO_LATE, operation=operation)
     for image in left.images:
         yield Action(RELEASE_IMAGE, image, Text("no version and no operation needs it any more"))

@@ -71,7 +71,7 @@ class Presence:
     def beat(self, url: str) -> None:
         """Tell that this node lives and answers at `url`, once. Raises Unavailable."""
         about = {"url": url, "host": host_of(self._host.own_token()), "version": VERSION}
-        self._store.keep(self._key, {"schema": 1, **about, "problem": to_json(self._problem)}, LIFE)
+        self._store.put_leased(self._key, {"schema": 1, **about, "problem": to_json(self._problem)}, LIFE)
 
     def report(self) -> None:
         """Tell how its things are, once. Raises Unavailable, which the next `beat` tells too, or Fenced."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.agent.executor import Actor
+from app.agent.executor import ActionExecutor
 from app.agent.leadership import Contact, Leadership
 from app.agent.plan import Action, plan
 from app.agent.presence import Presence
-from app.agent.snapshot import Gatherer
+from app.agent.snapshot import SnapshotReader
 from app.errors import DomainError, Unavailable
 from app.gpus.health import GpuHealth
 from app.operations.startup import Startup
 from app.ports import DOCKER_IS_BACK, Signals
-from app.state.guard import Continuity
+from app.state.guard import StateGuard
 
 log = structlog.get_logger()
 _EVERY = 3.0
@@ -29,10 +29,10 @@ class Reconciler:
 
     leadership: Leadership
     contact: Contact
-    gatherer: Gatherer
-    actor: Actor
+    snapshot_reader: SnapshotReader
+    executor: ActionExecutor
     startup: Startup
-    continuity: Continuity
+    continuity: StateGuard
     gpu_health: GpuHealth
     signals: Signals
     presence: Presence
@@ -74,13 +74,13 @@ class Reconciler:
         self._appear()
         self.continuity.check()  # an etcd older than Docker would have us end what it does not know
         moment = time.time()
-        facts = self.gatherer.gather()
+        snapshot = self.snapshot_reader.read()
         outages = self.contact.renew(moment, self._away)
         self._away = False
         if not self._prepared:
             self.startup.run()
             self._prepared = True
-        done = self.actor.carry_out(plan(facts, outages))
+        done = self.executor.execute(plan(snapshot, outages))
         self._care_for_gpus()
         return done
 
@@ -91,7 +91,7 @@ class Reconciler:
 
     def rehearse(self) -> Sequence[Action]:
         """What a pass would do now; nothing is done, and it does not matter who leads."""
-        return plan(self.gatherer.gather(), self.contact.outages())
+        return plan(self.snapshot_reader.read(), self.contact.outages())
 
     def _appear(self) -> None:
         """Be there for the other nodes, once. While that cannot be, the passes go on."""

@@ -7,9 +7,9 @@ from typing import Any
 from app.agent.leadership import Leadership
 from app.cluster import gpus, reports
 from app.cluster.reports import MOVING, Told
-from app.containers.queries import Inquiry
+from app.containers.queries import ContainerQueries
 from app.errors import Fenced, Unavailable
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.messages import Text
 from app.ports import Delete, Inventory, Put, Store
 from app.state.keys import (
@@ -23,7 +23,7 @@ from app.state.keys import (
     observed_prefix,
     reconciler_key,
 )
-from app.volumes.queries import VolumeInquiry
+from app.volumes.queries import VolumeQueries
 
 Json = dict[str, Any]
 _AT_ONCE = 100
@@ -41,11 +41,11 @@ class Reporter:
         self,
         store: Store,
         leadership: Leadership,
-        inquiry: Inquiry,
-        volumes: VolumeInquiry,
+        inquiry: ContainerQueries,
+        volumes: VolumeQueries,
         inventory: Inventory,
         foreign_memory: int,
-        rooms: Callable[[], Sequence[Room]],
+        rooms: Callable[[], Sequence[DiskSpace]],
     ) -> None:
         self._store = store
         self._leadership = leadership

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Family:
+class FamilySnapshot:
     """A recorded family of this node, the revision of its record, and its newest version."""
 
     record: FamilyRecord
@@ -28,7 +28,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Claim:
+class HeldClaim:
     """A GPU or host port that is claimed: its key and revision, and by whom. `gpu` is its UUID, None for a port."""
 
     key: str
@@ -38,7 +38,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Snapshot:
     """Everything about this node's containers that a pass decides upon; what etcd says is as of one revision.
 
     `containers` are those of ours in Docker by id, `ended` those among the current versions that should run and do
@@ -46,11 +46,11 @@ class Facts:
     when the inventory does not answer.
     """
 
-    families: Mapping[str, Family]
+    families: Mapping[str, FamilySnapshot]
     versions: Mapping[str, VersionRecord]
     operations: Sequence[Operation]
     orphans: Sequence[Operation]
-    claims: Sequence[Claim]
+    claims: Sequence[HeldClaim]
     containers: Mapping[str, Observed]
     ended: Mapping[str, Inspected]
     undone: frozenset[str]
@@ -67,8 +67,8 @@ class Facts:
         return next((record for record in self.versions.values() if record.container_id == container.id), None)
 
 
-class Gatherer:
-    """Reads the facts of one node. Raises Unavailable: without Docker or etcd there is nothing to act upon."""
+class SnapshotReader:
+    """Reads the snapshot of one node. Raises Unavailable: without Docker or etcd there is nothing to act upon."""
 
     def __init__(
         self, store: Store, engine: Engine, volumes: Volumes, inventory: Inventory, host: Host, node: str
@@ -80,8 +80,8 @@ class Gatherer:
         self._host = host
         self._node = node
 
-    def gather(self) -> Facts:
-        """All facts, as they are now."""
+    def read(self) -> Snapshot:
+        """All snapshot, as they are now."""
         containers = {observed.id: observed for observed in self._engine.list()}
         found, gpus = leftovers.look(self._engine, self._volumes), self._gpus()
         records = families_prefix(CONTAINERS), families_prefix(VOLUMES)
@@ -91,7 +91,7 @@ class Gatherer:
         families = self._families(entries, versions)
         operations = [Operation.from_json(e.value) for e in entries if e.key.startswith(OPERATIONS)]
         here = [operation for operation in operations if operation.node == self._node]
-        return Facts(
+        return Snapshot(
             families=families,
             versions=versions,
             operations=here,
@@ -112,19 +112,19 @@ class Gatherer:
         ]
         return {record.name: record for record in found if record.node == self._node}
 
-    def _families(self, entries: Sequence[Entry], versions: Mapping[str, VersionRecord]) -> dict[str, Family]:
+    def _families(self, entries: Sequence[Entry], versions: Mapping[str, VersionRecord]) -> dict[str, FamilySnapshot]:
         found = {}
         for entry in entries:
             if entry.key.startswith(families_prefix(CONTAINERS)) and "/versions/" not in entry.key:
                 record = FamilyRecord.from_json(entry.value)
                 if current := versions.get(f"{record.family}-{record.current}"):
-                    found[record.family] = Family(record, entry.revision, current)
+                    found[record.family] = FamilySnapshot(record, entry.revision, current)
         return found
 
-    def _claims(self, entries: Sequence[Entry]) -> list[Claim]:
+    def _claims(self, entries: Sequence[Entry]) -> list[HeldClaim]:
         gpus, ports = gpus_prefix(self._node), ports_prefix(self._node)
         return [
-            Claim(
+            HeldClaim(
                 entry.key,
                 entry.revision,
                 holder_from(entry.value),
@@ -134,7 +134,9 @@ class Gatherer:
             if entry.key.startswith((gpus, ports))
         ]
 
-    def _ended(self, families: Mapping[str, Family], containers: Mapping[str, Observed]) -> dict[str, Inspected]:
+    def _ended(
+        self, families: Mapping[str, FamilySnapshot], containers: Mapping[str, Observed]
+    ) -> dict[str, Inspected]:
         """Looked at closely, since why they ended decides; few, if all is well."""
         found = {}
         for family in families.values():

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from app.bootstrap import Services
 from app.containers.adopt import Adopter
 from app.errors import DomainError
-from app.operations.requester import COMMAND, Asker, asked_by
+from app.operations.requester import COMMAND, Requester, set_requester
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def volume(name: str, size: str, family: str | None) -> None:
 
 
 def _told(work: Callable[[Adopter], T]) -> T:
-    asked_by(Asker(COMMAND))
+    set_requester(Requester(COMMAND))
     try:
         return work(cast(Services, current_app.extensions["gpudock"]).adopter)
     except DomainError as exc:

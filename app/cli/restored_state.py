@@ -10,7 +10,7 @@ from app.bootstrap import Services, build_backends, build_services
 from app.config import Config
 from app.errors import DomainError, RestoreUnfinished, StateUnexplained
 from app.model.findings import Finding, fail, ok, warning
-from app.state.guard import Continuity, Made
+from app.state.guard import DockerObject, StateGuard
 
 
 @click.command("accept-restored-state")
@@ -31,7 +31,7 @@ def examine_state(config: Config) -> Finding:
     return _examine(build_services(config, build_backends(config)).continuity)
 
 
-def _examine(continuity: Continuity) -> Finding:
+def _examine(continuity: StateGuard) -> Finding:
     try:
         continuity.check()
     except (StateUnexplained, RestoreUnfinished) as exc:
@@ -42,7 +42,7 @@ def _examine(continuity: Continuity) -> Finding:
     return ok("state", "etcd explains what gpudock made in Docker")
 
 
-def _lines(found: list[Made], dry_run: bool) -> list[str]:
+def _lines(found: list[DockerObject], dry_run: bool) -> list[str]:
     if not found:
         return ["etcd explains everything that Docker has on this node; there is nothing to accept"]
     lines = [f"{made}: {_meaning(made)}" for made in found]
@@ -51,7 +51,7 @@ def _lines(found: list[Made], dry_run: bool) -> list[str]:
     return [*lines, "accepted: changes are possible again"]
 
 
-def _meaning(made: Made) -> str:
+def _meaning(made: DockerObject) -> str:
     if made.unsettled:
         return (
             "its operation ran when the backup was made; it is undone, which REMOVES this with its data, as soon as "
@@ -60,7 +60,7 @@ def _meaning(made: Made) -> str:
     return f"made later than etcd's state; it is left alone, and its name is taken. {_way_out(made)}"
 
 
-def _way_out(made: Made) -> str:
+def _way_out(made: DockerObject) -> str:
     if made.kind == "volume":
         return f"Remove it with: docker volume rm {made.name}"
     return f"It may use GPUs that are given away again. Remove it with: docker rm -f {made.name}"

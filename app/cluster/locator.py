@@ -15,7 +15,7 @@ KINDS = (CONTAINERS, VOLUMES, "gpus")
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class Locator:
     """Finds the node of something by its name."""
 
     store: Store

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from app.cluster.nodes import Nodes
-from app.cluster.reports import Reported
+from app.cluster.reports import RemoteReports
 from app.errors import ContainerExists, InvalidRequest, OnAnotherNode, Unavailable, VolumesApart
 from app.gpus.queries import Gpus, GpuView
 from app.model.container import Spec
@@ -20,7 +20,7 @@ class Placement:
     nodes: Nodes
     gpus: Gpus
     volumes: VolumeRecords
-    reported: Reported
+    reported: RemoteReports
 
     def container(self, family: str, spec: Spec, wanted: str | None) -> None:
         """Return if the container `family` with `spec` is to be made here: on the node `wanted`, if one is given.

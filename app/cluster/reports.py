@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from app.cluster.nodes import Nodes
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.container import Labels, Mount, Observed
 from app.model.container_drift import Leftover
 from app.model.drift import Drift
@@ -63,7 +63,7 @@ class Reports:
         return _read(version, report["versions"][str(version)], report.get(MOVING, {}).get(str(version), {}))
 
 
-class Reported:
+class RemoteReports:
     """Reads the reports of the nodes that live."""
 
     def __init__(self, store: Store, nodes: Nodes) -> None:
@@ -80,7 +80,7 @@ class Reported:
         found = self._told(LEFTOVERS, self._nodes.others())
         return tuple(_leftover(found[key]) for key in sorted(found))
 
-    def rooms(self) -> tuple[Room, ...]:
+    def rooms(self) -> tuple[DiskSpace, ...]:
         """How full the disks of the other nodes are."""
         found = self._told(DISKS, self._nodes.others())
         return tuple(room for key in sorted(found) for room in _rooms(key.partition("/")[0], found[key]))
@@ -108,7 +108,7 @@ def report_leftover(found: Leftover) -> Json:
     return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": _drift_to_json(found.drift)}
 
 
-def report_disks(rooms: Iterable[Room]) -> Json:
+def report_disks(rooms: Iterable[DiskSpace]) -> Json:
     """The disks of a node as it reports them."""
     told = list(rooms)
     return {
@@ -132,8 +132,8 @@ def _read(version: int, raw: Json, usage: Json) -> Told:
     return Told(version, raw["state"], drift, [Mount(**mount) for mount in raw.get("mounts", ())], Usage(**usage))
 
 
-def _rooms(node: str, raw: Json) -> list[Room]:
-    return [Room(path, raw[MOVING][path], disk["total"], node) for path, disk in sorted(raw["disks"].items())]
+def _rooms(node: str, raw: Json) -> list[DiskSpace]:
+    return [DiskSpace(path, raw[MOVING][path], disk["total"], node) for path, disk in sorted(raw["disks"].items())]
 
 
 def _leftover(raw: Json) -> Leftover:

@@ -24,7 +24,7 @@ class NodeView:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ClusterSummary:
     """Counts what the nodes have."""
 
     nodes: Nodes

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.containers.adoption_overlay import LentHost, LentInventory
+from app.containers.adoption_overlay import AdoptionHost, AdoptionInventory
 from app.containers.create import Creator
-from app.containers.migration import Carrier, Source, upper_dir
-from app.containers.transactions import Made
+from app.containers.migration import Migrator, Source, upper_dir
+from app.containers.transactions import ContainerResult
 from app.errors import (
     AdoptionFailed,
     AdoptionRefused,
@@ -17,16 +17,16 @@ from app.errors import (
     OperationFailed,
 )
 from app.gpus.allocation import Allocation
-from app.model.adoption import ALL_GPUS, Foreign, family_for
+from app.model.adoption import ALL_GPUS, UnmanagedContainer, family_for
 from app.model.container import Inspected
 from app.model.gpu import check_count
 from app.model.messages import Text, joined
 from app.model.operation import Parent
 from app.model.validation import check_spec
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.ports import Layers
 from app.volumes.adopt import VolumeAdopter
-from app.volumes.transactions import MadeVolume
+from app.volumes.transactions import VolumeResult
 
 _STATES = ("running", "exited", "created")
 
@@ -48,14 +48,14 @@ class Adopter:
     """
 
     creator: Creator
-    carrier: Carrier
+    carrier: Migrator
     layers: Layers
     volumes: VolumeAdopter
 
     def __post_init__(self) -> None:
         self.creator.journal.register("adopt", self.creator.undo)
 
-    def container(self, name: str, family: str | None = None) -> Made:
+    def container(self, name: str, family: str | None = None) -> ContainerResult:
         """Make `family`-0 (default: named as the container) of a container, with its files and settings, and start it.
 
         The old one is stopped; GPUs that it names are kept. Raises AdoptionRefused, and nothing is changed, for
@@ -74,11 +74,11 @@ class Adopter:
                     Text("{name} could not be taken in, and is as it was: {why}", name=name, why=exc.message)
                 ) from exc
 
-    def volume(self, name: str, family: str | None, size: str) -> MadeVolume:
+    def volume(self, name: str, family: str | None, size: str) -> VolumeResult:
         """Make `family`-0 (default: named as the volume) of a volume, of that size, with its data."""
         return self.volumes.adopt(name, family, size)
 
-    def _find(self, name: str) -> Foreign:
+    def _find(self, name: str) -> UnmanagedContainer:
         found = self.creator.engine.describe(name)
         if found is None:
             raise ContainerNotFound(Text("Docker has no container {name}; docker ps -a lists them", name=name))
@@ -102,10 +102,10 @@ class Adopter:
             )
         return found
 
-    def _claim(self, family: str, found: Foreign) -> tuple[Job, Live]:
+    def _claim(self, family: str, found: UnmanagedContainer) -> tuple[Job, OperationHandle]:
         jobs: list[Job] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             job = self._plan(family, found)
             jobs[:] = [job]
             volumes = self.creator.volumes.claim(found.spec)
@@ -125,14 +125,14 @@ class Adopter:
         live = self.creator.journal.compete(attempt)
         return jobs[0], live
 
-    def _plan(self, family: str, found: Foreign) -> Job:
+    def _plan(self, family: str, found: UnmanagedContainer) -> Job:
         old = self.creator.engine.inspect(found.container.id)
         if old is None:
             raise ContainerNotFound(Text("{name} was removed from Docker in this moment", name=found.container.name))
         source = Source(upper_dir(old), Parent(0, old.id, old.running), moving=True)
         return Job(replace(old, anonymous=found.container.anonymous), source, self._allocate(family, found, old))
 
-    def _allocate(self, family: str, found: Foreign, old: Inspected) -> Allocation:
+    def _allocate(self, family: str, found: UnmanagedContainer, old: Inspected) -> Allocation:
         """GPUs and ports as they are free once the old container has stopped; those that it names, if it names some."""
         inventory, host = self.creator.allocator.inventory, self.creator.allocator.host
         named = self._named(found)
@@ -140,8 +140,8 @@ class Adopter:
         ports = {port.host for port in found.spec.ports} if old.running else set()
         allocator = replace(
             self.creator.allocator,
-            inventory=LentInventory(inventory, old.id, named),
-            host=LentHost(host, frozenset(ports)),
+            inventory=AdoptionInventory(inventory, old.id, named),
+            host=AdoptionHost(host, frozenset(ports)),
         )
         try:
             return allocator.allocate(family, found.spec.with_gpus(check_count(len(named) or count)))
@@ -156,7 +156,7 @@ class Adopter:
             )
             raise NotEnoughGpus(message, **(exc.data or {})) from exc
 
-    def _named(self, found: Foreign) -> frozenset[str]:
+    def _named(self, found: UnmanagedContainer) -> frozenset[str]:
         """The UUIDs of the GPUs that it asks for by name."""
         if not found.gpus:
             return frozenset()
@@ -172,7 +172,7 @@ class Adopter:
             )
         return frozenset(known[name] for name in found.gpus)
 
-    def _make(self, job: Job, live: Live) -> Made:
+    def _make(self, job: Job, live: OperationHandle) -> ContainerResult:
         creator, engine = self.creator, self.creator.engine
         plan = creator.versions.plan(live.operation, job.allocation, job.old.image_id, job.old.anonymous)
         engine.hold_image(plan.image_id)
@@ -185,7 +185,7 @@ class Adopter:
         write_out()
         record = creator.versions.record(plan, container, self._inspect(container).anonymous, "adopt", None)
         creator.versions.commit(live, record, None, ())
-        return Made(container, plan.name)
+        return ContainerResult(container, plan.name)
 
     def _inspect(self, container: str) -> Inspected:
         inspected = self.creator.engine.inspect(container)

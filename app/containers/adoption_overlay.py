@@ -8,7 +8,7 @@ from app.ports import Host, Inventory
 
 
 @dataclass(frozen=True)
-class LentInventory:
+class AdoptionInventory:
     """An inventory without the processes of a container, and without the GPUs that are not among `only` (if any)."""
 
     inventory: Inventory
@@ -35,7 +35,7 @@ class LentInventory:
 
 
 @dataclass(frozen=True)
-class LentHost:
+class AdoptionHost:
     """A host on which `ports` are free."""
 
     host: Host

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.containers.recreate import Change, Recreator
-from app.containers.transactions import Made, Versions
+from app.containers.transactions import ContainerResult, Versions
 from app.errors import (
     BindNotFound,
     BindRefused,
@@ -40,7 +40,7 @@ class Changer:
         for kind in KINDS:
             self.recreator.journal.register(kind, self.recreator.undo)
 
-    def gpus(self, name: Name, count: int) -> Made:
+    def gpus(self, name: Name, count: int) -> ContainerResult:
         """Give it `count` GPUs: what it holds is kept as far as possible, the rest added or freed.
 
         The same count changes nothing.
@@ -54,7 +54,7 @@ class Changer:
         except OperationFailed as exc:
             raise GpuChangeFailed(Text("the GPU change failed and was undone: {why}", why=exc.message)) from exc
 
-    def volume(self, name: Name, old: Bind, new: Bind) -> Made:
+    def volume(self, name: Name, old: Bind, new: Bind) -> ContainerResult:
         """Mount the volume of `new` in the place of the bind `old`; every other bind stays.
 
         Equal binds change nothing. What was written to the old volume since the new one was made of it by a resize
@@ -73,7 +73,7 @@ class Changer:
         except OperationFailed as exc:
             raise VolumeChangeFailed(Text("the volume change failed and was undone: {why}", why=exc.message)) from exc
 
-    def rollback(self, name: Name, version: int) -> Made:
+    def rollback(self, name: Name, version: int) -> ContainerResult:
         """Make the next version from the files and settings of an earlier one; back to the newest changes nothing.
 
         Its volumes are mounted as they are now: they have versions of their own.
@@ -88,7 +88,7 @@ class Changer:
         except OperationFailed as exc:
             raise RollbackFailed(Text("going back failed and was undone: {why}", why=exc.message)) from exc
 
-    def renew(self, name: Name) -> Made:
+    def renew(self, name: Name) -> ContainerResult:
         """Bring a stopped or deleted container back with newly allocated GPUs."""
         try:
             return self.recreator.recreate(name, Change("restart", lambda spec: spec))
@@ -100,8 +100,8 @@ class Changer:
         return self.records.newest(name)
 
 
-def _unchanged(state: FamilyState) -> Made:
-    return Made(state.current.container_id, state.current.name, changed=False)
+def _unchanged(state: FamilyState) -> ContainerResult:
+    return ContainerResult(state.current.container_id, state.current.name, changed=False)
 
 
 def _check_exchange(spec: Spec, old: Bind, new: Bind) -> None:

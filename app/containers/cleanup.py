@@ -11,15 +11,15 @@ from app.model.container import VersionRecord
 from app.operations.journal import Journal
 from app.ports import Engine, Layers
 from app.state.keys import CONTAINERS
-from app.state.retained_data import Asides
+from app.state.retained_data import RetainedData
 
 log = structlog.get_logger()
 
 
-class Retire:
+class Cleanup:
     """Frees set-aside layers, images and anonymous volumes after an operation's success."""
 
-    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo, asides: Asides) -> None:
+    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo, asides: RetainedData) -> None:
         self._journal = journal
         self._engine = engine
         self._layers = layers

@@ -9,7 +9,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Parent
 from app.model.validation import check_image
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
 from app.ports import Engine
 from app.state.containers import Records
@@ -41,10 +41,10 @@ class Committer:
             live.commit([])
         return record.name, image
 
-    def _begin(self, name: Name, image_name: str | None) -> tuple[Live, VersionRecord]:
+    def _begin(self, name: Name, image_name: str | None) -> tuple[OperationHandle, VersionRecord]:
         found: list[VersionRecord] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             self.versions.ensure_idle(name.family)
             state, record = self.records.require(name), self.records.version(name)
             found[:] = [record]
@@ -69,7 +69,7 @@ class Committer:
             Text("there is an image {image} already; choose another name, or remove it first", image=repr(image))
         )
 
-    def _settle(self, live: Live) -> None:
+    def _settle(self, live: OperationHandle) -> None:
         """A commit that broke: it counts if the image is there and its name is free, or its own already."""
         live.step("settling")
         operation = live.operation

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.containers.binds import Binds
-from app.containers.transactions import Made, Versions
+from app.containers.transactions import ContainerResult, Versions
 from app.containers.undo import Undo
 from app.errors import ContainerExists
 from app.gpus.allocation import Allocation, Allocator
@@ -11,7 +11,7 @@ from app.model.container import Image, Spec
 from app.model.messages import Text
 from app.model.names import check_family
 from app.model.validation import check_spec
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.journal import Journal, busy
 from app.ports import Engine
 from app.state.containers import Records
@@ -34,7 +34,7 @@ class Creator:
     def __post_init__(self) -> None:
         self.journal.register("create", self.undo)
 
-    def create(self, family: str, spec: Spec) -> Made:
+    def create(self, family: str, spec: Spec) -> ContainerResult:
         """Create and start `family`-0; any failure leaves nothing behind."""
         spec = check_spec(spec)
         check_family(family)
@@ -53,7 +53,7 @@ class Creator:
             anonymous = inspected.anonymous if inspected else {}
             record = self.versions.record(plan, container, anonymous, "create", None)
             self.versions.commit(live, record, None, ())
-        return Made(container, plan.name)
+        return ContainerResult(container, plan.name)
 
     def check_absent(self, family: str) -> None:
         """ContainerExists or OperationRunning if the family's first version cannot be made."""
@@ -78,10 +78,10 @@ class Creator:
                 )
             )
 
-    def _claim(self, family: str, spec: Spec, image: Image) -> tuple[Allocation, Live]:
+    def _claim(self, family: str, spec: Spec, image: Image) -> tuple[Allocation, OperationHandle]:
         made: list[Allocation] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             allocation, volumes = self.allocator.allocate(family, spec), self.volumes.claim(spec)
             made[:] = [allocation]
             operation = replace(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from app.containers.cleanup import Retire
+from app.containers.cleanup import Cleanup
 from app.containers.migration import upper_dir
 from app.containers.transactions import Versions
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
@@ -10,7 +10,7 @@ from app.model.container import Observed, VersionRecord
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Parent, now
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
 from app.ports import Delete, Engine, Layers, Put
 from app.state.containers import FamilyState, Records
@@ -40,7 +40,7 @@ class Deleter:
     versions: Versions
     engine: Engine
     layers: Layers
-    retire: Retire
+    retire: Cleanup
     volumes: VolumeDeleter
 
     def __post_init__(self) -> None:
@@ -81,10 +81,10 @@ class Deleter:
                 return observed
         raise ContainerNotFound(Text("there is no container {name}; GET /api/v1/containers lists them", name=str(name)))
 
-    def _begin(self, name: Name, force: bool, erase: bool) -> tuple[Live, Target]:
+    def _begin(self, name: Name, force: bool, erase: bool) -> tuple[OperationHandle, Target]:
         targets: list[Target] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             self.versions.ensure_idle(name.family)
             target = Target(self.records.require(name), self.records.version(name))
             targets[:] = [target]
@@ -98,7 +98,7 @@ class Deleter:
 
         return self.journal.compete(attempt), targets[0]
 
-    def _carry_out(self, live: Live, target: Target) -> None:
+    def _carry_out(self, live: OperationHandle, target: Target) -> None:
         container = target.record.container_id
         inspected = self.engine.inspect(container)
         volumes = list(inspected.anonymous.values()) if inspected else []
@@ -111,7 +111,7 @@ class Deleter:
         else:
             self._keep_record(live, target)
 
-    def _set_aside(self, live: Live, target: Target) -> None:
+    def _set_aside(self, live: OperationHandle, target: Target) -> None:
         """Move the newest version's files out of Docker's reach: the next one begins with them. From its first step on
         the deletion is finished, never undone.
         """
@@ -124,7 +124,7 @@ class Deleter:
             live.step("removing", self.layers.set_aside(layer, name))
         return None
 
-    def _keep_record(self, live: Live, target: Target) -> None:
+    def _keep_record(self, live: OperationHandle, target: Target) -> None:
         record = replace(target.record, removed=now(), layer=live.operation.layer or target.record.layer)
         family = target.state.record
         if target.newest:
@@ -135,7 +135,7 @@ class Deleter:
         ]
         live.commit([*writes, *self._claims_of(target)])
 
-    def _erase(self, live: Live, target: Target, volumes: list[str]) -> None:
+    def _erase(self, live: OperationHandle, target: Target, volumes: list[str]) -> None:
         family = target.state.record.family
         if target.newest:
             gone = self.records.versions(family)
@@ -165,7 +165,7 @@ class Deleter:
         family = target.record.family
         return self.records.release(claims.gpus_of(family), claims.ports_of(family))
 
-    def _settle(self, live: Live) -> None:
+    def _settle(self, live: OperationHandle) -> None:
         """A deletion that broke: it is finished if it has begun to remove, and dropped otherwise."""
         begun = live.operation.step != "claimed"
         name = Name(live.operation.family, live.operation.version)

@@ -22,7 +22,7 @@ from app.state.volumes import VolumeRecords
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class DriftContext:
     """What the drift of containers is judged by, read once for all of them.
 
     `since` is the time (ISO 8601) before Docker was asked: what was changed after it may have looked otherwise then.
@@ -111,11 +111,11 @@ class Drifts:
 
     def of_containers(
         self, since: str, observed: Mapping[str, Observed], claims: Claims, records: Sequence[VersionRecord]
-    ) -> Circumstances:
+    ) -> DriftContext:
         """For containers with these records; asks no part about what none of them has."""
         operations = self._journal.all_running()
         bound = {bind.src for record in records for bind in record.spec.binds if bind.is_volume}
-        return Circumstances(
+        return DriftContext(
             since=since,
             observed=observed,
             claims=claims,

@@ -13,7 +13,7 @@ from app.state.containers import Records
 OUTPUT_CAP = 1 << 20
 
 
-class Inside:
+class ContainerExec:
     """Works in containers of any version."""
 
     def __init__(self, records: Records, engine: Engine, timeout: float) -> None:

@@ -7,7 +7,7 @@ from app.errors import LayerCopyFailed
 from app.model.container import Inspected
 from app.model.messages import Text
 from app.model.operation import Merge, Parent
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.ports import Engine, Layers, Transfer, Volumes
 
 
@@ -48,14 +48,14 @@ class _Load:
 
 
 @dataclass(frozen=True)
-class Carrier:
+class Migrator:
     """Copies most while the old container still runs and the rest after it has stopped, so that it is down shortly."""
 
     engine: Engine
     layers: Layers
     volumes: Volumes
 
-    def carry(self, live: Live, source: Source, layer: str) -> Callable[[], None]:
+    def carry(self, live: OperationHandle, source: Source, layer: str) -> Callable[[], None]:
         """Make the new layer equal to the source's, and carry out the operation's merge; the parent is stopped then.
 
         What is returned has to be called before the commit: it waits until everything is on disk.
@@ -80,11 +80,11 @@ class Carrier:
 
         return write_out
 
-    def _layer(self, live: Live, source: Source, layer: str) -> _Load:
+    def _layer(self, live: OperationHandle, source: Source, layer: str) -> _Load:
         transfer = self.layers.begin(source.layer, layer, live.progress)
         return _Load(transfer, source.running and source.moving, lambda: self.layers.sync(layer), transfer.finish)
 
-    def _volume(self, live: Live, merge: Merge, running: bool) -> _Load:
+    def _volume(self, live: OperationHandle, merge: Merge, running: bool) -> _Load:
         source, target = self.volumes.place(merge.source), self.volumes.place(merge.target)
         transfer = self.volumes.begin(source, target, live.progress)
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.cluster.reports import Reported, Reports
-from app.containers.drift import Circumstances, Drifts
+from app.cluster.reports import RemoteReports, Reports
+from app.containers.drift import DriftContext, Drifts
 from app.model.container import FamilyRecord, Observed, VersionRecord
 from app.model.container_drift import Leftover
 from app.model.drift import Drift, unreachable
@@ -58,14 +58,14 @@ class Page:
 class _Seen:
     """What views are made of: what this node sees of its own, what the others tell, and who holds which GPU."""
 
-    here: Circumstances
+    here: DriftContext
     elsewhere: Reports
     claims: Claims
     node: str
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _ListFilter:
     """Which containers are asked for; None is no condition."""
 
     state: str | None
@@ -84,10 +84,10 @@ class _Wanted:
         )
 
 
-class Inquiry:
+class ContainerQueries:
     """Reads containers for lists and pages."""
 
-    def __init__(self, records: Records, engine: Engine, drifts: Drifts, elsewhere: Reported) -> None:
+    def __init__(self, records: Records, engine: Engine, drifts: Drifts, elsewhere: RemoteReports) -> None:
         self._records = records
         self._engine = engine
         self._drifts = drifts
@@ -107,7 +107,7 @@ class Inquiry:
         Only those in that state, holding that GPU, so named in part, and on that node.
         """
         families, versions, seen = self._see()
-        wanted = _Wanted(state, gpu, name, node, after)
+        wanted = _ListFilter(state, gpu, name, node, after)
         found = [view for view in _views(families, versions, seen) if wanted.fits(view)]
         more = found[limit - 1].family.family if len(found) > limit else None
         left = () if state or gpu or after else self._leftovers(families, seen, name or "", node)
@@ -201,7 +201,7 @@ def _elsewhere(family: FamilyRecord, record: VersionRecord, reports: Reports) ->
     return VersionView(record, "running" if newest and family.desired == "running" else "stopped")
 
 
-def _state(family: FamilyRecord, record: VersionRecord, seen: Circumstances) -> str:
+def _state(family: FamilyRecord, record: VersionRecord, seen: DriftContext) -> str:
     container = seen.observed.get(record.container_id)
     if container is None:
         return "missing"

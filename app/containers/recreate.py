@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.containers.binds import Binds
-from app.containers.cleanup import Retire
-from app.containers.migration import Carrier, Source, upper_dir
+from app.containers.cleanup import Cleanup
+from app.containers.migration import Migrator, Source, upper_dir
 from app.containers.prune import Pruner
-from app.containers.transactions import Made, Versions, vanished
+from app.containers.transactions import ContainerResult, Versions, vanished
 from app.containers.undo import Undo
 from app.errors import ContainerNotFound, OperationFailed
 from app.gpus.allocation import Allocation, Allocator
@@ -15,7 +15,7 @@ from app.model.container import Bind, Inspected, Spec, VersionRecord
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Parent
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
 from app.ports import Engine, Layers
 from app.state.containers import FamilyState, Records
@@ -56,15 +56,15 @@ class Recreator:
     versions: Versions
     engine: Engine
     layers: Layers
-    carrier: Carrier
+    carrier: Migrator
     allocator: Allocator
     binds: Binds
     volumes: VolumeClaims
     undo: Undo
-    retire: Retire
+    retire: Cleanup
     pruner: Pruner
 
-    def recreate(self, name: Name, change: Change) -> Made:
+    def recreate(self, name: Name, change: Change) -> ContainerResult:
         """Carry `change` out on the newest version, which is stopped by it; the next one runs in the end."""
         job, live = self._claim(name, change)
         with self.journal.guard(live):
@@ -73,7 +73,7 @@ class Recreator:
         self.pruner.containers(name.family)
         return made
 
-    def _make(self, job: Job, live: Live, kind: str) -> Made:
+    def _make(self, job: Job, live: OperationHandle, kind: str) -> ContainerResult:
         plan = self.versions.plan(live.operation, job.allocation, job.origin.image_id, job.origin.anonymous)
         self.engine.hold_image(plan.image_id)
         container = self.engine.create(plan)
@@ -85,12 +85,12 @@ class Recreator:
         write_out()  # after the start, to keep the downtime short; before the commit, which promises it
         record = self.versions.record(plan, container, self._inspect(container).anonymous, kind, job.origin.version)
         self.versions.commit(live, record, job.state, job.allocation.freed)
-        return Made(container, plan.name, merged=job.volumes.merged)
+        return ContainerResult(container, plan.name, merged=job.volumes.merged)
 
-    def _claim(self, name: Name, change: Change) -> tuple[Job, Live]:
+    def _claim(self, name: Name, change: Change) -> tuple[Job, OperationHandle]:
         jobs: list[Job] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             self.versions.ensure_idle(name.family)
             job = self._plan(name, change)
             jobs[:] = [job]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.containers.change import Changer
-from app.containers.transactions import Made, Versions, vanished
+from app.containers.transactions import ContainerResult, Versions, vanished
 from app.errors import (
     Conflict,
     ContainerNotFound,
@@ -17,7 +17,7 @@ from app.model.container import FamilyRecord
 from app.model.messages import Text
 from app.model.names import Name, versioned
 from app.model.operation import Parent, now
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
 from app.ports import Delete, Engine, Put
 from app.state.containers import FamilyState, Records
@@ -41,13 +41,13 @@ class Lifecycle:
         for kind in ("start", "resume"):
             self.journal.register(kind, self._settle_start)
 
-    def stop(self, name: Name) -> Made:
+    def stop(self, name: Name) -> ContainerResult:
         """Stop it and free its GPUs; its host ports stay its own. Stopping a stopped one changes nothing."""
         self.versions.ensure_idle(name.family)
         state = self._present(name)
-        made = Made(state.current.container_id, state.current.name)
+        made = ContainerResult(state.current.container_id, state.current.name)
         if state.record.desired == "stopped" and not self._runs(state):
-            return Made(made.id, made.name, changed=False)
+            return ContainerResult(made.id, made.name, changed=False)
         live = self._begin("stop", name)
         with self.journal.guard(live):
             try:
@@ -58,7 +58,7 @@ class Lifecycle:
             self._commit(live, "stopped")
         return made
 
-    def restart(self, name: Name) -> Made:
+    def restart(self, name: Name) -> ContainerResult:
         """Restart it in place if it holds what it needs; otherwise as the next version with new GPUs."""
         self.versions.ensure_idle(name.family)
         state = self.records.newest(name)
@@ -69,9 +69,9 @@ class Lifecycle:
             raise vanished(state.current.name)
         return self._restart_in_place(name)
 
-    def _restart_in_place(self, name: Name) -> Made:
+    def _restart_in_place(self, name: Name) -> ContainerResult:
         live = self._begin("start", name)
-        made = Made(_parent(live).container_id, versioned(live.operation.family, live.operation.version))
+        made = ContainerResult(_parent(live).container_id, versioned(live.operation.family, live.operation.version))
         with self.journal.guard(live):
             try:
                 self.engine.stop(made.id)
@@ -98,8 +98,8 @@ class Lifecycle:
         self.volumes.ready(self.records.require(Name(family)).current.spec)
         self.engine.start(container)
 
-    def _begin(self, kind: str, name: Name) -> Live:
-        def attempt() -> Live | None:
+    def _begin(self, kind: str, name: Name) -> OperationHandle:
+        def attempt() -> OperationHandle | None:
             self.versions.ensure_idle(name.family)
             state = self._present(name)
             if kind == "resume" and state.record.desired != "running":
@@ -121,7 +121,7 @@ class Lifecycle:
         inspected = self.engine.inspect(state.current.container_id)
         return inspected is not None and inspected.running
 
-    def _commit(self, live: Live, desired: str) -> None:
+    def _commit(self, live: OperationHandle, desired: str) -> None:
         state = self.records.find(live.operation.family)
         if state is None:
             raise OperationFailed(Text("the container's record vanished from etcd during the operation"))
@@ -132,7 +132,7 @@ class Lifecycle:
             return []
         return self.records.release(self.records.claims().gpus_of(state.record.family), ())
 
-    def _settle_stop(self, live: Live) -> None:
+    def _settle_stop(self, live: OperationHandle) -> None:
         """A stop that broke: it counts if the container does not run."""
         live.step("settling")
         inspected = self.engine.inspect(_parent(live).container_id)
@@ -141,7 +141,7 @@ class Lifecycle:
         else:
             live.abandon([])
 
-    def _settle_start(self, live: Live) -> None:
+    def _settle_start(self, live: OperationHandle) -> None:
         """A restart that broke: what ran before shall run again, and what runs now was started."""
         live.step("settling")
         parent = _parent(live)
@@ -161,7 +161,7 @@ class Lifecycle:
             return  # the operation ends as undone and the container is shown as exited
 
 
-def _parent(live: Live) -> Parent:
+def _parent(live: OperationHandle) -> Parent:
     if live.operation.parent is None:
         raise OperationFailed(Text("the operation's record names no container"))
     return live.operation.parent

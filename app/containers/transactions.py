@@ -11,7 +11,7 @@ from app.model.messages import Text
 from app.model.names import versioned
 from app.model.operation import Operation, Parent, now
 from app.operations import hooks
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal
 from app.ports import Put
@@ -22,7 +22,7 @@ from app.volumes.claims import VolumeClaim, VolumeClaims
 
 
 @dataclass(frozen=True)
-class Made:
+class ContainerResult:
     """A container's id and versioned name, and whether anything had to be changed to get there.
 
     `merged` tells, after a move to the direct successor of a volume, whether what was written meanwhile went along.
@@ -53,7 +53,7 @@ class Versions:
 
     def begin(
         self, operation: Operation, revision: int, plan: Plan | None = None, volumes: VolumeClaim | None = None
-    ) -> Live | None:
+    ) -> OperationHandle | None:
         """Write the intent and claim its GPUs, ports and volumes, if the family's record has `revision` (0: none)."""
         hooks.planned(plan or Plan(operation))
         volumes = volumes or VolumeClaim()
@@ -92,7 +92,9 @@ class Versions:
             created=now(),
         )
 
-    def commit(self, live: Live, record: VersionRecord, state: FamilyState | None, freed: tuple[str, ...]) -> None:
+    def commit(
+        self, live: OperationHandle, record: VersionRecord, state: FamilyState | None, freed: tuple[str, ...]
+    ) -> None:
         """The commit point: `record` becomes current and running, holds its GPUs and ports, and `freed` are free."""
         family = FamilyRecord(
             family=record.family,

@@ -6,7 +6,7 @@ from app.errors import NotFound, OperationFailed, PortTaken, StartRefused
 from app.model.container import Observed
 from app.model.names import Name
 from app.model.operation import Operation
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.ports import Engine, Store
 from app.state.containers import Records
 from app.state.keys import HISTORY
@@ -24,7 +24,7 @@ class Undo:
         self._engine = engine
         self._volumes = volumes
 
-    def __call__(self, live: Live) -> None:
+    def __call__(self, live: OperationHandle) -> None:
         """Undo the operation and end it in the journal; may be repeated."""
         forgotten = self._volumes.forget(live.operation)
         live.step("undoing")  # fails if the operation is not ours any more, before anything is touched

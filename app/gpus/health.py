@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from app.errors import Unavailable
-from app.gpus.visibility import GpusInside
+from app.gpus.visibility import GpuVisibility
 from app.model.gpu import Gpu, GpuEvent
 from app.model.gpu_health import ABSENT, OutOfService, grave, xid_fault
 from app.model.operation import now
@@ -22,7 +22,7 @@ class GpuHealth:
     which GPUs there were and which events it could not record yet.
     """
 
-    def __init__(self, records: GpuRecords, inside: GpusInside, inventory: Inventory) -> None:
+    def __init__(self, records: GpuRecords, inside: GpuVisibility, inventory: Inventory) -> None:
         self._records = records
         self._inside = inside
         self._inventory = inventory

@@ -22,7 +22,7 @@ class PastHolder:
     recorded: bool
 
 
-class Holders:
+class GpuHistory:
     """Looks through records and history."""
 
     def __init__(self, store: Store) -> None:

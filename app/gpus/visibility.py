@@ -16,7 +16,7 @@ from app.model.operation import now
 from app.ports import Delete, Engine, Entry, Put, Store
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, FAULTS, family_key
-from app.state.schema_version import Layout
+from app.state.schema_version import SchemaVersion
 
 TIMEOUT = 5.0
 _COMMAND = ("nvidia-smi", "-L")
@@ -34,14 +34,14 @@ class Subject:
     gpus: tuple[str, ...]
 
 
-class GpusInside:
+class GpuVisibility:
     """Asks nvidia-smi in the containers of this node, and records what it finds."""
 
     def __init__(self, store: Store, records: Records, engine: Engine) -> None:
         self._store = store
         self._records = records
         self._engine = engine
-        self._layout = Layout(store)
+        self._layout = SchemaVersion(store)
 
     def look(self) -> list[str]:
         """Ask every container that runs and holds GPUs; what changed, in sentences.

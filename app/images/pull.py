@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 from app.errors import ImageNotFound
-from app.images.queries import ImageShelf, ImageView
+from app.images.queries import ImageService, ImageView
 from app.model.image import PullState, full_name
 from app.model.operation import Operation
 from app.operations import hooks
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal
 from app.ports import Engine, Images
@@ -30,7 +30,7 @@ class ImagePuller:
     journal: Journal
     engine: Engine
     images: Images
-    shelf: ImageShelf
+    shelf: ImageService
 
     def __post_init__(self) -> None:
         self.journal.register("pull", lambda live: live.abandon([]), IMAGES)
@@ -49,7 +49,7 @@ class ImagePuller:
         view = self.shelf.one(name)
         return PulledImage(name, view, view.image.id != before)
 
-    def _begin(self, name: str) -> Live | None:
+    def _begin(self, name: str) -> OperationHandle | None:
         family = f"{self.shelf.node}/{name}"
         self.journal.ensure_idle(family, IMAGES)
         operation: Operation = self.journal.operation("pull", family, 0, IMAGES)
@@ -63,7 +63,7 @@ class ImagePuller:
             return None
 
 
-def _report(live: Live, state: PullState) -> None:
+def _report(live: OperationHandle, state: PullState) -> None:
     if state.step != live.operation.step:
         live.step(state.step)
     live.progress(state.done, state.total)

@@ -28,7 +28,7 @@ class ImageView:
         return bool(self.users)
 
 
-class ImageShelf:
+class ImageService:
     """Reads and changes the images of one node. Docker knows them, and etcd who needs them."""
 
     def __init__(self, store: Store, engine: Engine, images: Images, node: str) -> None:

@@ -12,7 +12,7 @@ ALL_GPUS = -1
 
 
 @dataclass(frozen=True)
-class Foreign:
+class UnmanagedContainer:
     """A container, and the spec that comes closest to it.
 
     `gpus` are those that it asks for by name, each by UUID or index; `gpu_count` is how many it asks for in all, or
@@ -26,7 +26,7 @@ class Foreign:
 
 
 @dataclass(frozen=True)
-class ForeignVolume:
+class UnmanagedVolume:
     """A volume as Docker describes it: who keeps its data, with which options, and whether gpudock made it."""
 
     name: str

@@ -7,7 +7,7 @@ LOW_BYTES, LOW_PART = 1 << 30, 0.1
 
 
 @dataclass(frozen=True)
-class Concern:
+class Alert:
     """One thing to look after: what it is about, why, and what to do.
 
     `resource` is "gpus", "containers", "volumes", "operations", "nodes" or "disk"; `subject` a GPU's UUID, a name or
@@ -27,7 +27,7 @@ class Concern:
 
 
 @dataclass(frozen=True)
-class Room:
+class DiskSpace:
     """How much room there is on the filesystem of a directory, in bytes. A node's own look leaves `node` empty."""
 
     path: str

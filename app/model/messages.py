@@ -24,16 +24,16 @@ class Text(str):
         self.template, self.values = template, values
         return self
 
-    def said(self, translate: Callable[[str], str]) -> str:
+    def render(self, translate: Callable[[str], str]) -> str:
         """The text with its template, and those in it, as `translate` has them."""
-        values = {name: said(value, translate) for name, value in self.values.items()}
+        values = {name: render(value, translate) for name, value in self.values.items()}
         # Catalogues keep their header under the empty text.
         return _filled(translate(self.template), values) if self.template else ""
 
 
-def said(value: object, translate: Callable[[str], str]) -> object:
+def render(value: object, translate: Callable[[str], str]) -> object:
     """`value` as `translate` has it if it is a Text; anything else as it is."""
-    return value.said(translate) if isinstance(value, Text) else value
+    return value.render(translate) if isinstance(value, Text) else value
 
 
 def joined(texts: Iterable[str], separator: str = "; ") -> Text:

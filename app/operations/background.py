@@ -12,7 +12,7 @@ import structlog
 from app.errors import DomainError
 from app.model.operation import Operation
 from app.operations import hooks
-from app.operations.requester import asked_by, asker
+from app.operations.requester import requester, set_requester
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Background(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self._asker = asker()
+        self._asker = requester()
         self._told: SimpleQueue[Operation | BaseException | _Result[T]] = SimpleQueue()
 
     def start(self) -> Operation | T:
@@ -53,7 +53,7 @@ class Background(Generic[T]):
         return told if isinstance(told, Operation) else told.value
 
     def _run(self) -> None:
-        asked_by(self._asker)
+        set_requester(self._asker)
         try:
             with hooks.observed(self._told.put):
                 self._told.put(_Result(self._work()))

@@ -32,7 +32,7 @@ class Failure:
         return cls(str(error) or type(error).__name__)
 
 
-class Live:
+class OperationHandle:
     """An operation of this process: its record and the revision that fences its writes."""
 
     def __init__(self, store: Store, operation: Operation, revision: int, failure: Failure | None = None) -> None:

@@ -17,11 +17,11 @@ from app.errors import DomainError, Fenced, OperationRunning, OutcomeUnknown, Un
 from app.model.messages import Text
 from app.model.operation import Operation, new_id, now
 from app.operations import hooks
-from app.operations.handle import Failure, Live
-from app.operations.requester import asker
+from app.operations.handle import Failure, OperationHandle
+from app.operations.requester import requester
 from app.ports import Delete, Host, Put, Store
 from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
-from app.state.schema_version import Layout
+from app.state.schema_version import SchemaVersion
 
 log = structlog.get_logger()
 HISTORY_LENGTH = 1000
@@ -32,7 +32,7 @@ _retrying = Retrying(
     stop=stop_after_delay(10),
 )
 
-Recovery = Callable[[Live], None]
+Recovery = Callable[[OperationHandle], None]
 
 
 class Journal:
@@ -48,7 +48,7 @@ class Journal:
         self._store = store
         self._host = host
         self._node = node
-        self._layout = Layout(store)
+        self._layout = SchemaVersion(store)
         self._recoveries: dict[tuple[str, str], Recovery] = {}
 
     def register(self, kind: str, recovery: Recovery, resource: str = CONTAINERS) -> None:
@@ -70,7 +70,7 @@ class Journal:
 
     def operation(self, kind: str, family: str, version: int, resource: str = CONTAINERS) -> Operation:
         """A new operation of this process and node, claiming nothing; for whoever asks for what this thread does."""
-        asking = asker()
+        requester_now = requester()
         return Operation(
             id=new_id(),
             kind=kind,
@@ -80,9 +80,9 @@ class Journal:
             owner=self.owner,
             started=now(),
             resource=resource,
-            by=asking.by,
-            who=asking.who,
-            request=asking.request,
+            by=requester_now.by,
+            who=requester_now.who,
+            request=requester_now.request,
         )
 
     def ensure_idle(self, family: str, resource: str = CONTAINERS) -> None:
@@ -115,7 +115,7 @@ class Journal:
 
     def begin(
         self, operation: Operation, expected: Mapping[str, int], writes: Sequence[Put | Delete] = ()
-    ) -> Live | None:
+    ) -> OperationHandle | None:
         """Write the intent and its claims in one transaction, if each key of `expected` has that revision.
 
         None if something changed meanwhile: the caller plans again.
@@ -133,9 +133,9 @@ class Journal:
         if revision is None:
             return None
         hooks.begun(operation)
-        return Live(self._store, operation, revision)
+        return OperationHandle(self._store, operation, revision)
 
-    def compete(self, attempt: Callable[[], Live | None]) -> Live:
+    def compete(self, attempt: Callable[[], OperationHandle | None]) -> OperationHandle:
         """Repeat `attempt` (plan, then begin) until it begins, backing off with full jitter.
 
         Raises OperationRunning if rivals won every time for ten seconds.
@@ -150,7 +150,7 @@ class Journal:
                 self._turn.release()
 
     @contextmanager
-    def guard(self, live: Live) -> Iterator[None]:
+    def guard(self, live: OperationHandle) -> Iterator[None]:
         """Settle the operation if the block does not end well, whatever the reason."""
         try:
             yield
@@ -186,7 +186,7 @@ class Journal:
         entry = self._store.get(operation_key(operation.resource, operation.family))
         if entry is None or entry.value["id"] != operation.id or entry.value["owner"] != operation.owner:
             return
-        self._recover(Live(self._store, Operation.from_json(entry.value), entry.revision, failure))
+        self._recover(OperationHandle(self._store, Operation.from_json(entry.value), entry.revision, failure))
 
     def _take_over(self, operation: Operation, revision: int) -> None:
         """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
@@ -196,7 +196,7 @@ class Journal:
         if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
             self.settle(ours, Failure(Text("its process died")))
 
-    def _recover(self, live: Live) -> None:
+    def _recover(self, live: OperationHandle) -> None:
         operation = live.operation
         log.warning("settling operation", operation=operation.id, kind=operation.kind, reason=live.failure.reason)
         try:

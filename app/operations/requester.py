@@ -7,7 +7,7 @@ API, PAGE, COMMAND, GPUDOCK = CHANNELS = ("api", "page", "command", "gpudock")
 
 
 @dataclass(frozen=True)
-class Asker:
+class Requester:
     """`by` is one of CHANNELS; `who` the name of the token, None for one without; `request` the id of the request."""
 
     by: str = GPUDOCK
@@ -16,20 +16,20 @@ class Asker:
 
 
 # What nobody asks for gpudock does by itself, as reconcile.
-ITSELF = Asker()
-_asker: ContextVar[Asker] = ContextVar("asker", default=ITSELF)
+ITSELF = Requester()
+_asker: ContextVar[Requester] = ContextVar("requester", default=ITSELF)
 
 
-def asker() -> Asker:
+def requester() -> Requester:
     """Who asks for what this thread does."""
     return _asker.get()
 
 
-def asked_by(who: Asker) -> None:
+def set_requester(who: Requester) -> None:
     """From now on this thread does what `who` asks for."""
     _asker.set(who)
 
 
-def known_as(name: str | None) -> None:
-    """It has turned out whose token it is that this thread's asker sent: that of `name`."""
+def set_requester_name(name: str | None) -> None:
+    """It has turned out whose token it is that this thread's requester sent: that of `name`."""
     _asker.set(replace(_asker.get(), who=name))

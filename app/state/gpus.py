@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.model.gpu_health import OutOfService
 from app.ports import Delete, Put, Store
 from app.state.keys import health_prefix
-from app.state.schema_version import Layout
+from app.state.schema_version import SchemaVersion
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class GpuRecords:
     def __init__(self, store: Store, node: str) -> None:
         self._store = store
         self._prefix = health_prefix(node)
-        self._layout = Layout(store)
+        self._layout = SchemaVersion(store)
 
     def keys(self, uuids: Iterable[str]) -> list[str]:
         """Where the records of these GPUs are, if they have any."""

@@ -36,7 +36,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Made:
+class DockerObject:
     """Something that gpudock made in Docker: a container with its id and state, or a volume, where both are None.
 
     `unsettled` tells that its operation was running when the backup was made that etcd was restored from. It may have
@@ -73,7 +73,7 @@ class _Known:
     unsettled: frozenset[str]
 
 
-class Continuity:
+class StateGuard:
     """Compares the Docker of `node` with etcd, and remembers what an operator has accepted."""
 
     def __init__(self, store: Store, engine: Engine, volumes: Volumes, node: str) -> None:
@@ -81,7 +81,7 @@ class Continuity:
         self._engine = engine
         self._volumes = volumes
         self._node = node
-        self._layout = schema_version.Layout(store)
+        self._layout = schema_version.SchemaVersion(store)
         self._looked: tuple[float, _Known] | None = None
 
     def check(self) -> None:
@@ -96,12 +96,12 @@ class Continuity:
         else:
             self._looked = looked[0], known
 
-    def unexplained(self) -> list[Made]:
+    def unexplained(self) -> list[DockerObject]:
         """What Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
         made = self._made()
         return self._unexplained(made, self._known())
 
-    def accept(self) -> list[Made]:
+    def accept(self) -> list[DockerObject]:
         """Let what is unexplained now be, and return it.
 
         Operations that came back with a restore are settled from then on, and so undone as far as they were.
@@ -114,21 +114,21 @@ class Continuity:
             self._store.transact({}, [Put(accepted_key(self._node), value)])
         return found
 
-    def _look(self, made: Sequence[Made], known: _Known) -> None:
+    def _look(self, made: Sequence[DockerObject], known: _Known) -> None:
         self._looked = None
         if found := self._unexplained(made, known):
             raise _refusal(found, empty=not known.newest)
         if known.newest:  # one that knows nothing yet could be emptied without being seen to step back
             self._looked = time.monotonic() + _FRESH, known
 
-    def _made(self) -> list[Made]:
+    def _made(self) -> list[DockerObject]:
         """Everything of ours in Docker whose operation has an id that makes sense."""
         containers = [
-            Made("container", seen.name, seen.labels.operation, seen.id, seen.state)
+            DockerObject("container", seen.name, seen.labels.operation, seen.id, seen.state)
             for seen in self._engine.list()
             if seen.labels
         ]
-        volumes = [Made("volume", name, operation) for name, operation in self._volumes.made().items()]
+        volumes = [DockerObject("volume", name, operation) for name, operation in self._volumes.made().items()]
         return [object_ for object_ in [*containers, *volumes] if _ID.fullmatch(object_.operation)]
 
     def _known(self) -> _Known:
@@ -145,7 +145,7 @@ class Continuity:
             unsettled=frozenset(pending),
         )
 
-    def _unexplained(self, made: Sequence[Made], known: _Known) -> list[Made]:
+    def _unexplained(self, made: Sequence[DockerObject], known: _Known) -> list[DockerObject]:
         marked = [replace(object_, unsettled=_may_have_ended_well(object_, known)) for object_ in made]
         late = [object_ for object_ in marked if object_.operation > known.newest or object_.unsettled]
         if not late:  # as a rule: nothing but the notes had to be read
@@ -167,7 +167,7 @@ class Continuity:
         return bool(entry.value["node"] == self._node)
 
 
-def _may_have_ended_well(object_: Made, known: _Known) -> bool:
+def _may_have_ended_well(object_: DockerObject, known: _Known) -> bool:
     return object_.operation in known.unsettled and object_.state != "created"
 
 
@@ -185,7 +185,7 @@ def _stepped_back(before: _Known, after: _Known) -> bool:
     return after.newest < before.newest or after.restored != before.restored
 
 
-def _refusal(found: Sequence[Made], empty: bool) -> StateUnexplained:
+def _refusal(found: Sequence[DockerObject], empty: bool) -> StateUnexplained:
     names = joined((made.text for made in found[:_NAMED]), ", ")
     if (more := len(found) - _NAMED) > 0:
         names = Text("{names} and {count} more", names=names, count=more)

@@ -20,7 +20,7 @@ from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OnAnotherNode, 
 from app.model.messages import Text
 from app.model.operation import new_id, now
 from app.ports import Delete, Entry, Host, Put, Store
-from app.state.schema_version import Layout
+from app.state.schema_version import SchemaVersion
 
 log = structlog.get_logger()
 KEYS = "/idempotency/"
@@ -31,7 +31,7 @@ _RETRY = 0.5
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoredAnswer:
     """What a caller was told: a status number, a text, and the address of what the request started, if any."""
 
     status: int
@@ -40,7 +40,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Claim:
+class KeyClaim:
     """A key in the hands of the one request that runs; it ends with `keep` or `release`."""
 
     path: str
@@ -60,9 +60,9 @@ class Idempotency:
         self._store = store
         self._host = host
         self._node = node
-        self._layout = Layout(store)
+        self._layout = SchemaVersion(store)
 
-    def begin(self, key: str, request: str) -> Claim | Answer:
+    def begin(self, key: str, request: str) -> KeyClaim | StoredAnswer:
         """Claim `key` for the request with this fingerprint, or return the answer that it got before.
 
         Raises KeyReused, FirstStillRuns or AnswerNotKept; OnAnotherNode if a process there has the key; Unavailable if
@@ -75,18 +75,18 @@ class Idempotency:
             pass  # another request was faster, so there is something else to find now
         return found
 
-    def keep(self, claim: Claim, answer: Answer) -> None:
+    def keep(self, claim: KeyClaim, answer: StoredAnswer) -> None:
         """Store the answer. One that needs more than MAX_STORED bytes is left out, which `begin` then tells."""
         stored = asdict(answer)
         if len(json.dumps(answer.body)) > MAX_STORED:
             stored["body"] = None
         self._end(claim, Put(claim.path, {**claim.record, "state": "done", **stored}))
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: KeyClaim) -> None:
         """Give the key back without an answer: the next request with it runs."""
         self._end(claim, Delete(claim.path))
 
-    def _attempt(self, path: str, request: str) -> Claim | Answer | None:
+    def _attempt(self, path: str, request: str) -> KeyClaim | StoredAnswer | None:
         entry = self._store.get(path)
         if entry is None or _expired(entry):
             return self._claim(path, request, entry)
@@ -108,7 +108,7 @@ class Idempotency:
             raise OnAnotherNode(message, node=record["node"])
         raise FirstStillRuns(Text("the first request with this Idempotency-Key still runs; repeat it in a moment"))
 
-    def _claim(self, path: str, request: str, before: Entry | None) -> Claim | None:
+    def _claim(self, path: str, request: str, before: Entry | None) -> KeyClaim | None:
         owner = {"node": self._node, "owner": self._host.own_token(), "claim": new_id()}
         record = {"schema": 1, "fingerprint": request, **owner, "created": now(), "state": "running"}
         try:
@@ -116,7 +116,7 @@ class Idempotency:
         except OutcomeUnknown as exc:
             _in_background(lambda: self._withdraw(path, record), exc)
             raise
-        return Claim(path, record, revision) if revision is not None else None
+        return KeyClaim(path, record, revision) if revision is not None else None
 
     def _withdraw(self, path: str, record: Mapping[str, Any]) -> None:
         """Undo a claim of which it is unknown whether it was made."""
@@ -124,7 +124,7 @@ class Idempotency:
         if entry is not None and entry.value == record:
             self._store.transact({path: entry.revision}, [Delete(path)])
 
-    def _end(self, claim: Claim, write: Put | Delete) -> None:
+    def _end(self, claim: KeyClaim, write: Put | Delete) -> None:
         """Write the end of a claim. The caller's work is done, so etcd being away is not the caller's trouble."""
 
         def attempt() -> None:
@@ -152,14 +152,14 @@ def _expired(entry: Entry) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(entry.value["created"]) > LIFETIME
 
 
-def _answer(record: Mapping[str, Any]) -> Answer:
+def _answer(record: Mapping[str, Any]) -> StoredAnswer:
     status, body, location = record["status"], record["body"], record["location"]
     if body is None:
         message = Text(
             "the request was done before, with status {status}, but its answer was too large to be kept", status=status
         )
         raise AnswerNotKept(message, status=status, location=location)
-    return Answer(status, body, location)
+    return StoredAnswer(status, body, location)
 
 
 def _in_background(action: Callable[[], None], reason: Unavailable) -> None:

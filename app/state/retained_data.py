@@ -14,7 +14,7 @@ def _has_successor(versions: Iterable[Entry], version: int) -> bool:
     return any(entry.value["parent"] == version for entry in versions)
 
 
-class Asides:
+class RetainedData:
     """Deletes such data and then says so in the version's record."""
 
     def __init__(self, store: Store, layers: Layers, volumes: Volumes) -> None:

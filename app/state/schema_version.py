@@ -9,7 +9,7 @@ VERSION = 2
 KEY = "/meta/schema"
 
 
-class Layout:
+class SchemaVersion:
     """Makes sure, before something is begun, that this process and the stored keys speak of the same layout.
 
     It looks each time: etcd may be restored, or emptied, under a running process.

@@ -16,12 +16,12 @@ from app.model.adoption import family_for
 from app.model.messages import Text, joined
 from app.model.names import VOLUME
 from app.model.sizes import Size, human, parse_size
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.ports import Engine, Volumes
 from app.state.keys import VOLUMES
 from app.volumes.create import VolumeCreator
-from app.volumes.transactions import MadeVolume, VolumeMaker, no_room
+from app.volumes.transactions import VolumeMaker, VolumeResult, no_room
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
 _MARGIN = 16 << 20
@@ -37,7 +37,7 @@ class VolumeAdopter:
     def __post_init__(self) -> None:
         self._maker.journal.register("adopt", self._maker.undo, VOLUMES)
 
-    def adopt(self, name: str, family: str | None, text: str) -> MadeVolume:
+    def adopt(self, name: str, family: str | None, text: str) -> VolumeResult:
         """Make `family`-0 (default: named as the volume), of the size `text` (like 20GB), with what is in the volume.
 
         The old one stays as it is. Raises AlreadyManaged, AdoptionRefused for one that is not a plain local volume,
@@ -104,12 +104,12 @@ class VolumeAdopter:
             )
             raise VolumeTooSmall(message, used=used, size=capacity)
 
-    def _begin(self, name: str, family: str, measure: Callable[[], tuple[int, int]]) -> Live | None:
+    def _begin(self, name: str, family: str, measure: Callable[[], tuple[int, int]]) -> OperationHandle | None:
         self.creator.check_absent(family)
         operation = replace(self._maker.operation("adopt", family, 0), volumes=(name,))
         return self._maker.begin(Plan(operation, copies=[measure]), 0, {})
 
-    def _copy(self, live: Live, name: str, place: str, size: Size) -> None:
+    def _copy(self, live: OperationHandle, name: str, place: str, size: Size) -> None:
         target = live.operation.name
         usage = self._volumes.usage(target)
         if usage and usage.capacity is not None:

@@ -6,11 +6,11 @@ from app.errors import VolumeExists
 from app.model.messages import Text
 from app.model.names import VOLUME, check_family
 from app.model.sizes import parse_size
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import busy
 from app.state.keys import VOLUMES
-from app.volumes.transactions import MadeVolume, VolumeMaker
+from app.volumes.transactions import VolumeMaker, VolumeResult
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class VolumeCreator:
 
     maker: VolumeMaker
 
-    def create(self, family: str, size: str) -> MadeVolume:
+    def create(self, family: str, size: str) -> VolumeResult:
         """Create `family`-0, empty, of that size (like 20GB); any failure leaves nothing behind."""
         check_family(family, VOLUME)
         wanted = parse_size(size)
@@ -28,7 +28,7 @@ class VolumeCreator:
             way = self.maker.make(live, wanted)
             return self.maker.commit(live, wanted, way, None, None)
 
-    def _begin(self, family: str) -> Live | None:
+    def _begin(self, family: str) -> OperationHandle | None:
         self.check_absent(family)
         return self.maker.begin(Plan(self.maker.operation("create", family, 0)), 0, {})
 

@@ -8,7 +8,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import now
 from app.model.volume import VolumeRecord
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal, busy
 from app.ports import Delete, Engine, Put, Volumes
@@ -78,10 +78,10 @@ class VolumeDeleter:
         self._check_unused(str(name), force)
         self.volumes.discard(str(name))
 
-    def _begin(self, name: Name, force: bool, erase: bool) -> tuple[Live, Target]:
+    def _begin(self, name: Name, force: bool, erase: bool) -> tuple[OperationHandle, Target]:
         targets: list[Target] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             self.maker.ensure_idle(name.family)
             target = Target(self.records.require(name), self.records.version(name))
             targets[:] = [target]
@@ -131,7 +131,7 @@ class VolumeDeleter:
         newest = [versions[f"{family.family}-{family.current}"] for family in families if family.desired == "removed"]
         return [record.name for record in newest if name in {bind.src for bind in record.spec.binds}]
 
-    def _carry_out(self, live: Live, target: Target) -> None:
+    def _carry_out(self, live: OperationHandle, target: Target) -> None:
         record, aside = target.record, live.operation.layer or target.record.aside
         if target.newest and not live.operation.erase:
             if aside is None:
@@ -158,7 +158,7 @@ class VolumeDeleter:
     def _touch(self, target: Target) -> list[Put]:
         return [self.records.put_family(replace(target.state.record, updated=now()))]
 
-    def _settle(self, live: Live) -> None:
+    def _settle(self, live: OperationHandle) -> None:
         """A deletion that broke: it is finished if it has begun to remove, and dropped otherwise."""
         name = Name(live.operation.family, live.operation.version)
         target = Target(self.records.require(name), self.records.version(name))

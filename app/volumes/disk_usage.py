@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.cluster.reports import Reported
-from app.model.alerts import Room
+from app.cluster.reports import RemoteReports
+from app.model.alerts import DiskSpace
 from app.ports import Volumes
 
 
-class Space:
+class DiskUsage:
     """Asks the filesystems on which containers, images and volumes are; `node` is this one's name."""
 
-    def __init__(self, volumes: Volumes, reported: Reported, node: str) -> None:
+    def __init__(self, volumes: Volumes, reported: RemoteReports, node: str) -> None:
         self._volumes = volumes
         self._reported = reported
         self._node = node
 
-    def here(self) -> Sequence[Room]:
+    def here(self) -> Sequence[DiskSpace]:
         """Each of this node's once; raises Unavailable if Docker or a disk does not answer."""
         return [replace(room, node=self._node) for room in self._volumes.rooms()]
 
-    def elsewhere(self) -> Sequence[Room]:
+    def elsewhere(self) -> Sequence[DiskSpace]:
         """Those of the other nodes that live, as they told last; raises Unavailable without etcd."""
         return self._reported.rooms()

@@ -14,7 +14,7 @@ from app.state.keys import VOLUMES
 
 
 @dataclass(frozen=True)
-class VolumeCircumstances:
+class VolumeDriftContext:
     """What the drift of volumes is judged by; `present` are those whose data is there, see `containers.drift`."""
 
     since: str
@@ -50,7 +50,7 @@ class VolumeDrifts:
 
     def of_volumes(
         self, since: str, present: frozenset[str], mounts: Mapping[str, Sequence[Mount]]
-    ) -> VolumeCircumstances:
+    ) -> VolumeDriftContext:
         """For all volumes, of which the data of `present` is there."""
         operations, names = self.journal.all_running(), frozenset(self.engine.volume_names())
-        return VolumeCircumstances(since, operations, names, present, mounts)
+        return VolumeDriftContext(since, operations, names, present, mounts)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.cluster.reports import Reported, Reports
+from app.cluster.reports import RemoteReports, Reports
 from app.model.container import Mount
 from app.model.drift import Drift, unreachable
 from app.model.names import Name
@@ -12,7 +12,7 @@ from app.model.volume import Usage, VolumeFamily, VolumeRecord
 from app.ports import Engine, Volumes
 from app.state.keys import VOLUMES
 from app.state.volumes import VolumeRecords
-from app.volumes.drift import VolumeCircumstances, VolumeDrifts
+from app.volumes.drift import VolumeDriftContext, VolumeDrifts
 
 STATES = ("present", "missing", "removed", "unreachable")
 
@@ -56,16 +56,16 @@ class _Seen:
     """What views are made of: what this node finds on it, and what the others tell."""
 
     usages: Mapping[str, Usage]
-    here: VolumeCircumstances
+    here: VolumeDriftContext
     elsewhere: Reports
     node: str
 
 
-class VolumeInquiry:
+class VolumeQueries:
     """Reads volumes for lists and pages."""
 
     def __init__(
-        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: VolumeDrifts, elsewhere: Reported
+        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: VolumeDrifts, elsewhere: RemoteReports
     ) -> None:
         self._records = records
         self._engine = engine

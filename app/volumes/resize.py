@@ -16,14 +16,14 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.sizes import Size, human, parse_size
 from app.model.volume import VolumeRecord
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import busy
 from app.ports import Engine
 from app.state.keys import VOLUMES, version_key
-from app.state.retained_data import Asides
+from app.state.retained_data import RetainedData
 from app.state.volumes import VolumeState
-from app.volumes.transactions import MadeVolume, VolumeMaker, no_room
+from app.volumes.transactions import VolumeMaker, VolumeResult, no_room
 
 # Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
 _MARGIN = 16 << 20
@@ -48,9 +48,9 @@ class VolumeResizer:
     maker: VolumeMaker
     engine: Engine
     pruner: Pruner
-    asides: Asides
+    asides: RetainedData
 
-    def resize(self, name: Name, text: str) -> MadeVolume:
+    def resize(self, name: Name, text: str) -> VolumeResult:
         """Make the next version with size `text` (like 50GB) and everything that the newest holds.
 
         The same number of bytes changes nothing. Raises VolumeTooSmall if more is in use than the new size holds.
@@ -59,20 +59,20 @@ class VolumeResizer:
         self.maker.ensure_idle(name.family)
         current = self.maker.records.newest(name).current
         if size.bytes == current.bytes and not current.removed:
-            return MadeVolume(current, changed=False)
+            return VolumeResult(current, changed=False)
         return self._remake("resize", name, None, size)
 
-    def rollback(self, name: Name, version: int) -> MadeVolume:
+    def rollback(self, name: Name, version: int) -> VolumeResult:
         """Make the next version with the data and size of an earlier one; back to the newest changes nothing."""
         self.maker.ensure_idle(name.family)
         current = self.maker.records.newest(name).current
         if not 0 <= version <= current.version:
             raise InvalidRequest(Text("version must be from 0 to {newest}, the newest", newest=current.version))
         if version == current.version and not current.removed:
-            return MadeVolume(current, changed=False)
+            return VolumeResult(current, changed=False)
         return self._remake("rollback", name, version, None)
 
-    def _remake(self, kind: str, name: Name, version: int | None, size: Size | None) -> MadeVolume:
+    def _remake(self, kind: str, name: Name, version: int | None, size: Size | None) -> VolumeResult:
         try:
             made = self._carry_out(kind, name, version, size)
         except OperationFailed as exc:
@@ -80,10 +80,10 @@ class VolumeResizer:
         self.pruner.volumes(name.family)
         return made
 
-    def _carry_out(self, kind: str, name: Name, version: int | None, size: Size | None) -> MadeVolume:
+    def _carry_out(self, kind: str, name: Name, version: int | None, size: Size | None) -> VolumeResult:
         jobs: list[tuple[Job, Size]] = []
 
-        def attempt() -> Live | None:
+        def attempt() -> OperationHandle | None:
             self.maker.ensure_idle(name.family)
             job = self._plan(name, version, size)
             wanted = size or Size(job.origin.size, job.origin.bytes)
@@ -135,7 +135,7 @@ class VolumeResizer:
         if free < job.used + _MARGIN:
             raise no_room(job.used, free)
 
-    def _begin(self, kind: str, job: Job) -> Live | None:
+    def _begin(self, kind: str, job: Job) -> OperationHandle | None:
         family, origin = job.state.record.family, job.origin
         entry = self.maker.records.at(Name(family, origin.version))
         if entry is None or entry[0] != origin:
@@ -160,7 +160,7 @@ class VolumeResizer:
             )
         )
 
-    def _copy(self, live: Live, job: Job, name: str, size: Size) -> None:
+    def _copy(self, live: OperationHandle, job: Job, name: str, size: Size) -> None:
         volumes = self.maker.volumes
         usage = volumes.usage(name)
         if usage and usage.capacity is not None and job.used > usage.capacity:

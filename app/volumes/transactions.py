@@ -11,7 +11,7 @@ from app.model.operation import Operation, now
 from app.model.sizes import Size, human
 from app.model.volume import VolumeFamily, VolumePlan, VolumeRecord
 from app.operations import hooks
-from app.operations.handle import Live
+from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal
 from app.ports import Put, Volumes
@@ -20,7 +20,7 @@ from app.state.volumes import VolumeRecords, VolumeState
 
 
 @dataclass(frozen=True)
-class MadeVolume:
+class VolumeResult:
     """A volume's record, and whether anything had to be changed to get there."""
 
     record: VolumeRecord
@@ -48,20 +48,24 @@ class VolumeMaker:
         read = (source.name,) if source else ()
         return replace(self.journal.operation(kind, family, version, VOLUMES), volumes=read)
 
-    def begin(self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()) -> Live | None:
+    def begin(
+        self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()
+    ) -> OperationHandle | None:
         """Write the intent, if the family's record has `revision` (0: none) and `also` holds."""
         hooks.planned(plan)
         expected = {family_key(VOLUMES, plan.operation.family): revision, **also}
         return self.journal.begin(plan.operation, expected, writes)
 
-    def make(self, live: Live, size: Size) -> str:
+    def make(self, live: OperationHandle, size: Size) -> str:
         """Create the operation's volume, empty; how its size is enforced."""
         operation = live.operation
         labels = Labels(operation.node, operation.family, operation.version, operation.id)
         live.step("creating")
         return self.volumes.create(VolumePlan(labels, size))
 
-    def commit(self, live: Live, size: Size, way: str, state: VolumeState | None, parent: int | None) -> MadeVolume:
+    def commit(
+        self, live: OperationHandle, size: Size, way: str, state: VolumeState | None, parent: int | None
+    ) -> VolumeResult:
         """The commit point: the operation's volume becomes the family's newest version.
 
         What was copied into it from the version `parent` is on disk by then.
@@ -82,7 +86,7 @@ class VolumeMaker:
         begun = state.record.created if state else created
         family = VolumeFamily(record.family, record.node, record.version, begun, created)
         live.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
-        return MadeVolume(record)
+        return VolumeResult(record)
 
     def _seal(self, name: str, *, copied: bool) -> int:
         """The time of the last change; it takes as long to find out as it does to write a copy to disk."""
@@ -94,7 +98,7 @@ class VolumeMaker:
                 written.result()
         return seal
 
-    def undo(self, live: Live) -> None:
+    def undo(self, live: OperationHandle) -> None:
         """Remove what the operation made and end it in the journal; may be repeated."""
         live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
         self.volumes.undo(live.operation.id)

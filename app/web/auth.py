@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app.config import Config
 from app.errors import InvalidRequest, Unauthenticated
 from app.model.messages import Text
-from app.operations.requester import known_as
+from app.operations.requester import set_requester_name
 from app.web import auth_loopback
 
 # What a page's login opens of the API. The rest wants the token, so that no other site can make use of a login.
@@ -112,14 +112,14 @@ def _check_page() -> WerkzeugResponse | None:
     if not current_user.is_authenticated:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.login", next=wanted))
-    known_as(current_user.name)
+    set_requester_name(current_user.name)
     return None
 
 
 def _check_api() -> None:
     given = request.authorization
     if given is not None and given.type == "bearer" and (operator := _with_token(given.token or "")):
-        return known_as(operator.name)
+        return set_requester_name(operator.name)
     if request.path in _DOCUMENTS and request.method in ("GET", "HEAD") and current_user.is_authenticated:
         return None
     raise Unauthenticated(

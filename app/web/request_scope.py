@@ -12,7 +12,7 @@ from flask.wrappers import Response
 from app.bootstrap import Services
 from app.errors import DomainError
 from app.model.container import Spec
-from app.operations.requester import API, ITSELF, PAGE, Asker, asked_by
+from app.operations.requester import API, ITSELF, PAGE, Requester, set_requester
 
 # A request that another node has sent on is answered here, and sent nowhere else. Its value is the name of this node.
 FORWARDED = "X-Gpudock-Node"
@@ -62,11 +62,11 @@ def init_app(app: Flask) -> None:
     def give_id() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        asked_by(Asker(API if request.path.startswith("/api/") else PAGE, request=g.request_id))
+        set_requester(Requester(API if request.path.startswith("/api/") else PAGE, request=g.request_id))
 
     @app.teardown_request
     def end(_: BaseException | None) -> None:
-        asked_by(ITSELF)
+        set_requester(ITSELF)
 
     @app.after_request
     def send_id(response: Response) -> Response:

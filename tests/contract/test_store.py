@@ -221,14 +221,14 @@ def test_a_key_that_could_leave_the_prefix_is_a_programming_error(any_store, key
 
 
 def test_what_is_kept_has_its_value_until_that_is_changed_and_comes_back(any_store):
-    any_store.keep("/nodes/a/agent", {"url": "x"}, 5)
+    any_store.put_leased("/nodes/a/agent", {"url": "x"}, 5)
     before = any_store.get("/nodes/a/agent")
-    any_store.keep("/nodes/a/agent", {"url": "x"}, 5)
+    any_store.put_leased("/nodes/a/agent", {"url": "x"}, 5)
     assert any_store.get("/nodes/a/agent") == before and before.value == {"url": "x"}
-    any_store.keep("/nodes/a/agent", {"url": "y"}, 5)
+    any_store.put_leased("/nodes/a/agent", {"url": "y"}, 5)
     assert any_store.get("/nodes/a/agent").value == {"url": "y"}
     any_store.transact({}, [Delete("/nodes/a/agent")])
-    any_store.keep("/nodes/a/agent", {"url": "y"}, 5)
+    any_store.put_leased("/nodes/a/agent", {"url": "y"}, 5)
     assert any_store.get("/nodes/a/agent").value == {"url": "y"}
 
 

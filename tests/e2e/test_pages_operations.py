@@ -12,7 +12,7 @@ import pytest
 from app.errors import Cancelled, StartFailed
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
-from app.operations.handle import Failure, Live
+from app.operations.handle import Failure, OperationHandle
 from app.operations.queries import KINDS
 from app.state.keys import cancellation_key
 from app.web.pages.filters import lasted
@@ -25,7 +25,7 @@ __all__ = ["browser", "site"]
 MB = 1 << 20
 
 
-def begin(site: Site, kind: str, family: str, version: int, **fields: Any) -> Live:
+def begin(site: Site, kind: str, family: str, version: int, **fields: Any) -> OperationHandle:
     """A running operation of this process, unless `owner` says otherwise."""
     operation = Operation(new_id(), kind, family, version, "test-node", "this-process", now())
     live = site.services.journal.begin(replace(operation, **fields), {})

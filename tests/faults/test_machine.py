@@ -127,13 +127,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(_OUTAGES))
     def etcd_fails(self, how: str) -> None:
-        self.fails(self.site.etcds[0], how)
+        self.documents_errors(self.site.etcds[0], how)
 
     @rule(how=st.sampled_from(_OUTAGES))
     def docker_fails(self, how: str) -> None:
-        self.fails(self.lab.dockerd, how)
+        self.documents_errors(self.lab.dockerd, how)
 
-    def fails(self, part: EtcdServer | Dockerd, how: str) -> None:
+    def documents_errors(self, part: EtcdServer | Dockerd, how: str) -> None:
         """A part is away until a call has met that, or just restarts."""
         if how == "restart":
             part.restart()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.adapters.docker.containers import DockerEngine
-from app.model.adoption import ALL_GPUS, Foreign
+from app.model.adoption import ALL_GPUS, UnmanagedContainer
 from app.model.container import Bind, ContainerPlan, Labels, PortMapping, Spec
 from tests.support.dockerd import NODE, Dockerd
 from tests.support.images import IMAGE, VOLUME_IMAGE
@@ -27,7 +27,7 @@ def make(dockerd: Dockerd, *options: str, image: str = IMAGE, cmd: tuple[str, ..
     return dockerd.docker("create", "--name", "mine", *options, image, *cmd)
 
 
-def described(engine: DockerEngine, name: str = "mine") -> Foreign:
+def described(engine: DockerEngine, name: str = "mine") -> UnmanagedContainer:
     found = engine.describe(name)
     assert found is not None
     return found

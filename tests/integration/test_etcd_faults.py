@@ -312,15 +312,15 @@ def test_what_is_kept_goes_when_nobody_keeps_it_any_more_and_comes_back(
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    store.keep("/nodes/a/agent", {"url": "x"}, 1)
+    store.put_leased("/nodes/a/agent", {"url": "x"}, 1)
     lasting = time.monotonic() + 4
     while time.monotonic() < lasting:
-        store.keep("/nodes/a/agent", {"url": "x"}, 1)
+        store.put_leased("/nodes/a/agent", {"url": "x"}, 1)
         assert store.get("/nodes/a/agent") is not None
         time.sleep(0.2)
     wait_until_gone()
-    store.keep("/nodes/a/agent", {"url": "x"}, 1)
+    store.put_leased("/nodes/a/agent", {"url": "x"}, 1)
     assert store.get("/nodes/a/agent") is not None
     server.kill()
     with pytest.raises(Unavailable):
-        store.keep("/nodes/a/agent", {"url": "x"}, 1)
+        store.put_leased("/nodes/a/agent", {"url": "x"}, 1)

@@ -11,7 +11,7 @@ from app.adapters.gpus import nvml as adapter
 from app.adapters.gpus.nvml import NvmlInventory
 from app.errors import Unavailable
 from app.gpus.health import WELL_PASSES, GpuHealth
-from app.gpus.visibility import GpusInside
+from app.gpus.visibility import GpuVisibility
 from app.model.gpu_health import ABSENT
 from app.model.operation import now
 from app.state.containers import Records
@@ -41,7 +41,7 @@ def records() -> GpuRecords:
 @pytest.fixture
 def health(nvml, records) -> GpuHealth:
     store = MemoryStore()
-    health = GpuHealth(records, GpusInside(store, Records(store, "node"), FakeEngine()), NvmlInventory())
+    health = GpuHealth(records, GpuVisibility(store, Records(store, "node"), FakeEngine()), NvmlInventory())
     assert health.check() == []
     return health
 

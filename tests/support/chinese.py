@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"\{\w+\}")
 def chinese(text: str) -> str:
     """The Text as it is to be read; AssertionError if it is none, or nothing of it is translated."""
     assert isinstance(text, Text), f"no page can translate this: {text}"
-    found = text.said(translated)
+    found = text.render(translated)
     assert found != text, f"not translated: {text}"
     return found
 

@@ -20,7 +20,7 @@ from app.errors import (
     LayerCopyFailed,
     PortTaken,
 )
-from app.model.adoption import Foreign, ForeignVolume
+from app.model.adoption import UnmanagedContainer, UnmanagedVolume
 from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Labels, Mount, Observed, PortMapping, Spec
 from app.ports import Progress
 
@@ -153,12 +153,12 @@ class FakeEngine:
         with self._call("volume_names"):
             return set(self.volumes)
 
-    def volume(self, name: str) -> ForeignVolume | None:
+    def volume(self, name: str) -> UnmanagedVolume | None:
         """`drivers` and `options` say what is not as Docker does it by itself."""
         with self._call("volume"):
             if name not in self.volumes:
                 return None
-            return ForeignVolume(name, self.drivers.get(name, "local"), self.options.get(name, {}), managed=False)
+            return UnmanagedVolume(name, self.drivers.get(name, "local"), self.options.get(name, {}), managed=False)
 
     def mounts(self) -> dict[str, list[Mount]]:
         with self._call("mounts"):
@@ -191,13 +191,13 @@ class FakeEngine:
         with self._call("inspect"):
             return found.inspected() if (found := self._find(ref)) else None
 
-    def describe(self, ref: str) -> Foreign | None:
+    def describe(self, ref: str) -> UnmanagedContainer | None:
         with self._call("describe"):
             found = self._find(ref)
             if found is None:
                 return None
             names, count = (found.wants, len(found.wants)) if isinstance(found.wants, tuple) else ((), found.wants)
-            return Foreign(found.inspected(), found.plan.spec if found.plan else found.spec, names, count)
+            return UnmanagedContainer(found.inspected(), found.plan.spec if found.plan else found.spec, names, count)
 
     def differences(self, old: str, new: str) -> Sequence[str]:
         with self._call("differences"):

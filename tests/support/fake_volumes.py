@@ -14,7 +14,7 @@ from app.errors import (
     VolumeInUse,
     VolumeNotFound,
 )
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.container import Labels
 from app.model.volume import LOOP, NONE, Usage, VolumePlan
 from app.ports import Progress
@@ -78,8 +78,8 @@ class FakeVolumes:
         self._fault("free_bytes")
         return self.free
 
-    def rooms(self) -> list[Room]:
-        return [Room("/var/lib/docker", self.free, 1 << 41)]
+    def rooms(self) -> list[DiskSpace]:
+        return [DiskSpace("/var/lib/docker", self.free, 1 << 41)]
 
     def ready(self, names: Sequence[str]) -> None:
         self._fault("ready")

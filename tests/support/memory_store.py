@@ -55,7 +55,7 @@ class MemoryStore:
             self._fail("unknown-applied")
             return outcome
 
-    def keep(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
+    def put_leased(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
         """Here the time never passes: a test deletes the key when it shall be over."""
         entry = self.get(key)
         if entry is None or entry.value != value:

@@ -8,12 +8,12 @@ import pytest
 from app import alerts
 from app.errors import Cancelled, GpuChangeFailed, StartFailed
 from app.gpus.queries import GpuView
-from app.model.alerts import Concern, Room
+from app.model.alerts import Alert, DiskSpace
 from app.model.gpu import GpuProcess
 from app.model.names import parse
 from app.model.operation import id_at
 from app.model.volume import NONE
-from app.operations.requester import API, ITSELF, Asker, asked_by
+from app.operations.requester import API, ITSELF, Requester, set_requester
 from app.ports import Put
 from app.state.keys import cancellation_key
 from tests.support.world import World, spec
@@ -21,11 +21,11 @@ from tests.support.world import World, spec
 GIB = 1 << 30
 
 
-def operations(world: World, ago: float = alerts.RECENT) -> list[Concern]:
+def operations(world: World, ago: float = alerts.RECENT) -> list[Alert]:
     return list(alerts.of_operations(world.services.operations.since(id_at(time.time() - ago))))
 
 
-def kinds(concerns: list[Concern]) -> list[tuple[str, str, bool]]:
+def kinds(concerns: list[Alert]) -> list[tuple[str, str, bool]]:
     return [(concern.subject, concern.kind, concern.grave) for concern in concerns]
 
 
@@ -84,12 +84,12 @@ def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None
     world.services.changer.gpus(parse("foo"), 1)
     assert not operations(world)
     world.engine.fail_next["start"] = StartFailed("no space")
-    asked_by(Asker(API, "ann", "mine"))
+    set_requester(Requester(API, "ann", "mine"))
     try:
         with pytest.raises(GpuChangeFailed):
             world.services.changer.gpus(parse("foo"), 2)
     finally:
-        asked_by(ITSELF)
+        set_requester(ITSELF)
     (concern,) = operations(world)
     assert (concern.subject, concern.request) == ("foo-2", "mine")
 
@@ -109,11 +109,17 @@ def test_what_was_cancelled_did_not_fail(world: World) -> None:
 
 
 def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
-    rooms = [Room("/a", 9 * GIB, 100 * GIB), Room("/b", 11 * GIB, 100 * GIB), Room("/c", GIB - 1, 2 * GIB)]
+    rooms = [
+        DiskSpace("/a", 9 * GIB, 100 * GIB),
+        DiskSpace("/b", 11 * GIB, 100 * GIB),
+        DiskSpace("/c", GIB - 1, 2 * GIB),
+    ]
     low = list(alerts.of_rooms(rooms))
     assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
     assert low[0].reason == "9 GB of 100 GB are free"
-    here, there = alerts.sorted_by_weight(alerts.of_rooms([Room("/a", 1, GIB, "one"), Room("/a", 1, GIB, "two")]))
+    here, there = alerts.sorted_by_weight(
+        alerts.of_rooms([DiskSpace("/a", 1, GIB, "one"), DiskSpace("/a", 1, GIB, "two")])
+    )
     assert [(concern.subject, concern.node) for concern in (here, there)] == [("/a", "one"), ("/a", "two")]
 
 

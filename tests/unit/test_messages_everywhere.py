@@ -16,10 +16,10 @@ from tests.support.world import CONFIG, World, make_world, spec
 WHY = Text("{disk} is broken", disk="sda")
 
 
-def said(text: str | None) -> str:
+def render(text: str | None) -> str:
     """In a language that has every sentence in brackets."""
     assert isinstance(text, Text)
-    return text.said(lambda template: f"[{template}]")
+    return text.render(lambda template: f"[{template}]")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_why_an_operation_failed(world: World) -> None:
         world.services.creator.create("foo", spec())
     (view,) = world.services.operations.all().operations
     assert view.error == "it does not start: sda is broken"
-    assert said(view.error) == "[it does not start: [sda is broken]]"
+    assert render(view.error) == "[it does not start: [sda is broken]]"
     change(world, HISTORY, error="it does not start")
     assert world.services.operations.one(view.operation.id).error == "it does not start"
     change(world, HISTORY, error=None)
@@ -68,7 +68,7 @@ def test_what_reconcile_did_and_why(world: World) -> None:
     world.services.reconciler.once()
     (view,) = world.services.operations.all().operations
     assert view.error == "host port 4444: its holder nobody-0 is not on record"
-    assert said(view.error) == "[[host port 4444]: [its holder nobody-0 is not on record]]"
+    assert render(view.error) == "[[host port 4444]: [its holder nobody-0 is not on record]]"
 
 
 def test_the_drift_of_another_node_s_things_and_what_is_left_there(one: World, two: World) -> None:
@@ -81,7 +81,7 @@ def test_the_drift_of_another_node_s_things_and_what_is_left_there(one: World, t
     tell(two)
     page = one.services.inquiry.containers()
     for drift in (*page.containers[0].drift, page.leftovers[0].drift):
-        assert said(drift.reason) == f"[{drift.reason}]" and said(drift.advice) == f"[{drift.advice}]"
+        assert render(drift.reason) == f"[{drift.reason}]" and render(drift.advice) == f"[{drift.advice}]"
     plain = {"kind": "missing", "reason": "It is gone", "advice": "make it anew"}
     change(two, observed_prefix("containers", "two"), versions={"0": {"state": "missing", "drift": [plain]}})
     (drift,) = one.services.inquiry.containers().containers[0].drift
@@ -92,10 +92,10 @@ def test_what_is_wrong_with_another_node_s_gpus(one: World, two: World) -> None:
     two.inventory.changes[0] = {"fault": Text("it lost {link}", link="NVLink 2")}
     tell(two)
     (gpu, *_) = one.services.gpus.all("two")
-    assert gpu.fault == "it lost NVLink 2" and said(gpu.fault) == "[it lost NVLink 2]"
+    assert gpu.fault == "it lost NVLink 2" and render(gpu.fault) == "[it lost NVLink 2]"
     two.inventory.error = Unavailable("nvml", WHY)
     tell(two)
-    assert {said(view.reason) for view in one.services.gpus.all("two")} == {"[[sda is broken]]"}
+    assert {render(view.reason) for view in one.services.gpus.all("two")} == {"[[sda is broken]]"}
     plain = [{**vars(Gpu("GPU-old", 0, fault="it is old")), "processes": []}]
     change(two, observed_gpus_key("two"), gpus=plain, moving={})
     assert [view.fault for view in one.services.gpus.all("two")] == ["it is old"]
@@ -106,7 +106,7 @@ def test_why_a_gpu_was_taken_out_of_service(world: World) -> None:
     world.services.gpu_health.check()
     world.inventory.changes.clear()
     view = world.services.gpus.all()[0]
-    assert said(view.reason) == "[[sda is broken]]" and said(view.advice) == f"[{view.advice}]"
+    assert render(view.reason) == "[[sda is broken]]" and render(view.advice) == f"[{view.advice}]"
     change(world, "/health/", fault="it is old")
     assert world.services.gpus.all()[0].reason == "it is old"
 
@@ -117,11 +117,11 @@ def test_why_a_node_cannot_tell(one: World, two: World) -> None:
     with pytest.raises(Unavailable):
         two.services.presence.report()
     two.services.presence.beat("http://two.test")
-    assert said(silence(one)) == "[node two cannot tell: [sda is broken]]"
+    assert render(silence(one)) == "[node two cannot tell: [sda is broken]]"
     change(two, agent_key("two"), problem="Docker is away")
     assert silence(one) == "node two cannot tell: Docker is away"
     two.store.transact({}, [Delete(agent_key("two"))])
-    assert said(silence(one)) == f"[{silence(one)}]"
+    assert render(silence(one)) == f"[{silence(one)}]"
 
 
 def test_how_a_container_lost_its_gpus_inside(world: World) -> None:
@@ -131,9 +131,9 @@ def test_how_a_container_lost_its_gpus_inside(world: World) -> None:
     )
     world.services.gpu_health.look_inside()
     reason = world.services.gpu_health.faults_inside()["foo"]
-    assert said(reason) == "[nvidia-smi in it says: Failed to initialize NVML: {no}]"
+    assert render(reason) == "[nvidia-smi in it says: Failed to initialize NVML: {no}]"
     (drift,) = world.services.inquiry.container(Name("foo")).drift
-    assert said(drift.reason) == f"[foo-0 has lost its GPUs inside: [{reason}]]"
+    assert render(drift.reason) == f"[foo-0 has lost its GPUs inside: [{reason}]]"
     change(world, FAULTS, reason=str(reason))
     assert world.services.gpu_health.look_inside() == [], "what an older gpudock wrote says the same"
     assert world.services.gpu_health.faults_inside() == {"foo": reason}

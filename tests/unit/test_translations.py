@@ -19,7 +19,7 @@ from app.web.pages.preferences import LANGUAGES
 ROOT = Path(__file__).parents[2]
 CATALOGUES = sorted(ROOT.glob("app/translations/*/LC_MESSAGES/messages.po"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-METHODS = [("app/domain/texts.py", "ignore"), ("app/**.py", "python"), ("templates/**.html", "jinja2")]
+METHODS = [("app/model/messages.py", "ignore"), ("app/**.py", "python"), ("templates/**.html", "jinja2")]
 OPTIONS = {"templates/**.html": {"trimmed": "true", "newstyle_gettext": "true"}}
 KEYWORDS = {
     **dict.fromkeys(("_", "_l", "gettext", "lazy_gettext", "Text")),
@@ -67,7 +67,7 @@ def test_every_text_is_translated_and_nothing_else(path: Path) -> None:
 
 
 def test_every_text_of_the_services_can_be_collected() -> None:
-    modules = set(ROOT.glob("app/**/*.py")) - {ROOT / "app/domain/texts.py"}
+    modules = set(ROOT.glob("app/**/*.py")) - {ROOT / "app/model/messages.py"}
     assert [place for path in sorted(modules) for place in uncollectable(path)] == []
 
 
@@ -78,7 +78,7 @@ def uncollectable(path: Path) -> Iterator[str]:
             names = {f"{{{keyword.arg}}}" for keyword in node.keywords}
             made_of = node.args[0]
             if isinstance(made_of, ast.Attribute) and made_of.attr in ("kind", "state"):
-                continue  # a recorded word: app/pages/words.py has it
+                continue  # a recorded word: app/web/pages/words.py has it
             sentence = made_of.value if isinstance(made_of, ast.Constant) else None
             spread = "{None}" in names  # **values
             if not isinstance(sentence, str) or not (spread or names == set(BRACES.findall(sentence))):

@@ -9,9 +9,9 @@ from docker.errors import APIError, NotFound
 
 from app.adapters.docker import create_body, exec, image_tags, labels, names, parse, stop, unmanaged
 from app.adapters.docker.client import QUICK, Clients
-from app.adapters.docker.errors import answered, create_error, start_error, translated
+from app.adapters.docker.errors import answered, create_error, start_error, translate_errors
 from app.errors import CommitFailed, DeleteFailed, ImageNotFound, StartFailed, StopFailed, Unavailable
-from app.model.adoption import Foreign, ForeignVolume
+from app.model.adoption import UnmanagedContainer, UnmanagedVolume
 from app.model.container import ContainerPlan, ExecResult, Image, Inspected, Mount, Observed
 from app.model.messages import Text
 
@@ -38,7 +38,7 @@ class DockerEngine:
 
     def ping(self) -> str:
         """The engine's version."""
-        with translated():
+        with translate_errors():
             return str(self._clients.quick().version()["Version"])
 
     def image(self, name: str) -> Image:
@@ -48,7 +48,7 @@ class DockerEngine:
         )
         if not names.IMAGE.fullmatch(name):
             raise absent
-        with translated():
+        with translate_errors():
             try:
                 raw = self._clients.quick().inspect_image(names.unlike_an_id(name))  # type: ignore[no-untyped-call]
             except APIError as exc:
@@ -59,12 +59,12 @@ class DockerEngine:
 
     def hold_image(self, image_id: str) -> None:
         """Tag the image `gpudock-held:…`, so that no prune takes it; ImageNotFound if it is gone."""
-        with translated(missing=ImageNotFound):
+        with translate_errors(missing=ImageNotFound):
             self._clients.quick().tag(image_id, _HELD, _held_tag(image_id))
 
     def release_image(self, image_id: str) -> None:
         """Take that tag away, and with it an image that has no other name and no containers."""
-        with translated():
+        with translate_errors():
             try:
                 client = self._clients.patient(_REMOVE)
                 client.remove_image(f"{_HELD}:{_held_tag(image_id)}", noprune=True)
@@ -74,12 +74,12 @@ class DockerEngine:
 
     def held_images(self) -> set[str]:
         """The ids of the images with such a tag, without those that a container, anybody's, was made of."""
-        with translated():
+        with translate_errors():
             return image_tags.held(self._clients.quick(), _HELD)
 
     def volume_exists(self, name: str) -> bool:
         """Whether Docker has a volume of that name."""
-        with translated():
+        with translate_errors():
             try:
                 self._clients.quick().inspect_volume(name)
             except NotFound:
@@ -88,14 +88,14 @@ class DockerEngine:
 
     def volume_names(self) -> set[str]:
         """The names of all volumes that Docker has, whoever made them."""
-        with translated():
+        with translate_errors():
             return {raw["Name"] for raw in self._clients.quick().volumes()["Volumes"] or ()}
 
-    def volume(self, name: str) -> ForeignVolume | None:
+    def volume(self, name: str) -> UnmanagedVolume | None:
         """How a volume was made, or None if Docker has none of that name."""
         if not _REF.fullmatch(name):
             return None
-        with translated():
+        with translate_errors():
             try:
                 return unmanaged.volume(self._clients.quick().inspect_volume(name))
             except NotFound:
@@ -103,12 +103,12 @@ class DockerEngine:
 
     def mounts(self) -> dict[str, list[Mount]]:
         """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
-        with translated():
+        with translate_errors():
             return parse.mounts(self._clients.quick().containers(all=True))
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume unless a container still uses it; nothing happens if it is gone already."""
-        with translated():
+        with translate_errors():
             try:
                 self._clients.patient(_REMOVE).remove_volume(name)
             except APIError as exc:
@@ -121,10 +121,10 @@ class DockerEngine:
         Raises ContainerExists if anybody else has the name, ImageNotFound, and StartRefused with Docker's
         reason if it does not accept the spec.
         """
-        with translated():
+        with translate_errors():
             client = self._clients.patient(_CREATE)
         try:
-            with translated():
+            with translate_errors():
                 return self._create(client, plan)
         except Unavailable:
             # The answer did not come, but the container may have.
@@ -134,20 +134,20 @@ class DockerEngine:
 
     def inspect(self, ref: str) -> Inspected | None:
         """The container, or None if there is none."""
-        with translated():
+        with translate_errors():
             try:
                 return parse.inspected(self._clients.quick().inspect_container(ref))
             except NotFound:
                 return None
 
-    def describe(self, ref: str) -> Foreign | None:
+    def describe(self, ref: str) -> UnmanagedContainer | None:
         """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
 
         A spec cannot say everything: `differences` tells what it lost.
         """
         if not _REF.fullmatch(ref):
             return None
-        with translated(missing=ImageNotFound):
+        with translate_errors(missing=ImageNotFound):
             client = self._clients.quick()
             try:
                 raw = client.inspect_container(ref)
@@ -158,20 +158,20 @@ class DockerEngine:
 
     def differences(self, old: str, new: str) -> Sequence[str]:
         """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
-        with translated():
+        with translate_errors():
             client = self._clients.quick()
             return unmanaged.differences(client.inspect_container(old), client.inspect_container(new))
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
         """This node's labelled containers, running or not; of one family or one operation only, if given."""
         wanted = labels.wanted(self._node, family, operation)
-        with translated():
+        with translate_errors():
             raw = self._clients.quick().containers(all=True, filters={"label": wanted})
         return [observed for observed in map(parse.listed, raw) if observed.labels]
 
     def start(self, ref: str) -> None:
         """Start it; StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise."""
-        with translated(StartFailed):
+        with translate_errors(StartFailed):
             try:
                 self._clients.patient(_START).start(ref)
             except APIError as exc:
@@ -179,12 +179,12 @@ class DockerEngine:
 
     def stop(self, ref: str) -> None:
         """Stop it: tell every process, wait for those that can react (bounded), then kill. Stopped is fine too."""
-        with translated(StopFailed):
+        with translate_errors(StopFailed):
             stop.stop(self._clients.quick(), self._clients.patient(stop.GONE_WITHIN), ref, self._stop_timeout)
 
     def remove(self, ref: str) -> None:
         """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
-        with translated(DeleteFailed):
+        with translate_errors(DeleteFailed):
             try:
                 self._clients.patient(_REMOVE).remove_container(ref, force=True, v=False)
             except NotFound:
@@ -200,9 +200,9 @@ class DockerEngine:
         It gets its name at the end, from here: Docker goes on with a commit whose caller has died, and must not give
         the name away then. Raises InvalidRequest for a name that no image can have.
         """
-        with translated():
+        with translate_errors():
             names.check_new(self._clients.quick(), image_name)
-        with translated(CommitFailed):
+        with translate_errors(CommitFailed):
             client, changes = self._clients.patient(_COMMIT), [*labels.blanked(), *self._origin(ref)]
             made = str(client.commit(ref, changes=[*changes, labels.committed_by(operation)])["Id"])
             client.tag(made, *names.parts(image_name))
@@ -213,17 +213,17 @@ class DockerEngine:
 
         False if there is no such image, or if another one has the name by now.
         """
-        with translated(CommitFailed):
+        with translate_errors(CommitFailed):
             return image_tags.name_commit(self._clients.quick(), operation, image_name)
 
     def nameless_commits(self) -> set[str]:
         """The operations whose commits made images that have no name."""
-        with translated():
+        with translate_errors():
             return image_tags.nameless_commits(self._clients.quick())
 
     def drop_commit(self, operation: str) -> None:
         """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
-        with translated(DeleteFailed):
+        with translate_errors(DeleteFailed):
             image_tags.drop_commit(self._clients.patient(_REMOVE), operation)
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
@@ -231,12 +231,12 @@ class DockerEngine:
 
         Raises ContainerNotRunning, or CommandRefused if there is no such command or directory.
         """
-        with translated():
+        with translate_errors():
             return exec.execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
 
     def logs(self, ref: str, tail: int) -> str:
         """The last `tail` lines that its main process printed, at most the last 1 MiB of them."""
-        with translated():
+        with translate_errors():
             client = self._clients.quick()
             url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
             kept = bytearray()

@@ -42,7 +42,7 @@ _SPEC_AT_FAULT = (
 
 
 @contextmanager
-def translated(
+def translate_errors(
     failure: type[DomainError] = OperationFailed, missing: type[NotFound] = ContainerNotFound
 ) -> Iterator[None]:
     """Raise Unavailable if Docker is down, hangs or has no disk left, `missing` for a 404, `failure` for the rest."""

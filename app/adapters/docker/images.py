@@ -9,7 +9,7 @@ from docker.errors import APIError, NotFound
 from app.adapters.docker import labels, pull
 from app.adapters.docker import names as image_names
 from app.adapters.docker.client import Clients
-from app.adapters.docker.errors import reason, translated
+from app.adapters.docker.errors import reason, translate_errors
 from app.errors import ImageInUse, ImageNotFound, ImageRemoveFailed, OperationFailed
 from app.model.image import LocalImage, PullState
 from app.model.messages import Text
@@ -27,13 +27,13 @@ class DockerImages:
 
     def all(self) -> list[LocalImage]:
         """Every image that has a name, a container or no image built on it, the newest first."""
-        with translated():
+        with translate_errors():
             found = [_image(raw) for raw in self._clients.quick().images()]
         return sorted(found, key=lambda image: (image.created, image.id), reverse=True)
 
     def users(self) -> dict[str, set[str]]:
         """The names of the containers, anybody's, running or not, that were made of an image, by the image's id."""
-        with translated():
+        with translate_errors():
             listed = self._clients.quick().containers(all=True)
         found: dict[str, set[str]] = {}
         for raw in listed:
@@ -50,7 +50,7 @@ class DockerImages:
 
     def tag(self, image_id: str, name: str) -> None:
         """Give the image one more name, taken from any other image; ImageNotFound, InvalidRequest for the name."""
-        with translated(OperationFailed, missing=ImageNotFound):
+        with translate_errors(OperationFailed, missing=ImageNotFound):
             client = self._clients.quick()
             image_names.check_new(client, name)
             client.tag(image_id, *image_names.parts(name))
@@ -60,7 +60,7 @@ class DockerImages:
 
         Nothing happens if it is gone already. ImageInUse if a container or an image that was built on it needs it.
         """
-        with translated(ImageRemoveFailed):
+        with translate_errors(ImageRemoveFailed):
             try:
                 self._clients.patient(_REMOVE).remove_image(name)
             except NotFound:

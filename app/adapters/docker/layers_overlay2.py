@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.adapters.filesystem import sync_filesystem
-from app.adapters.treecopy.errors import translated
+from app.adapters.treecopy.errors import translate_errors
 from app.adapters.treecopy.files import opened, remove
 from app.adapters.treecopy.measure import measure_tree
 from app.adapters.treecopy.sync import Mirror
@@ -28,7 +28,7 @@ class OverlayLayers:
 
     def begin(self, source: str, target: str, progress: Progress) -> "LayerTransfer":
         """Check both paths and touch nothing; LayerCopyFailed unless they are two layers that exist."""
-        with translated(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
+        with translate_errors(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
             old, new = _existing(source, _LAYER, _SET_ASIDE), _existing(target, _LAYER)
             if old.is_relative_to(new) or new.is_relative_to(old):
                 raise ValueError(Text("one is the other, or inside it"))
@@ -36,13 +36,13 @@ class OverlayLayers:
 
     def measure(self, path: str) -> tuple[int, int]:
         """Bytes on disk and number of files of a layer, one set aside too; LayerCopyFailed for any other path."""
-        with translated(Text("The size of {place} could not be found out", place=path)):
+        with translate_errors(Text("The size of {place} could not be found out", place=path)):
             return measure_tree(_matching(path, _LAYER, _SET_ASIDE)[0])
 
     def sync(self, path: str) -> None:
         """Return once everything written to the filesystem of the directory `path` is on disk."""
         failure = Text("The filesystem of {place} could not be written to disk", place=path)
-        with translated(failure), opened(os.open(path, _DIRECTORY)) as fd:
+        with translate_errors(failure), opened(os.open(path, _DIRECTORY)) as fd:
             sync_filesystem(fd)
 
     def set_aside(self, layer: str, name: str) -> str:
@@ -50,7 +50,7 @@ class OverlayLayers:
 
         `name` belongs to this layer alone. May be repeated when it is unknown how far it came.
         """
-        with translated(Text("The layer {layer} could not be set aside", layer=layer)):
+        with translate_errors(Text("The layer {layer} could not be set aside", layer=layer)):
             root = _matching(layer, _LAYER)["root"]
             old, aside = Path(layer), Path(_matching(f"{root}/gpudock/layers/{name}", _SET_ASIDE)[0])
             for made in (aside.parents[1], aside.parent):
@@ -66,7 +66,7 @@ class OverlayLayers:
     def discard(self, path: str) -> None:
         """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""
         failure = Text("The layer {layer} could not be deleted", layer=path)
-        with translated(failure), suppress(FileNotFoundError):
+        with translate_errors(failure), suppress(FileNotFoundError):
             layer = Path(_matching(path, _SET_ASIDE)[0])
             with opened(os.open(layer.parent, _DIRECTORY)) as parent:
                 remove(parent, layer.name)
@@ -85,17 +85,17 @@ class LayerTransfer:
 
     def copy_live(self) -> None:
         """A pass while the source is written to; Unavailable("disk") if there is no room for it."""
-        with translated(self._failure, self._mirror.meter):
+        with translate_errors(self._failure, self._mirror.meter):
             self._mirror.copy_live()
 
     def settle(self) -> None:
         """Make the target equal to the source as far as that is possible while the source is written to."""
-        with translated(self._failure, self._mirror.meter):
+        with translate_errors(self._failure, self._mirror.meter):
             self._mirror.settle()
 
     def finish(self) -> None:
         """Make the target exactly equal to the source, which nobody writes to any more."""
-        with translated(self._failure, self._mirror.meter):
+        with translate_errors(self._failure, self._mirror.meter):
             self._mirror.finish()
 
 

@@ -16,7 +16,7 @@ from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
 from app.adapters.docker.client import QUICK, Clients
-from app.adapters.docker.errors import answered, plain, reason, translated
+from app.adapters.docker.errors import answered, plain, reason, translate_errors
 from app.errors import DomainError, ImageNotInRegistry, ImagePullFailed, RegistryUnreachable, Unavailable
 from app.model.image import PullState
 from app.model.messages import Text
@@ -47,7 +47,7 @@ def pull(clients: Clients, reference: str, tell: Callable[[PullState], None]) ->
             tell(layers.state)
     finally:
         unwanted.set()
-    with translated():
+    with translate_errors():
         try:
             reading.result()
         except APIError as exc:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.adapters.docker import labels, parse
 from app.adapters.docker.create_body import NO_GPUS
-from app.model.adoption import ALL_GPUS, Foreign, ForeignVolume
+from app.model.adoption import ALL_GPUS, UnmanagedContainer, UnmanagedVolume
 from app.model.container import Bind, PortMapping, Spec
 from app.model.messages import Text
 
@@ -50,12 +50,12 @@ _OPTIONS = {
 }
 
 
-def volume(raw: Raw) -> ForeignVolume:
+def volume(raw: Raw) -> UnmanagedVolume:
     """A volume from Docker's inspect."""
-    return ForeignVolume(raw["Name"], raw["Driver"], raw["Options"] or {}, labels.is_ours(raw["Labels"]))
+    return UnmanagedVolume(raw["Name"], raw["Driver"], raw["Options"] or {}, labels.is_ours(raw["Labels"]))
 
 
-def described(raw: Raw, image: Raw) -> Foreign:
+def described(raw: Raw, image: Raw) -> UnmanagedContainer:
     """A container from Docker's inspect, with the Config of its image."""
     config, own = raw["Config"], set(image.get("Env") or ())
     binds, anonymous = _mounts(raw)
@@ -67,7 +67,7 @@ def described(raw: Raw, image: Raw) -> Foreign:
         ports=_ports(raw),
     )
     container = replace(parse.inspected(dict(raw)), anonymous=anonymous)
-    return Foreign(container, spec, *_gpus(raw))
+    return UnmanagedContainer(container, spec, *_gpus(raw))
 
 
 def differences(old: Raw, new: Raw) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.docker.client import Clients
-from app.adapters.docker.errors import translated
+from app.adapters.docker.errors import translate_errors
 from app.adapters.volumes.drivers import try_out
 from app.errors import DomainError, Unavailable
 from app.model.findings import Finding, fail, ok, warning
@@ -23,7 +23,7 @@ _ENFORCERS = {QUOTA: "XFS project quotas (quota)", LOOP: "a filesystem for each 
 def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iterator[Finding]:
     """Findings about Docker, its storage, the sizes of volumes and its way to the GPUs."""
     try:
-        with translated():
+        with translate_errors():
             client = Clients(docker_host).quick()
             info, layer = client.info(), _some_layer(client)
             client.close()

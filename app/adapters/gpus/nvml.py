@@ -109,7 +109,7 @@ class _Session:
         self._uuids: tuple[float, tuple[str, ...]] | None = None
 
     def stuck(self) -> bool:
-        """Whether NVML is still at a question whose asker went away at its deadline."""
+        """Whether NVML is still at a question whose requester went away at its deadline."""
         overdue = self.overdue
         return overdue is not None and not overdue.done()
 
@@ -121,7 +121,7 @@ class _Session:
         except Unavailable as exc:
             answer.set_exception(exc)
         finally:
-            # No answer, because of a bug: the asker must not wait for its deadline.
+            # No answer, because of a bug: the requester must not wait for its deadline.
             answer.cancel()
 
     def recent_uuids(self) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from app.adapters.treecopy.delta import Identity, Names, Plan, identity
+from app.adapters.treecopy.delta import DeltaPlan, Identity, Names, identity
 from app.adapters.treecopy.entry import Entries, copy_directory_attributes
 from app.adapters.treecopy.errors import Tolerance
 from app.adapters.treecopy.files import directory, remove
@@ -19,7 +19,7 @@ class Pass:
     """Works between open directories. `read` gets the identity of what was read, by path; `meter` its bytes."""
 
     def __init__(
-        self, plan: Plan, source: int, target: int, read: dict[str, Identity], tolerance: Tolerance, meter: Meter
+        self, plan: DeltaPlan, source: int, target: int, read: dict[str, Identity], tolerance: Tolerance, meter: Meter
     ) -> None:
         self._plan, self._source, self._target, self._read = plan, source, target, read
         self._tolerance, self._meter = tolerance, meter

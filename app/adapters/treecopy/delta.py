@@ -19,7 +19,7 @@ def identity(status: os.stat_result) -> Identity:
 
 
 @dataclass
-class Plan:
+class DeltaPlan:
     """What to remove from the target and what to copy to it, as names by directory.
 
     `attributes` are the directories, parents first, that need their attributes set after all that. `size` is the
@@ -55,11 +55,11 @@ class Comparison:
     ) -> None:
         self._source, self._target = source, target
         self._unchanged, self._held, self._tolerance, self._tick = unchanged, held, tolerance, tick
-        self._plan = Plan()
+        self._plan = DeltaPlan()
         self._linked: dict[int, dict[tuple[str, str], bool]] = defaultdict(dict)
         self._sizes: dict[int, int] = {}
 
-    def plan(self) -> Plan:
+    def plan(self) -> DeltaPlan:
         """Compare; to be called once."""
         status = os.fstat(self._source)
         if not (self._unchanged("", status) and _alike(status, os.fstat(self._target))):
@@ -136,7 +136,7 @@ class Comparison:
                     self._plan.copy[path].append(name)
 
 
-def outdated(plan: Plan, source: int) -> bool:
+def outdated(plan: DeltaPlan, source: int) -> bool:
     """Whether any directory of the source has got or lost a name since it was listed. Raises OSError."""
     return any(_now(source, path) != then for path, then in plan.listed.items())
 

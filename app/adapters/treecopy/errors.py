@@ -47,7 +47,7 @@ class Tolerance:
 
 
 @contextmanager
-def translated(failure: Text, meter: Meter | None = None) -> Iterator[None]:
+def translate_errors(failure: Text, meter: Meter | None = None) -> Iterator[None]:
     """Raise what fails while files are copied or moved as a DomainError whose message begins with `failure`.
 
     OSError and ValueError become LayerCopyFailed, or Unavailable("disk") for want of space. What a progress

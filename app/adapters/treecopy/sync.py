@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from app.adapters.filesystem import filesystem_name, sync_filesystem
 from app.adapters.treecopy.apply import Pass
 from app.adapters.treecopy.copy import copy_tree
-from app.adapters.treecopy.delta import Comparison, Identity, Names, Plan, identity, outdated
+from app.adapters.treecopy.delta import Comparison, DeltaPlan, Identity, Names, identity, outdated
 from app.adapters.treecopy.entry import copy_directory_attributes
 from app.adapters.treecopy.errors import Tolerance, all_but_no_space, nothing, vanishing
 from app.adapters.treecopy.files import listing, opened, remove
@@ -88,13 +88,13 @@ class Mirror:
                 self._copy_all(source, target)
         self.meter.end()
 
-    def _pass_live(self, source: int, target: int, covers: Callable[[OSError], bool]) -> Plan:
+    def _pass_live(self, source: int, target: int, covers: Callable[[OSError], bool]) -> DeltaPlan:
         self._mind_clock()
         begun = time.time_ns()
         sync_filesystem(source)
         return self._pass(source, target, covers, begun - _MARGIN)
 
-    def _pass(self, source: int, target: int, covers: Callable[[OSError], bool], horizon: int) -> Plan:
+    def _pass(self, source: int, target: int, covers: Callable[[OSError], bool], horizon: int) -> DeltaPlan:
         tolerance = Tolerance(covers, self.meter)
         held, self._held = self._held, {}  # what a pass leaves that breaks off is not known
         plan = Comparison(source, target, self._unchanged, held, tolerance, self.meter.tick).plan()

@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 
 from app.adapters.docker import labels as label_names
 from app.adapters.docker.client import Clients
-from app.adapters.docker.errors import answered, translated
+from app.adapters.docker.errors import answered, translate_errors
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed, VolumeExists, VolumeInUse
 from app.model.container import Labels
 from app.model.messages import Text
@@ -26,7 +26,7 @@ _RUNNING = ("running", "paused", "restarting")
 
 
 @dataclass(frozen=True)
-class Seen:
+class VolumeDetails:
     """A volume as Docker describes it; `labels`, `way` and `size` (bytes) are None if gpudock did not make it."""
 
     name: str
@@ -52,31 +52,31 @@ class VolumeDocker:
     def root(self) -> Path:
         """Docker's root directory, without symlinks."""
         if self._root is None:
-            with translated():
+            with translate_errors():
                 self._root = Path(self._clients.quick().info()["DockerRootDir"]).resolve()
         return self._root
 
-    def inspect(self, name: str) -> Seen | None:
+    def inspect(self, name: str) -> VolumeDetails | None:
         """The volume, or None if there is none."""
         if not _NAME.fullmatch(name):
             return None
-        with translated():
+        with translate_errors():
             try:
                 return _seen(self._clients.quick().inspect_volume(name))
             except NotFound:
                 return None
 
-    def list(self, family: str | None = None, operation: str | None = None) -> list[Seen]:
+    def list(self, family: str | None = None, operation: str | None = None) -> list[VolumeDetails]:
         """This node's volumes that gpudock made, of one family or one operation."""
         wanted = label_names.wanted(self._node, family, operation)
-        with translated():
+        with translate_errors():
             raw = self._clients.quick().volumes(filters={"label": wanted})["Volumes"] or []
         return [seen for seen in map(_seen, raw) if seen.labels]
 
-    def create(self, plan: VolumePlan, way: str, options: Mapping[str, str]) -> Seen:
+    def create(self, plan: VolumePlan, way: str, options: Mapping[str, str]) -> VolumeDetails:
         """Create it; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
         labels = label_names.write_volume(plan.labels, way, plan.size.bytes)
-        with translated(VolumeCreateFailed):
+        with translate_errors(VolumeCreateFailed):
             try:
                 client = self._clients.patient(_MAKE)
                 seen = _seen(client.create_volume(plan.name, "local", dict(options), labels))
@@ -90,7 +90,7 @@ class VolumeDocker:
 
     def remove(self, name: str) -> bool:
         """Remove the volume; False if a container has it, running or not. Gone already is fine."""
-        with translated(VolumeDeleteFailed):
+        with translate_errors(VolumeDeleteFailed):
             try:
                 self._clients.patient(_REMOVE).remove_volume(name)
             except NotFound:
@@ -103,7 +103,7 @@ class VolumeDocker:
 
     def refuse_used(self, name: str, stopped: bool) -> None:
         """Raise VolumeInUse if a running container has the volume; with `stopped`, if any container has it."""
-        with translated():
+        with translate_errors():
             raw = self._clients.quick().containers(all=True, filters={"volume": name})
         users = [_name(one) for one in raw if stopped or one["State"] in _RUNNING]
         if users:
@@ -113,7 +113,7 @@ class VolumeDocker:
 
     def mount_once(self, name: str, operation: str) -> None:
         """Let Docker mount the volume for a moment, which it does to look into a container, started or not."""
-        with translated(VolumeCreateFailed):
+        with translate_errors(VolumeCreateFailed):
             client = self._clients.patient(_MAKE)
             labels = label_names.helper(self._node, operation)
             marks = [f"LABEL {label}={value}" for label, value in labels.items()]
@@ -131,7 +131,7 @@ class VolumeDocker:
     def sweep(self, operation: str) -> None:
         """Remove what `mount_once` may have left of an operation."""
         wanted = [f"{label}={value}" for label, value in label_names.helper(self._node, operation).items()]
-        with translated(VolumeDeleteFailed):
+        with translate_errors(VolumeDeleteFailed):
             client = self._clients.patient(_MAKE)
             for container in client.containers(all=True, filters={"label": wanted}):
                 client.remove_container(container["Id"], force=True)
@@ -146,12 +146,12 @@ def taken(name: str) -> VolumeExists:
     return VolumeExists(Text("Docker has a volume {name} already; remove that one or choose another name", name=name))
 
 
-def _seen(raw: Mapping[str, Any]) -> Seen:
+def _seen(raw: Mapping[str, Any]) -> VolumeDetails:
     labels, way = label_names.read(raw["Labels"]), label_names.read_way(raw["Labels"])
     mountpoint = Path(raw["Mountpoint"])
     if labels is None or way is None:
-        return Seen(raw["Name"], mountpoint, None, None, None)
-    return Seen(raw["Name"], mountpoint, labels, *way)
+        return VolumeDetails(raw["Name"], mountpoint, None, None, None)
+    return VolumeDetails(raw["Name"], mountpoint, labels, *way)
 
 
 def _name(container: Mapping[str, Any]) -> str:

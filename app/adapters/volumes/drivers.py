@@ -9,15 +9,15 @@ from contextlib import suppress
 from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.filesystem import room
 from app.adapters.volumes.directories import Home, locked
-from app.adapters.volumes.docker import Seen, VolumeDocker, taken
-from app.adapters.volumes.errors import on_disk, told
+from app.adapters.volumes.docker import VolumeDetails, VolumeDocker, taken
+from app.adapters.volumes.errors import as_failure, on_disk
 from app.adapters.volumes.image_file import Image
 from app.adapters.volumes.locations import Places, persist
 from app.adapters.volumes.loop import LoopVolumes, doomed
 from app.adapters.volumes.plain import PlainVolumes
 from app.adapters.volumes.quota import QuotaVolumes
 from app.errors import DomainError, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.container import Labels
 from app.model.messages import Text
 from app.model.sizes import parse_size
@@ -78,7 +78,7 @@ class DockerVolumes:
             status = os.statvfs(root)
         return status.f_bavail * status.f_frsize
 
-    def rooms(self) -> list[Room]:
+    def rooms(self) -> list[DiskSpace]:
         """The filesystems of Docker's root, and of gpudock's volumes if that is another one."""
         root = self._docker.root()
         with on_disk(Text("the room under {place} is unknown", place=str(root))):
@@ -152,11 +152,11 @@ class DockerVolumes:
         self._docker.sweep(operation)
         for seen in self._docker.list(operation=operation):
             self._way(seen).discard(seen)
-        with told(VolumeDeleteFailed, Text("what operation {id} made could not be deleted", id=operation)):
+        with as_failure(VolumeDeleteFailed, Text("what operation {id} made could not be deleted", id=operation)):
             for directory in self._home().of_operation(operation):
                 Image(directory).delete()
 
-    def _usage(self, seen: Seen) -> Usage | None:
+    def _usage(self, seen: VolumeDetails) -> Usage | None:
         silent = Text("the filesystem of {name} does not tell how full it is", name=seen.name)
         with on_disk(silent), suppress(VolumeNotFound):
             return self._way(seen).usage(seen) if seen.labels else Usage()
@@ -179,7 +179,8 @@ class DockerVolumes:
 
     def _persist(self, name: str) -> None:
         seen = self._get(name)
-        with told(VolumeCreateFailed, Text("what Docker noted of {name} could not be written to disk", name=name)):
+        unwritten = Text("what Docker noted of {name} could not be written to disk", name=name)
+        with as_failure(VolumeCreateFailed, unwritten):
             persist(seen.mountpoint)
 
     def _first_that_works(self) -> str:
@@ -192,7 +193,7 @@ class DockerVolumes:
     def _try(self, way: str) -> None:
         """Make a small volume in that way and remove it; VolumeCreateFailed if it does not work."""
         home = self._home()
-        with told(VolumeCreateFailed, Text("{place} cannot be used", place=str(home.path))):
+        with as_failure(VolumeCreateFailed, Text("{place} cannot be used", place=str(home.path))):
             home.make()
             # One at a time, so that whatever a trial finds of others was left behind by a dead one.
             with locked(home.path):
@@ -209,22 +210,22 @@ class DockerVolumes:
         raise VolumeNotFound(Text("there is no volume {name}", name=name))
 
     def _delete_doomed(self, name: str) -> None:
-        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=name)):
+        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=name)):
             for directory in filter(doomed, self._home().of_volume(name)):
                 Image(directory).delete()
 
-    def _get(self, name: str) -> Seen:
+    def _get(self, name: str) -> VolumeDetails:
         if seen := self._docker.inspect(name):
             return seen
         raise VolumeNotFound(Text("there is no volume {name}", name=name))
 
-    def _refuse_foreign(self, seen: Seen) -> None:
+    def _refuse_foreign(self, seen: VolumeDetails) -> None:
         if seen.labels is None or seen.labels.node != self._node:
             raise VolumeDeleteFailed(
                 Text("gpudock did not make the volume {name} here, so it does not delete it", name=seen.name)
             )
 
-    def _way(self, seen: Seen) -> LoopVolumes | PlainVolumes:
+    def _way(self, seen: VolumeDetails) -> LoopVolumes | PlainVolumes:
         return self._ways()[seen.way or NONE]
 
     def _ways(self) -> dict[str, LoopVolumes | PlainVolumes]:

@@ -36,7 +36,7 @@ def run(*command: str, timeout: float) -> None:
 
 
 @contextmanager
-def told(failure: type[DomainError], message: Text) -> Iterator[None]:
+def as_failure(failure: type[DomainError], message: Text) -> Iterator[None]:
     """Raise an OSError as `failure`, or as Unavailable("disk") for want of space; its text is for the log only."""
     try:
         yield

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.filesystem import sync_filesystem
-from app.adapters.treecopy.errors import translated
+from app.adapters.treecopy.errors import translate_errors
 from app.adapters.treecopy.files import opened
 from app.adapters.treecopy.measure import inodes, measure_tree
 from app.adapters.volumes import directories
 from app.adapters.volumes.directories import Home
-from app.adapters.volumes.errors import told
+from app.adapters.volumes.errors import as_failure
 from app.adapters.volumes.image_file import Image
 from app.adapters.volumes.project_quota import project_id, project_usage
 from app.adapters.volumes.quota import device
@@ -32,7 +32,7 @@ class Places:
 
     def begin(self, source: str, target: str, progress: Progress) -> LayerTransfer:
         """A transfer from any place to that of a volume; a filesystem that was set aside is mounted for it."""
-        with translated(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
+        with translate_errors(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
             old, new = self._existing(source), self._existing(target)
             if not self._of_volume(Path(target)):
                 raise ValueError(Text("{place} is no volume's directory", place=repr(target)))
@@ -43,12 +43,12 @@ class Places:
     def sync(self, place: str) -> None:
         """Return once everything written to the place's filesystem is on disk."""
         failure = Text("The filesystem of {place} could not be written to disk", place=place)
-        with translated(failure), opened(os.open(self._existing(place), _DIRECTORY)) as fd:
+        with translate_errors(failure), opened(os.open(self._existing(place), _DIRECTORY)) as fd:
             sync_filesystem(fd)
 
     def measure(self, place: str) -> tuple[int, int]:
         """Bytes in use and number of files, as the filesystem reports them if it can."""
-        with translated(Text("The size of {place} could not be found out", place=place)):
+        with translate_errors(Text("The size of {place} could not be found out", place=place)):
             path = self._existing(place)
             if image := self._image(path):
                 usage = image.usage()
@@ -59,13 +59,13 @@ class Places:
 
     def last_change(self, place: str) -> int:
         """The newest ctime, ns since 1970, of the place's directory and of everything in it."""
-        with translated(Text("The files of {place} could not be examined", place=place)):
+        with translate_errors(Text("The files of {place} could not be examined", place=place)):
             path = self._existing(place)
             return max([path.stat().st_ctime_ns, *(status.st_ctime_ns for status in inodes(str(path)))])
 
     def discard(self, place: str) -> None:
         """Delete data that was set aside; gone already is fine, any other place is refused."""
-        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=place)):
+        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=place)):
             directory = self._home.owner(Path(place))
             if directory is None or Path(place) not in (directory, directory / "data"):
                 raise VolumeDeleteFailed(Text("{place} is not where volumes are set aside", place=repr(place)))

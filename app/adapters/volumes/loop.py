@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.adapters.volumes.directories import Home, fsync
-from app.adapters.volumes.docker import Seen, VolumeDocker
-from app.adapters.volumes.errors import told
+from app.adapters.volumes.docker import VolumeDetails, VolumeDocker
+from app.adapters.volumes.errors import as_failure
 from app.adapters.volumes.image_file import Image
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 from app.model.messages import Text
@@ -29,35 +29,35 @@ class LoopVolumes:
     def create(self, plan: VolumePlan) -> None:
         """Make the filesystem first: once Docker has the volume, it is complete."""
         image = Image(self._home.directory(plan.name, plan.labels.operation))
-        with told(VolumeCreateFailed, Text("{name} could not be made; {needs}", name=plan.name, needs=_NEEDS)):
+        with as_failure(VolumeCreateFailed, Text("{name} could not be made; {needs}", name=plan.name, needs=_NEEDS)):
             self._home.make(image.directory)
             with _size_possible(plan):
                 image.make(plan.size.bytes)
         options = {"type": "none", "o": "bind", "device": str(image.data)}
         self.adopt(self._docker.create(plan, LOOP, options))
 
-    def adopt(self, seen: Seen) -> None:
+    def adopt(self, seen: VolumeDetails) -> None:
         """Make sure that Docker, which may run in a mount namespace of its own, sees what is mounted."""
         self.ready(seen)
         self._docker.mount_once(seen.name, seen.operation or "")
 
-    def usage(self, seen: Seen) -> Usage | None:
+    def usage(self, seen: VolumeDetails) -> Usage | None:
         """How full it is, None if its image is gone."""
         with suppress(VolumeNotFound), _found(seen):
             return self._image(seen).usage()
         return None
 
-    def ready(self, seen: Seen) -> None:
+    def ready(self, seen: VolumeDetails) -> None:
         """Mount it, unless it is mounted; VolumeNotFound if its image is gone."""
         with _found(seen):
             self._image(seen).mount()
 
-    def place(self, seen: Seen) -> str:
+    def place(self, seen: VolumeDetails) -> str:
         """The directory that containers see, mounted."""
         self.ready(seen)
         return str(self._image(seen).data)
 
-    def set_aside(self, seen: Seen) -> str:
+    def set_aside(self, seen: VolumeDetails) -> str:
         """Take the volume from Docker and unmount the filesystem; its directory is the place."""
         if not self._docker.remove(seen.name):
             self._docker.refuse_used(seen.name, stopped=True)
@@ -66,18 +66,18 @@ class LoopVolumes:
 
     def put_aside(self, directory: Path) -> str:
         """The last step of that."""
-        with told(VolumeDeleteFailed, Text("the volume in {place} could not be unmounted", place=str(directory))):
+        with as_failure(VolumeDeleteFailed, Text("the volume in {place} could not be unmounted", place=str(directory))):
             Image(directory).unmount()
         return str(directory)
 
-    def discard(self, seen: Seen) -> None:
+    def discard(self, seen: VolumeDetails) -> None:
         """Delete the filesystem; Docker keeps the volume if a stopped container names it, but cannot mount it.
 
         The mark tells a filesystem half deleted from one that was set aside, once Docker has no volume any more.
         """
         image = self._image(seen)
         mark = image.directory / _DOOMED
-        with told(VolumeDeleteFailed, Text("{name} could not be deleted", name=seen.name)):
+        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=seen.name)):
             with suppress(FileNotFoundError):
                 mark.touch()
                 fsync(image.directory)
@@ -89,7 +89,7 @@ class LoopVolumes:
                     raise
             image.delete()
 
-    def _image(self, seen: Seen) -> Image:
+    def _image(self, seen: VolumeDetails) -> Image:
         return Image(self._home.directory(seen.name, seen.operation or ""))
 
 
@@ -114,7 +114,7 @@ def _size_possible(plan: VolumePlan) -> Iterator[None]:
 
 
 @contextmanager
-def _found(seen: Seen) -> Iterator[None]:
+def _found(seen: VolumeDetails) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from app.adapters.volumes import directories
 from app.adapters.volumes.directories import Home
-from app.adapters.volumes.docker import Seen, VolumeDocker
-from app.adapters.volumes.errors import told
+from app.adapters.volumes.docker import VolumeDetails, VolumeDocker
+from app.adapters.volumes.errors import as_failure
 from app.errors import VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 from app.model.messages import Text
 from app.model.volume import NONE, Usage, VolumePlan
@@ -21,29 +21,29 @@ class PlainVolumes:
         """Nothing but what Docker does."""
         self._docker.create(plan, NONE, {})
 
-    def adopt(self, seen: Seen) -> None:
+    def adopt(self, seen: VolumeDetails) -> None:
         """One that an operation made before is complete."""
 
-    def usage(self, seen: Seen) -> Usage | None:
+    def usage(self, seen: VolumeDetails) -> Usage | None:
         """Nobody knows without walking through it."""
         return Usage()
 
-    def ready(self, seen: Seen) -> None:
+    def ready(self, seen: VolumeDetails) -> None:
         """VolumeNotFound if somebody deleted its directory; there is nothing to mount."""
         if not seen.mountpoint.is_dir():
             raise VolumeNotFound(
                 Text("the data of {name} is gone: {place} was deleted", name=seen.name, place=str(seen.mountpoint))
             )
 
-    def place(self, seen: Seen) -> str:
+    def place(self, seen: VolumeDetails) -> str:
         """Docker's directory."""
         self.ready(seen)
         return str(seen.mountpoint)
 
-    def set_aside(self, seen: Seen) -> str:
+    def set_aside(self, seen: VolumeDetails) -> str:
         """Move the data into gpudock's home, and then remove the volume."""
         directory = self._home.directory(seen.name, seen.operation or "")
-        with told(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=seen.name)):
+        with as_failure(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=seen.name)):
             self._home.make(directory)
             directories.move(seen.mountpoint, directory / "data")
             directories.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
@@ -58,9 +58,9 @@ class PlainVolumes:
         """The last step of that."""
         return str(directory / "data")
 
-    def discard(self, seen: Seen) -> None:
+    def discard(self, seen: VolumeDetails) -> None:
         """Remove the volume, or empty it if a stopped container names it."""
         if not self._docker.remove(seen.name):
             self._docker.refuse_used(seen.name, stopped=False)
-            with told(VolumeDeleteFailed, Text("{name} could not be emptied", name=seen.name)):
+            with as_failure(VolumeDeleteFailed, Text("{name} could not be emptied", name=seen.name)):
                 directories.empty(seen.mountpoint)

@@ -7,8 +7,8 @@ filesystem mounted otherwise, can silently lack one.
 import os
 from pathlib import Path
 
-from app.adapters.volumes.docker import Seen
-from app.adapters.volumes.errors import told
+from app.adapters.volumes.docker import VolumeDetails
+from app.adapters.volumes.errors import as_failure
 from app.adapters.volumes.plain import PlainVolumes
 from app.adapters.volumes.project_quota import clear_projects, limit_directory, project_id, project_usage
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed
@@ -43,12 +43,12 @@ class QuotaVolumes(PlainVolumes):
                 )
             )
 
-    def adopt(self, seen: Seen) -> None:
+    def adopt(self, seen: VolumeDetails) -> None:
         """Let Docker mount it, and look whether the limit is there."""
         self._mount(seen)
         self._check(seen)
 
-    def usage(self, seen: Seen) -> Usage | None:
+    def usage(self, seen: VolumeDetails) -> Usage | None:
         """What the filesystem reports of the directory: its quota."""
         self.ready(seen)
         status = os.statvfs(seen.mountpoint)
@@ -60,22 +60,22 @@ class QuotaVolumes(PlainVolumes):
 
     def put_aside(self, directory: Path) -> str:
         """Take the project id away: after its next start Docker may give it to another volume."""
-        with told(VolumeDeleteFailed, Text("the quota of {place} could not be taken off", place=str(directory))):
+        with as_failure(VolumeDeleteFailed, Text("the quota of {place} could not be taken off", place=str(directory))):
             if project_id(directory / "data"):
                 clear_projects(directory / "data")
         return super().put_aside(directory)
 
-    def _mount(self, seen: Seen) -> None:
+    def _mount(self, seen: VolumeDetails) -> None:
         self._docker.mount_once(seen.name, seen.operation or "")
 
-    def _set_forgotten_limit(self, seen: Seen) -> None:
+    def _set_forgotten_limit(self, seen: VolumeDetails) -> None:
         """Docker limits a path once: one that comes again before its next start gets no project id any more."""
-        with told(VolumeCreateFailed, _no_limit(seen)):
+        with as_failure(VolumeCreateFailed, _no_limit(seen)):
             if not project_id(seen.mountpoint):
                 limit_directory(device(self._docker.root()), seen.mountpoint, seen.size or 0)
 
-    def _check(self, seen: Seen) -> None:
-        with told(VolumeCreateFailed, Text("the quota of {name} could not be examined", name=seen.name)):
+    def _check(self, seen: VolumeDetails) -> None:
+        with as_failure(VolumeCreateFailed, Text("the quota of {name} could not be examined", name=seen.name)):
             status, whole = os.statvfs(seen.mountpoint), os.statvfs(self._docker.root())
             limit = min(seen.size or 0, whole.f_blocks * whole.f_frsize)
             block = status.f_frsize
@@ -83,7 +83,7 @@ class QuotaVolumes(PlainVolumes):
                 raise VolumeCreateFailed(_no_limit(seen))
 
 
-def _no_limit(seen: Seen) -> Text:
+def _no_limit(seen: VolumeDetails) -> Text:
     return Text("Docker set no limit for {name}; {needs}", name=seen.name, needs=_NEEDS)
 
 

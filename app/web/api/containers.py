@@ -5,7 +5,7 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
-from app.containers.transactions import Made
+from app.containers.transactions import ContainerResult
 from app.model.container import Bind, PortMapping, Spec
 from app.model.messages import Text
 from app.model.names import parse
@@ -38,7 +38,7 @@ class Containers(MethodView):
 
     @blueprint.arguments(ListQuery, location="query")
     @blueprint.response(200, envelope(ContainersSchema))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self, query: Json) -> Json:
         """List containers, by name, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
@@ -50,7 +50,7 @@ class Containers(MethodView):
     @changing(blueprint)
     @blueprint.arguments(CreateSchema)
     @blueprint.response(200, envelope(MadeSchema))
-    @blueprint.fails(
+    @blueprint.documents_errors(
         errors.ImageNameMissing,
         errors.ContainerNameMissing,
         errors.ContainerNameHasDash,
@@ -88,7 +88,7 @@ class Container(MethodView):
     """One container, by its versioned name or its family's."""
 
     @blueprint.response(200, envelope(ContainerDetailSchema))
-    @blueprint.fails(errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
+    @blueprint.documents_errors(errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show a container with its versions."""
         return ok(serializers.detail(services().inquiry.container(parse(name))))
@@ -96,7 +96,7 @@ class Container(MethodView):
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
     @blueprint.response(200, envelope(None))
-    @blueprint.fails(
+    @blueprint.documents_errors(
         errors.ContainerNotFound,
         errors.ContainerNameLacksVersion,
         errors.ContainerRunning,
@@ -145,7 +145,7 @@ class ContainerGpus(MethodView):
     @changing(blueprint)
     @blueprint.arguments(GpuChangeSchema)
     @blueprint.response(200, envelope(MadeSchema))
-    @blueprint.fails(*RECREATIONS, errors.GpuCountNegative, errors.GpuChangeFailed)
+    @blueprint.documents_errors(*RECREATIONS, errors.GpuCountNegative, errors.GpuChangeFailed)
     def patch(self, body: Json, name: str) -> Any:
         """Change the number of GPUs: makes the next version, running, with everything that was in this one."""
         changer, target = services().changer, parse(name)
@@ -159,7 +159,7 @@ class ContainerVolume(MethodView):
     @changing(blueprint)
     @blueprint.arguments(VolumeChangeSchema)
     @blueprint.response(200, envelope(MadeSchema))
-    @blueprint.fails(*RECREATIONS, errors.BindNotFound, errors.VolumeChangeFailed)
+    @blueprint.documents_errors(*RECREATIONS, errors.BindNotFound, errors.VolumeChangeFailed)
     def patch(self, body: Json, name: str) -> Any:
         """Mount another volume: makes the next version, running, with everything that was in this one.
 
@@ -178,7 +178,7 @@ class ContainerRollback(MethodView):
     @changing(blueprint)
     @blueprint.arguments(RollbackSchema)
     @blueprint.response(200, envelope(MadeSchema))
-    @blueprint.fails(*RECREATIONS, errors.RollbackFailed)
+    @blueprint.documents_errors(*RECREATIONS, errors.RollbackFailed)
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version, running, from the files and settings of an earlier one; volumes stay as they are."""
         changer, target = services().changer, parse(name)
@@ -191,7 +191,7 @@ class ContainerStop(MethodView):
 
     @changing(blueprint)
     @blueprint.response(200, envelope(None))
-    @blueprint.fails(*CHANGES, errors.StopFailed)
+    @blueprint.documents_errors(*CHANGES, errors.StopFailed)
     def patch(self, name: str) -> Any:
         """Stop a container and free its GPUs."""
         lifecycle, target = services().lifecycle, parse(name)
@@ -204,14 +204,14 @@ class ContainerRestart(MethodView):
 
     @changing(blueprint)
     @blueprint.response(200, envelope(MadeSchema))
-    @blueprint.fails(*RECREATIONS, errors.RestartFailed)
+    @blueprint.documents_errors(*RECREATIONS, errors.RestartFailed)
     def patch(self, name: str) -> Any:
         """Restart a container: in place, or with new GPUs as the next version if it was stopped and had some."""
         lifecycle, target = services().lifecycle, parse(name)
         return carry_out(lambda: lifecycle.restart(target), _made)
 
 
-def _made(made: Made) -> Json:
+def _made(made: ContainerResult) -> Json:
     return ok(serializers.made(made), made.changed)
 
 

@@ -68,7 +68,7 @@ class Resource(Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = JsonParser()
 
-    def fails(self, *kinds: type[errors.DomainError]) -> Callable[[View], View]:
+    def documents_errors(self, *kinds: type[errors.DomainError]) -> Callable[[View], View]:
         """Document these errors, besides those that every call can meet, grouped by HTTP status."""
 
         def document(view: View) -> View:

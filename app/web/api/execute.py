@@ -32,7 +32,7 @@ class Execute(MethodView):
 
     @blueprint.arguments(ExecuteSchema)
     @blueprint.response(200, envelope(ExecutedSchema))
-    @blueprint.fails(*MISSES, errors.ContainerNotRunning, errors.CommandRefused, errors.CommandTimeout)
+    @blueprint.documents_errors(*MISSES, errors.ContainerNotRunning, errors.CommandRefused, errors.CommandTimeout)
     def post(self, body: Json, name: str) -> Json:
         """Execute a command in a running container and answer what it printed."""
         refuse_preview()
@@ -46,7 +46,7 @@ class Logs(MethodView):
 
     @blueprint.arguments(LogsQuery, location="query")
     @blueprint.response(200, envelope(LogsSchema))
-    @blueprint.fails(*MISSES)
+    @blueprint.documents_errors(*MISSES)
     def get(self, query: Json, name: str) -> Json:
         """Read the last lines of a container's log."""
         return ok({"logs": services().inside.logs(parse(name), query["tail"])})
@@ -59,7 +59,7 @@ class Commit(MethodView):
     @changing(blueprint)
     @blueprint.arguments(CommitSchema)
     @blueprint.response(200, envelope(CommittedSchema))
-    @blueprint.fails(*MISSES, errors.ImageNameTaken, errors.OperationRunning, errors.CommitFailed)
+    @blueprint.documents_errors(*MISSES, errors.ImageNameTaken, errors.OperationRunning, errors.CommitFailed)
     def post(self, body: Json, name: str) -> Any:
         """Commit a container to an image on this host."""
         committer, target = services().committer, parse(name)

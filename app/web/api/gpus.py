@@ -22,7 +22,7 @@ class Gpus(MethodView):
 
     @blueprint.arguments(GpusQuery, location="query")
     @blueprint.response(200, envelope(GpusSchema))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self, query: Json) -> Json:
         """Tell which GPUs are free (0) and in use (1), of all nodes or of one; with detail=true describe each.
 
@@ -40,14 +40,14 @@ class Gpu(MethodView):
     """One GPU."""
 
     @blueprint.response(200, envelope(GpuSchema))
-    @blueprint.fails(errors.GpuNotFound, *SENT_ON)
+    @blueprint.documents_errors(errors.GpuNotFound, *SENT_ON)
     def get(self, uuid: str) -> Json:
         """Describe a GPU."""
         return ok(serializers.gpu(services().gpus.one(uuid)))
 
     @blueprint.arguments(SchedulableSchema)
     @blueprint.response(200, envelope(GpuSchema))
-    @blueprint.fails(errors.GpuNotFound, errors.GpuContended, *SENT_ON)
+    @blueprint.documents_errors(errors.GpuNotFound, errors.GpuContended, *SENT_ON)
     def patch(self, body: Json, uuid: str) -> Json:
         """Take a GPU out of service, or return it and clear the fault that gpudock found.
 

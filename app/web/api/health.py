@@ -27,7 +27,7 @@ class Ready(MethodView):
     """Readiness."""
 
     @blueprint.response(200, envelope(None))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self) -> dict[str, Any]:
         """Answer 503 and name the part, if Docker, etcd or NVML does not answer."""
         if problems := services().health.problems():

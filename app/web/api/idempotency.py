@@ -8,7 +8,7 @@ from flask import Flask, Response, g, request
 
 from app import errors
 from app.model.messages import Text
-from app.state.idempotency import Answer, Claim, fingerprint
+from app.state.idempotency import KeyClaim, StoredAnswer, fingerprint
 from app.web.api.async_requests import wants_preview
 from app.web.request_scope import services
 
@@ -52,16 +52,16 @@ def _begin() -> Response | None:
         raise errors.InvalidRequest(Text("{header} must be 1 to 255 printable ASCII characters", header=HEADER))
     mark = fingerprint(request.method, request.path, request.query_string.decode("latin-1"), request.get_data())
     found = services().idempotency.begin(key, mark)
-    if isinstance(found, Answer):
+    if isinstance(found, StoredAnswer):
         return _replay(found)
     g.idempotency = found
     return None
 
 
 def _end(response: Response) -> Response:
-    claim: Claim | None = g.pop("idempotency", None)
+    claim: KeyClaim | None = g.pop("idempotency", None)
     if claim is not None and _to_keep(response):
-        answer = Answer(response.status_code, response.get_data(as_text=True), response.location)
+        answer = StoredAnswer(response.status_code, response.get_data(as_text=True), response.location)
         services().idempotency.keep(claim, answer)
     elif claim is not None:
         services().idempotency.release(claim)
@@ -78,7 +78,7 @@ def _to_keep(response: Response) -> bool:
     return response.status_code < 500 and not passing
 
 
-def _replay(answer: Answer) -> Response:
+def _replay(answer: StoredAnswer) -> Response:
     location = {"Location": answer.location} if answer.location else {}
     headers = {"Idempotency-Replayed": "true", **location}
     return Response(answer.body, answer.status, headers, mimetype="application/json")

@@ -42,7 +42,7 @@ class Images(MethodView):
 
     @blueprint.arguments(ImagesQuery, location="query")
     @blueprint.response(200, envelope(ImagesSchema))
-    @blueprint.fails(errors.NodeNotFound, *SENT_ON)
+    @blueprint.documents_errors(errors.NodeNotFound, *SENT_ON)
     def get(self, query: Json) -> Json:
         """List images, the newest first, with who needs each."""
         return ok({"images": [serializers.image(view) for view in services().images.all(**query)]})
@@ -55,7 +55,7 @@ class ImagePull(MethodView):
     @changing(blueprint)
     @blueprint.arguments(PullSchema)
     @blueprint.response(200, envelope(PulledSchema))
-    @blueprint.fails(
+    @blueprint.documents_errors(
         errors.NodeNotFound,
         errors.ImageNameMissing,
         errors.ImageNotInRegistry,
@@ -81,7 +81,7 @@ class ImagePrune(MethodView):
     @blueprint.doc(parameters=[_DRY_RUN])
     @blueprint.arguments(PruneSchema)
     @blueprint.response(200, envelope(PrunedSchema))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageRemoveFailed, *SENT_ON)
+    @blueprint.documents_errors(errors.NodeNotFound, errors.ImageRemoveFailed, *SENT_ON)
     def post(self, body: Json) -> Json:
         """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
         shelf, rehearsal = services().images, wants_preview()
@@ -97,13 +97,15 @@ class Image(MethodView):
     """One image, by its name or id."""
 
     @blueprint.response(200, envelope(ImageSchema))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, *SENT_ON)
+    @blueprint.documents_errors(errors.NodeNotFound, errors.ImageNotFound, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show an image."""
         return ok(serializers.image(services().images.one(name)))
 
     @blueprint.response(200, envelope(None))
-    @blueprint.fails(errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed, *SENT_ON)
+    @blueprint.documents_errors(
+        errors.NodeNotFound, errors.ImageNotFound, errors.ImageInUse, errors.ImageRemoveFailed, *SENT_ON
+    )
     def delete(self, name: str) -> Json:
         """Take this name from an image that nobody needs, by its id all names; the last one goes with the image."""
         refuse_preview()
@@ -117,7 +119,7 @@ class ImageTag(MethodView):
 
     @blueprint.arguments(TagSchema)
     @blueprint.response(200, envelope(ImageSchema))
-    @blueprint.fails(
+    @blueprint.documents_errors(
         errors.NodeNotFound, errors.ImageNotFound, errors.ImageNameMissing, errors.ImageNameTaken, *SENT_ON
     )
     def post(self, body: Json, name: str) -> Json:

@@ -18,7 +18,7 @@ class Nodes(MethodView):
     """All nodes."""
 
     @blueprint.response(200, envelope(NodesSchema))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self) -> dict[str, Any]:
         """List the nodes that ever joined: whether each lives, and how much there is on it."""
         return ok({"nodes": [serializers.node(view) for view in services().survey.all()]})

@@ -23,7 +23,7 @@ class Operations(MethodView):
 
     @blueprint.arguments(OperationsQuery, location="query")
     @blueprint.response(200, envelope(OperationsSchema))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self, query: Json) -> Json:
         """List operations, the newest first."""
         after = read_cursor(query.pop("cursor", None))
@@ -36,13 +36,13 @@ class Operation(MethodView):
     """One operation."""
 
     @blueprint.response(200, envelope(OperationSchema))
-    @blueprint.fails(errors.OperationNotFound)
+    @blueprint.documents_errors(errors.OperationNotFound)
     def get(self, identity: str) -> Json:
         """Show an operation: its step, and how many bytes of a long copy are done."""
         return ok(serializers.operation(services().operations.one(identity)))
 
     @blueprint.response(200, envelope(OperationSchema))
-    @blueprint.fails(errors.OperationNotFound, errors.NotCancellable)
+    @blueprint.documents_errors(errors.OperationNotFound, errors.NotCancellable)
     def delete(self, identity: str) -> Json:
         """Cancel an operation before its commit point: everything that it did is undone."""
         return ok(serializers.operation(services().operations.cancel(identity)))

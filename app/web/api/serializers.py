@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cluster.summary import NodeView
 from app.containers.queries import ContainerView, VersionView
-from app.containers.transactions import Made
+from app.containers.transactions import ContainerResult
 from app.gpus.queries import GpuView
 from app.images.queries import ImageView
 from app.model.container import VersionRecord
@@ -16,10 +16,10 @@ from app.model.drift import Drift
 from app.operations.preview import Preview
 from app.operations.queries import OperationView
 from app.volumes.queries import VolumeVersionView, VolumeView
-from app.volumes.transactions import MadeVolume
+from app.volumes.transactions import VolumeResult
 
 
-def made(container: Made) -> dict[str, Any]:
+def made(container: ContainerResult) -> dict[str, Any]:
     """The id and name that a creating or changing call answers."""
     merged = {} if container.merged is None else {"merged": container.merged}
     return {"id": container.id, "name": container.name, **merged}
@@ -85,7 +85,7 @@ def version(view: VersionView) -> dict[str, Any]:
     }
 
 
-def made_volume(volume: MadeVolume) -> dict[str, Any]:
+def made_volume(volume: VolumeResult) -> dict[str, Any]:
     """The name and size that a creating or changing call answers; and, where it is so, that no size is enforced."""
     record = volume.record
     return {"name": record.name, "size": record.size, **({} if record.enforced else {"enforced": False})}

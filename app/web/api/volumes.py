@@ -6,7 +6,7 @@ from flask.views import MethodView
 
 from app import errors
 from app.model.names import VOLUME, parse
-from app.volumes.transactions import MadeVolume
+from app.volumes.transactions import VolumeResult
 from app.web.api import serializers
 from app.web.api.async_requests import carry_out, changing
 from app.web.api.cursor import read_cursor, write_cursor
@@ -50,7 +50,7 @@ class Volumes(MethodView):
 
     @blueprint.arguments(VolumesQuery, location="query")
     @blueprint.response(200, envelope(VolumesSchema))
-    @blueprint.fails()
+    @blueprint.documents_errors()
     def get(self, query: Json) -> Json:
         """List volumes, by name: size, bytes in use, who mounts them, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
@@ -60,7 +60,7 @@ class Volumes(MethodView):
     @changing(blueprint)
     @blueprint.arguments(VolumeCreateSchema)
     @blueprint.response(200, envelope(MadeVolumeSchema))
-    @blueprint.fails(
+    @blueprint.documents_errors(
         errors.VolumeNameMissing,
         errors.VolumeNameHasDash,
         errors.VolumeNameBeginsWithSlash,
@@ -85,7 +85,7 @@ class Volume(MethodView):
     """One volume, by its versioned name or its family's."""
 
     @blueprint.response(200, envelope(VolumeDetailSchema))
-    @blueprint.fails(*MISSES)
+    @blueprint.documents_errors(*MISSES)
     def get(self, name: str) -> Json:
         """Show a volume with its versions."""
         return ok(serializers.volume_detail(services().volumes.inquiry.volume(parse(name, VOLUME))))
@@ -93,7 +93,7 @@ class Volume(MethodView):
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
     @blueprint.response(200, envelope(None))
-    @blueprint.fails(*MISSES, errors.VolumeInUse, errors.VolumeDeleteFailed)
+    @blueprint.documents_errors(*MISSES, errors.VolumeInUse, errors.VolumeDeleteFailed)
     def delete(self, body: Json, name: str) -> Any:
         """Delete a volume; one that a container which does not run still names, only with `force`.
 
@@ -112,7 +112,7 @@ class VolumeSize(MethodView):
     @changing(blueprint)
     @blueprint.arguments(SizeSchema)
     @blueprint.response(200, envelope(MadeVolumeSchema))
-    @blueprint.fails(*REMAKES, errors.SizeUnitUnsupported)
+    @blueprint.documents_errors(*REMAKES, errors.SizeUnitUnsupported)
     def patch(self, body: Json, name: str) -> Any:
         """Resize a volume: makes the next version with everything that is in this one."""
         resizer, target = services().volumes.resizer, parse(name, VOLUME)
@@ -126,12 +126,12 @@ class VolumeRollback(MethodView):
     @changing(blueprint)
     @blueprint.arguments(RollbackSchema)
     @blueprint.response(200, envelope(MadeVolumeSchema))
-    @blueprint.fails(*REMAKES)
+    @blueprint.documents_errors(*REMAKES)
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version with the data and size of an earlier one."""
         resizer, target = services().volumes.resizer, parse(name, VOLUME)
         return carry_out(lambda: resizer.rollback(target, body["version"]), _made)
 
 
-def _made(made: MadeVolume) -> Json:
+def _made(made: VolumeResult) -> Json:
     return ok(serializers.made_volume(made), made.changed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.model.operation import Operation
 from app.operations.queries import OperationView
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.request_scope import services
 
 _EVENTS = 20
@@ -21,7 +21,7 @@ class Past:
     authors: Mapping[int, Operation]
 
 
-def past(seen: Seen, resource: str, family: str, created: str) -> Past:
+def past(seen: PageData, resource: str, family: str, created: str) -> Past:
     """The past of a family that was made at the time `created`: an erased one may have had its name before.
 
     While etcd is down as known last.

@@ -19,7 +19,7 @@ _MOST_TYPED, _MOST_TYPED_BYTES, _TYPED_SECONDS = 1000, 4 << 20, 12 * 3600
 
 
 @dataclass(frozen=True)
-class Failure:
+class CommandFailure:
     """Why a command failed, and the id of the request that was told so."""
 
     message: str
@@ -34,7 +34,7 @@ class Run:
     command: str = ""
     work_dir: str = ""
     result: ExecResult | None = None
-    failure: Failure | None = None
+    failure: CommandFailure | None = None
 
     @property
     def ended(self) -> bool:

@@ -10,9 +10,9 @@ from app.gpus.queries import GpuView
 from app.model import sizes
 from app.model.operation import now
 from app.web import auth
-from app.web.pages.localize import told
+from app.web.pages.localize import localize
 from app.web.pages.page_texts import _
-from app.web.pages.words import asker_words, kind_words, state_words, status_words, step_words, way_words
+from app.web.pages.words import driver_words, kind_words, requester_words, state_words, status_words, step_words
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
@@ -22,7 +22,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def register(blueprint: Blueprint) -> None:
     """Make the functions of this module known to every template."""
     looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, short_uuid)
-    for filter_ in (*looks, told, state_words, kind_words, step_words, asker_words, way_words, status_words):
+    for filter_ in (*looks, localize, state_words, kind_words, step_words, requester_words, driver_words, status_words):
         blueprint.add_app_template_filter(filter_)
     blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
 
@@ -37,7 +37,7 @@ def gib(size: int | None) -> str:
 
 def human(size: int) -> str:
     """A number of bytes with a unit."""
-    return told(sizes.human(size))
+    return localize(sizes.human(size))
 
 
 def moment(text: str) -> str:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from app.errors import FirstStillRuns, Unavailable
 from app.model.messages import Text
-from app.state.idempotency import Answer, Claim, fingerprint
+from app.state.idempotency import KeyClaim, StoredAnswer, fingerprint
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -45,23 +45,23 @@ def _begin() -> Response | None:
         found = _claim(key)
     except Unavailable:  # what the form is for needs etcd too, and its page can say so and keep what was typed
         return None
-    if isinstance(found, Answer):
+    if isinstance(found, StoredAnswer):
         return _again(found)
     g.idempotency = found  # the same place as the API's, so that it is released if another node is to answer
     return None
 
 
 def _end(response: Response) -> Response:
-    claim: Claim | None = g.pop("idempotency", None)
+    claim: KeyClaim | None = g.pop("idempotency", None)
     if claim is not None and response.status_code == 303:
         told = json.dumps(_flashes()[g.told_before :])
-        services().idempotency.keep(claim, Answer(303, told, response.location))
+        services().idempotency.keep(claim, StoredAnswer(303, told, response.location))
     elif claim is not None:
         services().idempotency.release(claim)
     return response
 
 
-def _claim(key: str) -> Claim | Answer:
+def _claim(key: str) -> KeyClaim | StoredAnswer:
     """The right to carry out the form, or where it led when it was."""
     mark, deadline = _mark(), time.monotonic() + PATIENCE
     first: FirstStillRuns | None = None
@@ -86,7 +86,7 @@ def _mark() -> str:
     return fingerprint(request.method, request.path, query, json.dumps(fields).encode())
 
 
-def _again(first: Answer) -> Response:
+def _again(first: StoredAnswer) -> Response:
     """To where the first one led, with what it told: a browser that was sent on by two presses knows only the last."""
     waiting = _flashes()
     for category, message in json.loads(first.body):

@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from app.errors import DomainError, OnAnotherNode
 from app.web import auth
 from app.web.http_errors import log_failure
-from app.web.pages.localize import told
+from app.web.pages.localize import localize
 from app.web.pages.page_texts import _
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListFilter:
     """The part of a list that is to be shown: in `state`, with `name` in its name, beginning after `after`."""
 
     state: str | None = None
@@ -27,10 +27,10 @@ class Wanted:
         return any((self.state, self.name, self.after))
 
 
-def wanted(states: Collection[str]) -> Wanted:
+def wanted(states: Collection[str]) -> ListFilter:
     """What the request's query asks for; a state that is none of `states` counts as none."""
     state, name, after = (request.args.get(key, "").strip() or None for key in ("state", "name", "after"))
-    return Wanted(state if state in states else None, name, after)
+    return ListFilter(state if state in states else None, name, after)
 
 
 def act(work: Callable[[], str]) -> ResponseReturnValue:
@@ -44,5 +44,5 @@ def act(work: Callable[[], str]) -> ResponseReturnValue:
         raise
     except DomainError as exc:
         log_failure(exc)
-        flash(f"{told(exc.message)} ({_('Request %(id)s', id=g.request_id)})", "error")
+        flash(f"{localize(exc.message)} ({_('Request %(id)s', id=g.request_id)})", "error")
     return redirect(auth.local_path(request.form.get("next", "/")), 303)

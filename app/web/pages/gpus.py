@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response
 from app.gpus.queries import GpuView
 from app.web.pages import polling
 from app.web.pages.form_values import act
-from app.web.pages.localize import told
-from app.web.pages.page_data import Seen
+from app.web.pages.localize import localize
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -26,14 +26,14 @@ def register(blueprint: Blueprint) -> None:
 
 def gpus() -> Response:
     """The GPUs with every reading."""
-    seen = Seen()
+    seen = PageData()
     seen.see_gpus()
     return polling.page("gpus.html", seen=seen)
 
 
 def gpu(uuid: str) -> Response:
     """One GPU: its state, its readings of the last hour, and who had it."""
-    seen = Seen()
+    seen = PageData()
     view = seen.see_gpu(uuid)
     past = seen.ask(("holders", uuid), lambda: services().holders.of(uuid))
     return polling.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
@@ -68,5 +68,5 @@ def _returned(view: GpuView) -> str:
     index = view.gpu.index
     if view.gpu.fault is None:
         return _("GPU %(index)s is in service again", index=index)
-    fault = told(view.gpu.fault)
+    fault = localize(view.gpu.fault)
     return _("GPU %(index)s is in service again, but not given out while it is so: %(fault)s", index=index, fault=fault)

@@ -11,7 +11,7 @@ from app.images.queries import ImageView
 from app.model.image import full_name
 from app.web.pages import polling
 from app.web.pages.form_actions import Refusal, answer, carry_out
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, services
 
@@ -23,7 +23,7 @@ def register(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/images/remove", "remove_images", remove, methods=["GET", "POST"])
 
 
-def offered(seen: Seen) -> Sequence[str]:
+def offered(seen: PageData) -> Sequence[str]:
     """The names of all images, for a form to choose from; empty, and `seen` has the problem, while Docker is down."""
     seen.see_images()
     return sorted(name for view in seen.images or () for name in view.image.names)
@@ -81,7 +81,7 @@ def _list() -> str:
 
 def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
     name, unused = request.args.get("name", "").strip() or None, request.args.get("unused") == "yes"
-    here, operations, seen = services().images.node, services().operations, Seen()
+    here, operations, seen = services().images.node, services().operations, PageData()
     seen.see_images(name, unused)
     seen.see_names()
     response = polling.page(

@@ -1,13 +1,13 @@
 """What services tell, in the language of the page's reader."""
 
-from app.model.messages import said
+from app.model.messages import render
 from app.web.pages.page_texts import _
 from app.web.pages.words import meaning
 
 
-def told(text: str) -> str:
+def localize(text: str) -> str:
     """A Text in that language, the recorded words in it as pages have them; any other string as it is."""
-    return str(said(text, _translated))
+    return str(render(text, _translated))
 
 
 def _translated(template: str) -> str:

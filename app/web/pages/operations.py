@@ -9,16 +9,16 @@ from app.errors import Cancelled, NotCancellable
 from app.model.messages import Text
 from app.operations.queries import KINDS, STATES, OperationView
 from app.web.pages import polling
-from app.web.pages.form_values import Wanted, act, wanted
-from app.web.pages.page_data import Seen
+from app.web.pages.form_values import ListFilter, act, wanted
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.pages.words import kind_words
 from app.web.request_scope import services
 
 
 @dataclass(frozen=True)
-class WantedOperations(Wanted):
-    """The operations that are to be shown: of `kind`, asked for by `who`, and as Wanted says."""
+class WantedOperations(ListFilter):
+    """The operations that are to be shown: of `kind`, asked for by `who`, and as ListFilter says."""
 
     kind: str | None = None
     who: str | None = None
@@ -40,7 +40,7 @@ def operations() -> ResponseReturnValue:
     """Those of a `kind`, in a `state`, of `who`, on what has `name` in its name, older than the one with id `after`."""
     asked, kind, who = wanted(STATES), request.args.get("kind"), request.args.get("who", "").strip() or None
     asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in KINDS else None, who)
-    seen = Seen()
+    seen = PageData()
     seen.see_operations(asked)
     seen.see_names()
     names = sorted({name for name, _token in services().config.tokens} | ({who} if who else set()))
@@ -49,7 +49,7 @@ def operations() -> ResponseReturnValue:
 
 def operation(identity: str) -> ResponseReturnValue:
     """One operation: what it does or did, to what, its steps and how long each took."""
-    seen = Seen()
+    seen = PageData()
     view = seen.need(("operation", identity), lambda: services().operations.one(identity))
     seen.see_gpus()
     seen.see_names()

@@ -4,10 +4,10 @@ from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app import alerts
-from app.model.alerts import Concern
+from app.model.alerts import Alert
 from app.web.pages import polling
-from app.web.pages.form_values import Wanted
-from app.web.pages.page_data import Seen
+from app.web.pages.form_values import ListFilter
+from app.web.pages.page_data import PageData
 
 # No list is cut off here, and what is not listed here is counted.
 _ALL = 1_000_000
@@ -21,10 +21,10 @@ def register(blueprint: Blueprint) -> None:
 
 def index() -> Response:
     """Everything at a glance."""
-    seen = Seen()
+    seen = PageData()
     seen.see_gpus()
-    seen.see_containers(Wanted(), _ALL)
-    seen.see_volumes(Wanted(), _ALL)
+    seen.see_containers(ListFilter(), _ALL)
+    seen.see_volumes(ListFilter(), _ALL)
     seen.see_lately(alerts.RECENT)
     seen.see_rooms()
     found = concerns(seen)
@@ -41,7 +41,7 @@ def index() -> Response:
     )
 
 
-def _known(seen: Seen) -> dict[str, set[str]]:
+def _known(seen: PageData) -> dict[str, set[str]]:
     """The names that have a page: families and their newest versions."""
     containers = seen.containers.containers if seen.containers else ()
     volumes = seen.volumes.volumes if seen.volumes else ()
@@ -51,9 +51,9 @@ def _known(seen: Seen) -> dict[str, set[str]]:
     }
 
 
-def concerns(seen: Seen) -> list[Concern]:
+def concerns(seen: PageData) -> list[Alert]:
     """What needs attention, as far as it is known, the grave things first."""
-    found: list[Concern] = []
+    found: list[Alert] = []
     if seen.gpus is not None:
         found += alerts.of_gpus(seen.gpus)
     if seen.rooms is not None:

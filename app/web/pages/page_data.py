@@ -11,7 +11,7 @@ from app.containers.queries import ContainerView, Page
 from app.errors import GpuNotFound, Unavailable
 from app.gpus.queries import GpuView
 from app.images.queries import ImageView
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import id_at
@@ -19,7 +19,7 @@ from app.operations.queries import OperationPage, OperationView
 from app.volumes.queries import VolumePage, VolumeView
 from app.web.last_known_cache import last_known
 from app.web.pages import etcd_fallback
-from app.web.pages.form_values import Wanted
+from app.web.pages.form_values import ListFilter
 from app.web.request_scope import services
 
 PAGE_SIZE = 50
@@ -28,7 +28,7 @@ V = TypeVar("V", ContainerView, VolumeView)
 
 
 @dataclass
-class Seen:
+class PageData:
     """What there is, as far as it can be told; `problems` says by part why not all can.
 
     None means that it is not known, unlike an empty list. What a part that is down knew last counts as known: `age`
@@ -43,7 +43,7 @@ class Seen:
     operations: OperationPage | None = None
     lately: Sequence[OperationView] | None = None
     images: Sequence[ImageView] | None = None
-    rooms: Sequence[Room] | None = None
+    rooms: Sequence[DiskSpace] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
     _failures: dict[str, Unavailable] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Seen:
             raise GpuNotFound(Text("there is no GPU {uuid}; the list of GPUs has them all", uuid=repr(uuid[:60])))
         return view
 
-    def see_containers(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
+    def see_containers(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the containers, one page of them; without Docker those known last, else in any state from etcd alone."""
         self.containers = self.ask(
             ("containers", wanted, limit),
@@ -75,7 +75,7 @@ class Seen:
             lambda: etcd_fallback.containers(wanted.name),
         )
 
-    def see_volumes(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
+    def see_volumes(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the volumes, one page of them; without Docker those known last, else in any state from etcd alone."""
         self.volumes = self.ask(
             ("volumes", wanted, limit),
@@ -98,7 +98,7 @@ class Seen:
         found = self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: etcd_fallback.volume(name))
         return self._fitting(found, name, even_old)
 
-    def see_operations(self, wanted: Wanted, limit: int = PAGE_SIZE) -> None:
+    def see_operations(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
         self.operations = self.ask(
             ("operations", wanted, limit), lambda: services().operations.all(**vars(wanted), limit=limit)

@@ -123,7 +123,7 @@ def state_words(state: str) -> str:
     return str(_STATES.get(state, state))
 
 
-def asker_words(operation: Operation) -> str:
+def requester_words(operation: Operation) -> str:
     """Who asked for an operation, and by what, for people."""
     by = str(_CHANNELS.get(operation.by or "", operation.by or "–"))
     return _("%(who)s, by %(channel)s", who=operation.who, channel=by) if operation.who else by
@@ -134,7 +134,7 @@ def step_words(step: str) -> str:
     return str(_STEPS.get(step, step))
 
 
-def way_words(way: str) -> str:
+def driver_words(way: str) -> str:
     """How a volume's size is enforced, for people."""
     return str(_WAYS.get(way, way))
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from app import errors
-from app.agent.executor import Actor
+from app.agent.executor import ActionExecutor
 from app.agent.leadership import Contact, Leadership
 from app.agent.plan import Outages, plan
-from app.agent.snapshot import Gatherer
+from app.agent.snapshot import SnapshotReader
 from app.model.container import ContainerPlan, Labels, PortMapping
 from app.model.gpu import Holder
 from app.model.names import Name
@@ -24,22 +24,22 @@ def foo(world: World) -> World:
     return world
 
 
-def gatherer(world: World) -> Gatherer:
-    return Gatherer(world.store, world.engine, world.volumes, world.inventory, world.host, "test-node")
+def snapshot_reader(world: World) -> SnapshotReader:
+    return SnapshotReader(world.store, world.engine, world.volumes, world.inventory, world.host, "test-node")
 
 
-def actor(world: World) -> Actor:
+def executor(world: World) -> ActionExecutor:
     """One that remembers nothing."""
-    return replace(world.services.reconciler.actor, pauses={}, planned=frozenset())
+    return replace(world.services.reconciler.executor, pauses={}, planned=frozenset())
 
 
 def decided(world: World, outages: Outages = ()) -> list[str]:
-    return [f"{action.kind} {action.target}" for action in plan(gatherer(world).gather(), outages)]
+    return [f"{action.kind} {action.target}" for action in plan(snapshot_reader(world).read(), outages)]
 
 
 def reconcile(world: World, outages: Outages = ()) -> list[str]:
-    actions = plan(gatherer(world).gather(), outages)
-    actor(world).carry_out(actions)
+    actions = plan(snapshot_reader(world).read(), outages)
+    executor(world).execute(actions)
     return [f"{action.kind} {action.target}" for action in actions]
 
 
@@ -111,14 +111,14 @@ def test_a_container_without_gpus_needs_no_inventory(world: World) -> None:
 
 def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
     container(foo, "foo-0").end(137)
-    doing = actor(foo)
+    doing = executor(foo)
     for _ in range(3):
         foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
-        doing.carry_out(plan(gatherer(foo).gather(), ()))
+        doing.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 2
     (pause,) = doing.pauses.values()
     pause.until = time.monotonic()
-    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    doing.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 3
     (longer,) = doing.pauses.values()
     assert longer.length > pause.length and foo.stored("/operations/") == []
@@ -126,13 +126,13 @@ def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
 
 def test_what_need_not_be_tried_again_is_forgotten(foo: World) -> None:
     container(foo, "foo-0").end(137)
-    doing = actor(foo)
-    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    doing = executor(foo)
+    doing.execute(plan(snapshot_reader(foo).read(), ()))
     (pause,) = doing.pauses.values()
-    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    doing.execute(plan(snapshot_reader(foo).read(), ()))
     assert list(doing.pauses.values()) == [pause], "it may end again at once"
     pause.until = time.monotonic() - pause.length
-    doing.carry_out(plan(gatherer(foo).gather(), ()))
+    doing.execute(plan(snapshot_reader(foo).read(), ()))
     assert doing.pauses == {}
 
 
@@ -240,9 +240,9 @@ def test_what_an_operation_works_on_is_left_to_it(foo: World) -> None:
 def test_a_claim_that_changed_meanwhile_is_kept(foo: World) -> None:
     free = next(gpu.uuid for gpu in foo.inventory.gpus() if gpu.uuid not in foo.in_use())
     foo.store.transact({}, foo.services.records.put_claims(Holder("nobody", 0, "op"), [free], []))
-    actions = plan(gatherer(foo).gather(), ())
+    actions = plan(snapshot_reader(foo).read(), ())
     foo.store.transact({}, foo.services.records.put_claims(Holder("nobody", 1, "op2"), [free], []))
-    actor(foo).carry_out(actions)
+    executor(foo).execute(actions)
     assert free in foo.in_use()
 
 
@@ -277,5 +277,5 @@ def test_outages_are_remembered_across_restarts(world: World) -> None:
 def test_a_pass_does_nothing_while_docker_is_down(foo: World) -> None:
     foo.engine.fail_next["list"] = errors.Unavailable("docker", "away")
     with pytest.raises(errors.Unavailable):
-        gatherer(foo).gather()
+        snapshot_reader(foo).read()
     assert replace(foo.services.config).node == "test-node" and len(foo.in_use()) == 2

@@ -7,7 +7,7 @@ import pytest
 from app import alerts, errors
 from app.agent.leadership import Leadership
 from app.errors import OnAnotherNode, Unavailable
-from app.model.alerts import Room
+from app.model.alerts import DiskSpace
 from app.model.container import Bind
 from app.model.gpu import GpuProcess
 from app.model.names import VOLUME, Name, parse
@@ -207,7 +207,7 @@ def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low
 
 
 def test_disks_that_do_not_answer_are_not_told_and_all_else_is(nodes: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> list[Room]:
+    def broken() -> list[DiskSpace]:
         raise Unavailable("docker", "the room under /var/lib/docker is unknown")
 
     nodes.two.services.creator.create("foo", spec())

@@ -19,7 +19,7 @@ TOLD = {
     **dict.fromkeys(ERRORS, slice(0, 1)),
     **dict.fromkeys(NAMING_A_PART, slice(1, 2)),
     "Drift": slice(1, 3),
-    "Concern": slice(3, 5),
+    "Alert": slice(3, 5),
 }
 GERMAN = {"GPU {uuid} is unhealthy: {why}": "GPU {uuid} ist krank: {why}", "it is gone": "sie ist weg"}
 
@@ -36,13 +36,13 @@ def test_a_text_is_its_english_sentence() -> None:
 
 
 def test_it_can_be_said_in_another_language_with_what_is_in_it() -> None:
-    assert text().said(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg"
+    assert text().render(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg"
 
 
 def test_joined_texts_are_translated_each() -> None:
     both = joined([text(), "as it is"])
     assert both == "GPU GPU-1 is unhealthy: it is gone; as it is"
-    assert both.said(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg; as it is"
+    assert both.render(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg; as it is"
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_joined_texts_are_translated_each() -> None:
 def test_it_can_be_kept(way) -> None:
     kept = way(text())
     assert kept == text()
-    assert kept.said(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg"
+    assert kept.render(lambda template: GERMAN.get(template, template)) == "GPU GPU-1 ist krank: sie ist weg"
 
 
 def test_an_empty_text_is_not_looked_up() -> None:
-    assert joined([]).said(lambda _: "Project-Id-Version: gpudock") == ""
+    assert joined([]).render(lambda _: "Project-Id-Version: gpudock") == ""
 
 
 def test_what_older_versions_kept_is_read() -> None:

@@ -12,7 +12,7 @@ from app.model.operation import Operation, now
 from app.operations import handle
 from app.operations.background import Background
 from app.operations.preview import preview
-from app.operations.requester import API, ITSELF, Asker, asked_by
+from app.operations.requester import API, ITSELF, Requester, set_requester
 from app.ports import Put
 from app.state.keys import HISTORY
 from tests.support.volumes import wait_for
@@ -265,7 +265,7 @@ def test_a_commit_that_failed_is_told_and_leaves_the_container_alone(foo: World)
 
 
 def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_the_error(world: World) -> None:
-    asked_by(Asker(API, "ann", "mine"))
+    set_requester(Requester(API, "ann", "mine"))
     try:
         operation = Background(lambda: world.services.creator.create("foo", spec())).start()
         assert isinstance(operation, Operation)
@@ -274,7 +274,7 @@ def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_t
         with pytest.raises(errors.GpuChangeFailed):
             world.services.changer.gpus(Name("foo"), 1)
     finally:
-        asked_by(ITSELF)
+        set_requester(ITSELF)
     failed, done = world.services.operations.all().operations
     for view in (done, failed):
         assert (view.operation.by, view.operation.who, view.operation.request) == ("api", "ann", "mine")

@@ -169,10 +169,10 @@ def test_a_fresh_process_does_not_take_a_part_for_an_empty_prefix(world: World, 
     with pytest.raises(errors.Unavailable):
         backups.restore(taken, replace=False, save=never)
     world.store.transact = transact  # type: ignore[method-assign]
-    from app.state.schema_version import Layout
+    from app.state.schema_version import SchemaVersion
 
     with pytest.raises(errors.RestoreUnfinished):
-        Layout(world.store).ensure()
+        SchemaVersion(world.store).ensure()
     assert "/meta/schema" not in contents(world.store)
 
 

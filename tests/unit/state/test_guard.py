@@ -12,7 +12,7 @@ from app.bootstrap import Backends, build_services
 from app.model.names import Name
 from app.ports import Delete, Put
 from app.state.backup import Backups
-from app.state.guard import Continuity
+from app.state.guard import StateGuard
 from tests.support.fake_signals import FakeSignals
 from tests.support.world import CONFIG, World, make_world, spec
 
@@ -100,8 +100,8 @@ def test_a_backup_that_is_new_enough_is_enough(world: World) -> None:
     fine(world)
 
 
-def _another_process(world: World) -> Continuity:
-    return Continuity(world.store, world.engine, world.volumes, CONFIG.node)
+def _another_process(world: World) -> StateGuard:
+    return StateGuard(world.store, world.engine, world.volumes, CONFIG.node)
 
 
 def test_another_node_s_things_are_its_own(world: World) -> None:

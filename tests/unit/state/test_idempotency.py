@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 
 from app import errors
 from app.ports import Delete, Put
-from app.state.idempotency import MAX_STORED, Answer, Claim, Idempotency, fingerprint
+from app.state.idempotency import MAX_STORED, Idempotency, KeyClaim, StoredAnswer, fingerprint
 from tests.support.fake_engine import FakeHost
 from tests.support.memory_store import MemoryStore
 from tests.support.site import CLOSED, Site
 
-ANSWER = Answer(202, '{"data": "ü\\n"}', "/api/v1/operations/1")
+ANSWER = StoredAnswer(202, '{"data": "ü\\n"}', "/api/v1/operations/1")
 ASKED = fingerprint("POST", "/x", "", b"{}")
 
 
@@ -32,9 +32,9 @@ class Keys:
         self.service = Idempotency(self.store, self.host, "test-node")
         self.service.release(self.claim("so that the layout is known"))
 
-    def claim(self, key: str = "k", asked: str = ASKED) -> Claim:
+    def claim(self, key: str = "k", asked: str = ASKED) -> KeyClaim:
         found = self.service.begin(key, asked)
-        assert isinstance(found, Claim)
+        assert isinstance(found, KeyClaim)
         return found
 
     def age(self, key: str, by: timedelta) -> None:
@@ -82,7 +82,7 @@ def test_another_request_is_refused_whatever_became_of_the_first(keys: Keys, oth
         with pytest.raises(errors.KeyReused):
             keys.service.begin("k", fingerprint(*other))
     assert keys.service.begin("k", ASKED) == ANSWER
-    assert isinstance(keys.service.begin("another key", fingerprint(*other)), Claim)
+    assert isinstance(keys.service.begin("another key", fingerprint(*other)), KeyClaim)
 
 
 def test_the_parts_of_a_request_cannot_be_shifted_into_each_other() -> None:
@@ -107,7 +107,7 @@ def test_of_many_at_once_one_runs(keys: Keys) -> None:
             return type(exc).__name__
 
     with ThreadPoolExecutor(16) as pool:
-        assert sorted(pool.map(attempt, range(16))) == ["Claim", *["FirstStillRuns"] * 15]
+        assert sorted(pool.map(attempt, range(16))) == ["KeyClaim", *["FirstStillRuns"] * 15]
 
 
 def test_who_loses_the_race_for_a_key_learns_what_the_winner_asked(keys: Keys) -> None:
@@ -211,9 +211,9 @@ def test_an_expired_key_is_new_although_its_record_waits_to_be_forgotten(keys: K
 def test_an_answer_that_is_too_large_is_not_kept_and_the_request_not_repeated(
     keys: Keys, size: int, kept: bool
 ) -> None:
-    keys.service.keep(keys.claim(), Answer(200, "x" * size))
+    keys.service.keep(keys.claim(), StoredAnswer(200, "x" * size))
     if kept:
-        assert keys.service.begin("k", ASKED) == Answer(200, "x" * size)
+        assert keys.service.begin("k", ASKED) == StoredAnswer(200, "x" * size)
     else:
         with pytest.raises(errors.AnswerNotKept) as refusal:
             keys.service.begin("k", ASKED)
@@ -221,7 +221,7 @@ def test_an_answer_that_is_too_large_is_not_kept_and_the_request_not_repeated(
 
 
 def test_text_is_measured_as_etcd_gets_it(keys: Keys) -> None:
-    keys.service.keep(keys.claim(), Answer(200, "中" * (MAX_STORED // 3)))
+    keys.service.keep(keys.claim(), StoredAnswer(200, "中" * (MAX_STORED // 3)))
     with pytest.raises(errors.AnswerNotKept):
         keys.service.begin("k", ASKED)
 

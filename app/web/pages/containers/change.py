@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.containers.transactions import Made
+from app.containers.transactions import ContainerResult
 from app.model.container import Bind, Spec
 from app.model.names import Name, parse
 from app.operations.preview import Preview, preview
@@ -15,7 +15,7 @@ from app.web.pages import form_choices
 from app.web.pages.containers.detail import version_of
 from app.web.pages.containers.timeline import changes
 from app.web.pages.form_actions import Context, Refusal, answer, page
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -41,10 +41,10 @@ def gpus(name: str) -> ResponseReturnValue:
         return page(template, lambda: {**_seen(target), "count": typed, "preview": None}, wrong)
     count = int(typed)
 
-    def work() -> Made:
+    def work() -> ContainerResult:
         return changer.gpus(target, count)
 
-    def told(made: Made) -> str:
+    def told(made: ContainerResult) -> str:
         return _("%(name)s runs with %(count)s GPUs", name=made.name, count=count)
 
     return answer(
@@ -68,7 +68,7 @@ def volume(name: str) -> ResponseReturnValue:
         return page(template, _with_volumes(lambda: {**_seen(target), **chosen, "preview": None}), wrong)
     new = replace(old, src=source)
 
-    def work() -> Made:
+    def work() -> ContainerResult:
         return changer.volume(target, old, new)
 
     context = _before_and_after(target, work, lambda spec: spec.with_bind(old, new), **chosen)
@@ -80,17 +80,17 @@ def rollback(name: str) -> ResponseReturnValue:
     target, changer = parse(name), services().changer
     origin = services().records.version(target)
 
-    def work() -> Made:
+    def work() -> ContainerResult:
         return changer.rollback(Name(target.family), origin.version)
 
-    def told(made: Made) -> str:
+    def told(made: ContainerResult) -> str:
         return _("%(name)s runs with the files and settings of %(origin)s", name=made.name, origin=origin.name)
 
     context = _before_and_after(target, work, lambda _spec: origin.spec, origin=origin)
     return answer("container_rollback.html", context, work, told, _back(target))
 
 
-def _before_and_after(target: Name, work: Callable[[], Made], change: Change, **more: Any) -> Context:
+def _before_and_after(target: Name, work: Callable[[], ContainerResult], change: Change, **more: Any) -> Context:
     """What there is, and what the change would make of it; to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _before_and_after(target: Name, work: Callable[[], Made], change: Change, **
 
 
 def _seen(target: Name) -> dict[str, Any]:
-    seen = Seen()
+    seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()
     return {"seen": seen, "view": view, "shown": version_of(view, target)}
@@ -125,7 +125,7 @@ def _exchange(holds: tuple[str, ...], plan: Preview) -> dict[str, list[str]]:
     return {"kept": sorted(held & wanted), "added": sorted(wanted - held), "freed": sorted(held - wanted)}
 
 
-def _exchanged(made: Made, new: Bind) -> str:
+def _exchanged(made: ContainerResult, new: Bind) -> str:
     words = {"name": made.name, "volume": new.src, "dest": new.dest}
     if made.merged is False:
         return _(

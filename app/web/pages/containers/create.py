@@ -11,7 +11,7 @@ from app.operations.preview import Preview, preview
 from app.web.pages import form_choices, images
 from app.web.pages.containers.create_form import Draft, field_of, problems, read, spare
 from app.web.pages.form_actions import Refusal, carry_out, page, refused
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, if_unreachable, place_container, services
 
@@ -91,7 +91,7 @@ def _page(
     plan: Preview | None = None,
 ) -> ResponseReturnValue:
     def context() -> dict[str, Any]:
-        seen = Seen()
+        seen = PageData()
         seen.see_gpus()
         return {
             "seen": seen,

@@ -12,7 +12,7 @@ from app.operations.preview import preview
 from app.web.pages.containers.detail import version_of
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
 from app.web.pages.form_actions import answer, page
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -28,7 +28,7 @@ def register(blueprint: Blueprint) -> None:
 def delete(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a container."""
     target = parse(name)
-    seen = Seen()
+    seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()
     shown = version_of(view, target)
@@ -59,7 +59,7 @@ def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Callable[[
     return work
 
 
-def _context(seen: Seen, view: ContainerView, shown: VersionView) -> dict[str, Any]:
+def _context(seen: PageData, view: ContainerView, shown: VersionView) -> dict[str, Any]:
     target = Name(shown.record.family, shown.record.version)
     deleter = services().deleter
     records = [version.record for version in view.versions if version.state != "missing"]

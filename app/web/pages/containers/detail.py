@@ -18,8 +18,8 @@ from app.web.pages import polling
 from app.web.pages.activity import past
 from app.web.pages.containers.actions import has_log, legal
 from app.web.pages.containers.timeline import HIDDEN, command, timeline
-from app.web.pages.localize import told
-from app.web.pages.page_data import Seen
+from app.web.pages.localize import localize
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -42,7 +42,7 @@ def container(name: str) -> Response:
 
 def context(asked: Name) -> dict[str, Any]:
     """Everything that the page of a container shows."""
-    seen = Seen()
+    seen = PageData()
     view = seen.see_container(asked, even_old=True)
     shown = version_of(view, asked)
     history = past(seen, CONTAINERS, asked.family, view.family.created)
@@ -62,7 +62,7 @@ def context(asked: Name) -> dict[str, Any]:
     }
 
 
-def _see_what_it_names(seen: Seen, view: ContainerView, shown: VersionView) -> None:
+def _see_what_it_names(seen: PageData, view: ContainerView, shown: VersionView) -> None:
     """Read the GPUs and volumes only if the page has something to say of them."""
     if shown.record.gpus or view.gpus:
         seen.see_gpus()
@@ -121,4 +121,4 @@ def log_of(shown: VersionView) -> str:
     try:
         return services().inside.logs(Name(shown.record.family, shown.record.version), LOG_LINES)
     except DomainError as exc:
-        return _("The log cannot be read: %(why)s", why=told(exc.message))
+        return _("The log cannot be read: %(why)s", why=localize(exc.message))

@@ -13,7 +13,7 @@ from app.model.container import ExecResult
 from app.model.names import Name, parse
 from app.model.redaction import masked_command
 from app.web.http_errors import status_of
-from app.web.pages.command_results import MINUTES, Failure, Run, runs
+from app.web.pages.command_results import MINUTES, CommandFailure, Run, runs
 from app.web.pages.containers.detail import LOG_LINES
 from app.web.pages.containers.timeline import HIDDEN
 from app.web.pages.filters import plain
@@ -58,7 +58,9 @@ def _run(target: Name) -> ResponseReturnValue:
     except DomainError as exc:
         refusal = refused(exc)
         if _begun(exc):
-            return _shown(replace(run, result=_so_far(exc), failure=Failure(refusal.message, refusal.request_id)))
+            return _shown(
+                replace(run, result=_so_far(exc), failure=CommandFailure(refusal.message, refusal.request_id))
+            )
     return _page(run, refusal), refusal.status
 
 
@@ -82,7 +84,7 @@ def _so_far(error: DomainError) -> ExecResult | None:
     return ExecResult(error.data["stdout"], error.data["stderr"], None, False, timed_out=True)
 
 
-def _page(run: Run, refusal: Refusal | Failure | None, gone: bool = False, masked: str = "") -> str:
+def _page(run: Run, refusal: Refusal | CommandFailure | None, gone: bool = False, masked: str = "") -> str:
     return render_template(
         "container_execute.html", run=run, refusal=refusal, gone=gone, minutes=MINUTES, masked=masked
     )

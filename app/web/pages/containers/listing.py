@@ -10,8 +10,8 @@ from app.containers.queries import STATES, ContainerView, Page
 from app.model.container_drift import Leftover
 from app.web.pages import etcd_fallback, polling, tables
 from app.web.pages.containers.actions import listed
-from app.web.pages.form_values import Wanted
-from app.web.pages.page_data import Seen
+from app.web.pages.form_values import ListFilter
+from app.web.pages.page_data import PageData
 from app.web.pages.tables import Sorters, Table, asked_for
 from app.web.request_scope import services
 
@@ -37,9 +37,9 @@ def register(blueprint: Blueprint) -> None:
 
 def containers() -> Response:
     """The containers that fit the filters of the address, sorted as it says."""
-    seen = Seen()
+    seen = PageData()
     seen.see_gpus()
-    seen.see_containers(Wanted(), _ALL)
+    seen.see_containers(ListFilter(), _ALL)
     found, asked = seen.containers, asked_for(*_FILTERS, state=STATES)
     table = arranged(found) if found else None
     return polling.page(

@@ -6,12 +6,12 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
-from app.containers.transactions import Made
+from app.containers.transactions import ContainerResult
 from app.model.names import Name, parse
 from app.operations.preview import preview
 from app.web.pages.containers.detail import version_of
 from app.web.pages.form_actions import answer
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -36,20 +36,22 @@ def restart(name: str) -> ResponseReturnValue:
 
 def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
     """What a page shows of a container before `work` changes it: how it is, and what would happen."""
-    seen = Seen()
+    seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()
     return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": preview(work)}
 
 
-def _ask(template: str, target: Name, work: Callable[[], Made], told: Callable[[Made], str]) -> ResponseReturnValue:
+def _ask(
+    template: str, target: Name, work: Callable[[], ContainerResult], told: Callable[[ContainerResult], str]
+) -> ResponseReturnValue:
     back = url_for("pages.container", name=target.family)
     return answer(template, lambda: consequences(target, work), work, told, back)
 
 
-def _stopped(made: Made) -> str:
+def _stopped(made: ContainerResult) -> str:
     return _("%(name)s is stopped; its GPUs are free", name=made.name)
 
 
-def _restarted(made: Made) -> str:
+def _restarted(made: ContainerResult) -> str:
     return _("%(name)s runs", name=made.name)

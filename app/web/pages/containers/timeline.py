@@ -12,7 +12,7 @@ HIDDEN = "••••••"
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEntry:
     """One version: what is other than in the version before it, its layer's size in bytes, and where the reader is.
 
     `size` is None if it is not known (yet). `gap` is True if versions between it and the one before were deleted.
@@ -27,11 +27,11 @@ class Step:
     gap: bool
 
 
-def timeline(versions: Sequence[VersionView], shown: VersionRecord, sizes: Mapping[str, int]) -> list[Step]:
+def timeline(versions: Sequence[VersionView], shown: VersionRecord, sizes: Mapping[str, int]) -> list[TimelineEntry]:
     """The steps of a container with these versions (newest first), newest first."""
     before = [*versions[1:], None]
     return [
-        Step(
+        TimelineEntry(
             version=version,
             changes=_changes(previous, version),
             size=sizes.get(version.record.name),

@@ -10,9 +10,9 @@ from app.errors import InvalidRequest
 from app.model.names import VOLUME, Name, parse
 from app.model.sizes import parse_size
 from app.operations.preview import preview
-from app.volumes.transactions import MadeVolume
+from app.volumes.transactions import VolumeResult
 from app.web.pages.form_actions import Context, Refusal, answer, page
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.pages.volumes.detail import version_of
 from app.web.request_scope import services
@@ -36,10 +36,10 @@ def resize(name: str) -> ResponseReturnValue:
     if size is None:
         return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, None)
 
-    def work() -> MadeVolume:
+    def work() -> VolumeResult:
         return resizer.resize(target, text)
 
-    def told(made: MadeVolume) -> str:
+    def told(made: VolumeResult) -> str:
         return _("%(name)s has %(size)s", name=made.record.name, size=made.record.size)
 
     context = _before_and_after(target, work, typed=text, size=size)
@@ -51,22 +51,22 @@ def rollback(name: str) -> ResponseReturnValue:
     target, resizer = parse(name, VOLUME), services().volumes.resizer
     origin = services().volumes.records.version(target)
 
-    def work() -> MadeVolume:
+    def work() -> VolumeResult:
         return resizer.rollback(Name(target.family), origin.version)
 
-    def told(made: MadeVolume) -> str:
+    def told(made: VolumeResult) -> str:
         return _("%(name)s holds what %(origin)s holds", name=made.record.name, origin=origin.name)
 
     context = _before_and_after(target, work)
     return answer("volume_rollback.html", context, work, told, url_for("pages.volume", name=target.family))
 
 
-def _before_and_after(target: Name, work: Callable[[], MadeVolume], **more: Any) -> Context:
+def _before_and_after(target: Name, work: Callable[[], VolumeResult], **more: Any) -> Context:
     return lambda: {**_seen(target), **more, "preview": preview(work)}
 
 
 def _seen(target: Name) -> dict[str, Any]:
-    seen = Seen()
+    seen = PageData()
     view = seen.see_volume(target)
     seen.see_names()
     return {"seen": seen, "view": view, "shown": version_of(view, target)}

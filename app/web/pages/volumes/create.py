@@ -9,7 +9,7 @@ from app import errors
 from app.model.names import VOLUME, check_family
 from app.model.sizes import parse_size
 from app.operations.preview import preview
-from app.volumes.transactions import MadeVolume
+from app.volumes.transactions import VolumeResult
 from app.web.pages.form_actions import Refusal, carry_out, page, refused
 from app.web.pages.page_texts import _
 from app.web.request_scope import if_unreachable, place_volume, services
@@ -73,7 +73,7 @@ def _at_field(error: errors.DomainError | None) -> dict[str, str]:
     return {field: error.message for field, kinds in _FIELDS.items() if isinstance(error, kinds)} if error else {}
 
 
-def _told(made: MadeVolume) -> str:
+def _told(made: VolumeResult) -> str:
     record = made.record
     if not record.enforced:
         return _(

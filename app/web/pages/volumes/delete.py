@@ -11,7 +11,7 @@ from app.operations.preview import preview
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
 from app.web.pages.form_actions import Refusal, answer, page
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.pages.volumes.detail import version_of
 from app.web.request_scope import services
@@ -25,7 +25,7 @@ def register(blueprint: Blueprint) -> None:
 def delete(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a volume."""
     target = parse(name, VOLUME)
-    seen = Seen()
+    seen = PageData()
     view = seen.see_volume(target)
     seen.see_names()
     shown = version_of(view, target)

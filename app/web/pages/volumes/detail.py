@@ -13,12 +13,12 @@ from app.state.keys import VOLUMES
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.web.pages import polling
 from app.web.pages.activity import past
-from app.web.pages.page_data import Seen
+from app.web.pages.page_data import PageData
 from app.web.request_scope import services
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEntry:
     """One version in the chain, and the size of the one before it (None for the first that is left)."""
 
     version: VolumeVersionView
@@ -39,7 +39,7 @@ def volume(name: str) -> Response:
 
 def context(asked: Name) -> dict[str, Any]:
     """Everything that the page of a volume shows."""
-    seen = Seen()
+    seen = PageData()
     view = seen.see_volume(asked, even_old=True)
     seen.see_names()
     shown = version_of(view, asked)
@@ -72,16 +72,16 @@ def legal(view: VolumeView, shown: VolumeVersionView) -> tuple[str, ...]:
     return ("resize", "delete") if can_resize else ("delete",)
 
 
-def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> list[Step]:
+def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> list[TimelineEntry]:
     """The chain of these versions (newest first), newest first."""
     before = [*(version.record.size for version in versions[1:]), None]
     return [
-        Step(version, size, version is shown, version is versions[0])
+        TimelineEntry(version, size, version is shown, version is versions[0])
         for version, size in zip(versions, before, strict=True)
     ]
 
 
-def _merging(seen: Seen, record: VolumeRecord) -> bool:
+def _merging(seen: PageData, record: VolumeRecord) -> bool:
     """Whether its parent's data is on the way into it right now."""
     if record.merging is None:
         return False

@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response
 from app.model.volume import WAYS
 from app.volumes.queries import STATES, VolumeView
 from app.web.pages import etcd_fallback, polling
-from app.web.pages.form_values import Wanted
-from app.web.pages.page_data import Seen
+from app.web.pages.form_values import ListFilter
+from app.web.pages.page_data import PageData
 from app.web.pages.tables import Sorters, asked_for, table
 
 # All of them are read, to be sorted here by any column.
@@ -35,8 +35,8 @@ def register(blueprint: Blueprint) -> None:
 
 def volumes() -> Response:
     """The volumes that fit the filters of the address, sorted as it says."""
-    seen = Seen()
-    seen.see_volumes(Wanted(), _ALL)
+    seen = PageData()
+    seen.see_volumes(ListFilter(), _ALL)
     page = seen.volumes
     seen.see_names()
     asked = asked_for(*_FILTERS, state=STATES)

@@ -1,4 +1,4 @@
-"""What adapters and the domain tell people can be translated to its last part, and stays so in the records."""
+"""What adapters and the domain tell people can be translate_errors to its last part, and stays so in the records."""
 
 import errno
 import json
@@ -6,14 +6,14 @@ from string import Formatter
 
 import pytest
 
-from app.adapters.treecopy.errors import translated
-from app.adapters.volumes.errors import run, told
+from app.adapters.treecopy.errors import translate_errors
+from app.adapters.volumes.errors import as_failure, run
 from app.errors import DomainError, LayerCopyFailed, Unavailable, VolumeDeleteFailed
 from app.model import container_drift, volume_drift
 from app.model.container import Inspected, Spec, VersionRecord
 from app.model.drift import Drift, unreachable
 from app.model.gpu_health import OutOfService, xid_fault
-from app.model.messages import Text, said
+from app.model.messages import Text, render
 from app.model.node import Node
 from app.model.volume import VolumeRecord
 
@@ -27,7 +27,7 @@ OUT_OF_MEMORY = Inspected("cid", "foo-3", "exited", None, started=True, exit_cod
 
 def abroad(text: str) -> object:
     """`text` in a language of brackets: where no template had the words, they are left in English."""
-    return said(
+    return render(
         text, lambda template: "".join(f"<{{{name}}}>" for _, name, _, _ in Formatter().parse(template) if name)
     )
 
@@ -63,17 +63,17 @@ def test_every_part_of_a_drift_is_translated(found: Drift, reason: str, advice: 
 def test_the_cause_of_a_copy_that_fails_is_translated(
     cause: Exception, failure: type[DomainError], message: str
 ) -> None:
-    with pytest.raises(failure) as caught, translated(FAILURE):
+    with pytest.raises(failure) as caught, translate_errors(FAILURE):
         raise cause
     assert abroad(caught.value.message) == message
 
 
 def test_so_is_that_of_a_program_of_the_host() -> None:
-    with pytest.raises(LayerCopyFailed) as caught, translated(FAILURE):
+    with pytest.raises(LayerCopyFailed) as caught, translate_errors(FAILURE):
         run("gpudock-none-such", timeout=1)
     assert caught.value.message == "The size of /place could not be found out: gpudock-none-such is not installed."
     assert abroad(caught.value.message) == "<</place>><<gpudock-none-such>>"
-    with pytest.raises(VolumeDeleteFailed) as kept, told(VolumeDeleteFailed, FAILURE):
+    with pytest.raises(VolumeDeleteFailed) as kept, as_failure(VolumeDeleteFailed, FAILURE):
         run("false", timeout=1)
     assert abroad(kept.value.message) == "<</place>>"
 
