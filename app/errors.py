@@ -191,6 +191,18 @@ class OperationRunning(Conflict):
     code, title = 2021, "another operation on it is running"
 
 
+class OperationStuck(OperationRunning):
+    """An operation that could neither be finished nor undone; somebody has to resolve it."""
+
+    code, title = 2120, "blocked by an operation that is stuck"
+
+
+class NotResolvable(Conflict):
+    """An operation that is not stuck, or that cannot be resolved in the way that was asked for."""
+
+    code, title = 2121, "operation cannot be resolved so"
+
+
 class PortTaken(Conflict):
     """A host port is used by another container or by a foreign process; data: hostPort."""
 

@@ -2,36 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from app.containers.undo import Undo
 from app.errors import DomainError
 from app.model.container import VersionRecord
-from app.operations.journal import Journal
-from app.ports import Engine, Layers
+from app.ports import DockerVolumes, Layers
 from app.state.keys import CONTAINERS
 from app.state.retained_data import RetainedData
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
 class Cleanup:
     """Frees set-aside layers, images and anonymous volumes after an operation's success."""
 
-    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo, asides: RetainedData) -> None:
-        self._journal = journal
-        self._engine = engine
-        self._layers = layers
-        self._undo = undo
-        self._asides = asides
+    docker_volumes: DockerVolumes
+    layers: Layers
+    undo: Undo
+    retained: RetainedData
 
     def superseded(self, record: VersionRecord | None) -> None:
         """The next version has everything that `record` had; None if it began with another one's files."""
         with self._logged():
             if record is not None and record.layer is not None:
-                self._asides.drop(CONTAINERS, record.family, record.version)
-            self._journal.trim_history()
+                self.retained.drop(CONTAINERS, record.family, record.version)
 
     def empty(self, records: Sequence[VersionRecord], volumes: Sequence[str]) -> None:
         """These records are about to go: what was set aside for them goes, and `volumes` and those of their containers
@@ -39,17 +37,16 @@ class Cleanup:
         """
         for layer in {record.layer for record in records} - {None}:
             with self._logged():
-                self._layers.discard(str(layer))
+                self.layers.discard(str(layer))
         for volume in {*volumes, *(v for record in records for v in record.anonymous.values())}:
             with self._logged():
-                self._engine.remove_volume(volume)
+                self.docker_volumes.remove_volume(volume)
 
     def erased(self, records: Sequence[VersionRecord]) -> None:
         """These records are gone: their images too, as far as nobody else needs them."""
         for image in {record.image_id for record in records}:
             with self._logged():
-                self._undo.release_image(image)
-        self._journal.trim_history()
+                self.undo.release_image(image)
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

@@ -2,79 +2,101 @@
 
 from dataclasses import dataclass, replace
 
-from app.containers.transactions import Versions
-from app.errors import ContainerNotFound, ImageNameTaken, ImageNotFound
-from app.model.container import VersionRecord
+from app.containers.execute import existing
+from app.containers.transactions import claim
+from app.errors import ImageNameTaken, ImageNotFound
 from app.model.messages import Text
 from app.model.names import Name
-from app.model.operation import Parent
+from app.model.operation import Kind, Operation, Parent, Step
 from app.model.validation import check_image
+from app.operations.base import KindBase, Plan, Request, Resolution, WayOut, WaysOut
 from app.operations.handle import OperationHandle
-from app.operations.journal import Journal
-from app.ports import Engine
-from app.state.containers import Records
+from app.operations.reader import Reader
+from app.ports import Images
+
+# The container's versioned name, and the image's name.
+Committed = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Committer:
-    """Makes images of containers of any version. An operation of its own: meanwhile nothing changes the family."""
+class CommitContainer(Request[Committed]):
+    """Make an image of a container of any version; its name is that of the container's id if none is given."""
 
-    records: Records
-    journal: Journal
-    versions: Versions
-    engine: Engine
+    name: Name
+    image_name: str | None
 
-    def __post_init__(self) -> None:
-        self.journal.register("commit", self._settle)
 
-    def commit(self, name: Name, image_name: str | None) -> tuple[str, str]:
-        """Make an image of the container; its versioned name and the image's name (default: the container's id).
+@dataclass(frozen=True, kw_only=True)
+class CommitPlan(Plan):
+    """The container, by its id, and the name of the image."""
 
-        Raises ImageNameTaken rather than take a name away from an image that has it, CommitFailed, InvalidRequest.
-        """
-        if image_name:
-            self._check_free(check_image(image_name))
-        live, record = self._begin(name, image_name)
-        image = image_name or record.container_id
-        with self.journal.guard(live):
-            self.engine.commit(record.container_id, image, live.operation.id)
-            live.commit([])
-        return record.name, image
+    container: str
+    image: str
 
-    def _begin(self, name: Name, image_name: str | None) -> tuple[OperationHandle, VersionRecord]:
-        found: list[VersionRecord] = []
 
-        def attempt() -> OperationHandle | None:
-            self.versions.ensure_idle(name.family)
-            state, record = self.records.require(name), self.records.version(name)
-            found[:] = [record]
-            if record.removed:
-                raise ContainerNotFound(
-                    Text("{name} was deleted, only its record is kept; restart brings it back", name=record.name)
-                )
-            inspected = self.engine.inspect(record.container_id)
-            parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
-            operation = self.versions.operation("commit", name.family, record.version, parent)
-            operation = replace(operation, image_id=record.image_id, image=image_name or record.container_id)
-            return self.versions.begin(operation, state.revision)
+@dataclass(frozen=True)
+class Commit(KindBase):
+    """Makes images of containers. An operation of its own: meanwhile nothing changes the family."""
 
-        return self.journal.compete(attempt), found[0]
+    images: Images
 
-    def _check_free(self, image: str) -> None:
-        try:
-            self.engine.image(image)
-        except ImageNotFound:
-            return
-        raise ImageNameTaken(
-            Text("there is an image {image} already; choose another name, or remove it first", image=repr(image))
+    @staticmethod
+    def plan(reader: Reader, request: CommitContainer) -> CommitPlan:
+        """Check the name; ImageNameTaken rather than take it away from an image that has it, InvalidRequest."""
+        if request.image_name:
+            _check_free(reader, check_image(request.image_name))
+        reader.operations.ensure_idle(request.name.family)
+        state, record = reader.records.require(request.name), existing(reader.records, request.name)
+        inspected = reader.containers.inspect(record.container_id)
+        parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
+        image = request.image_name or record.container_id
+        operation = reader.draft(Kind.COMMIT, record.family, record.version, parent=parent)
+        operation = replace(operation, image_id=record.image_id, image=image)
+        claimed = claim(reader, operation, state.revision)
+        return CommitPlan(
+            operation=operation,
+            expected=claimed.expected,
+            writes=claimed.writes,
+            container=record.container_id,
+            image=image,
         )
 
-    def _settle(self, live: OperationHandle) -> None:
-        """A commit that broke: it counts if the image is there and its name is free, or its own already."""
-        live.step("settling")
-        operation = live.operation
-        if operation.image and self.engine.name_commit(operation.id, operation.image):
-            live.commit([])
+    def run(self, handle: OperationHandle, plan: CommitPlan) -> Committed:
+        """Make the image; CommitFailed if Docker cannot."""
+        self.images.commit(plan.container, plan.image, plan.operation.id)
+        handle.commit([])
+        return plan.operation.name, plan.image
+
+    def recover(self, handle: OperationHandle) -> None:
+        """Let the commit count if the image is there and its name is free, or its own already."""
+        handle.step(Step.SETTLING)
+        operation = handle.operation
+        if operation.image and self.images.name_commit(operation.id, operation.image):
+            handle.commit([])
         else:
-            live.abandon([])
-            self.engine.drop_commit(operation.id)
+            self._drop(handle)
+
+    def ways_out(self, operation: Operation) -> WaysOut:
+        """Offer to name the image, or to do without it."""
+        named = Text("gives the image its name {image} if Docker has made it", image=operation.image)
+        dropped = Text("removes the image that has no name yet; container {name} stays as it is", name=operation.name)
+        left = Text("leaves container {name} as it is", name=operation.name)
+        return {
+            Resolution.FINISH: WayOut([named], self.recover),
+            Resolution.UNDO: WayOut([dropped], self._drop),
+            Resolution.FORGET: WayOut([left]),
+        }
+
+    def _drop(self, handle: OperationHandle) -> None:
+        handle.end_undone()
+        self.images.drop_commit(handle.operation.id)
+
+
+def _check_free(reader: Reader, image: str) -> None:
+    try:
+        reader.images.image(image)
+    except ImageNotFound:
+        return
+    raise ImageNameTaken(
+        Text("there is an image {image} already; choose another name, or remove it first", image=repr(image))
+    )

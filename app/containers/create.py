@@ -1,100 +1,123 @@
-"""Create a container: plan, claim, create, start, commit."""
+"""Create a container: the first version of a family."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.containers.binds import Binds
-from app.containers.transactions import ContainerResult, Versions
+from app.containers.binds import resolve_binds
+from app.containers.start_version import VersionStarter
+from app.containers.transactions import ContainerResult, claim, container_plan
 from app.containers.undo import Undo
 from app.errors import ContainerExists
-from app.gpus.allocation import Allocation, Allocator
-from app.model.container import Image, Spec
+from app.gpus.allocation import allocate
+from app.model.container import ContainerPlan, Observed, Spec
 from app.model.messages import Text
 from app.model.names import check_family
+from app.model.operation import Kind, Operation, State
 from app.model.validation import check_spec
+from app.operations.base import KindBase, Plan, Request, WaysOut
 from app.operations.handle import OperationHandle
-from app.operations.journal import Journal, busy
-from app.ports import Engine
-from app.state.containers import Records
-from app.volumes.claims import VolumeClaims
+from app.operations.reader import Reader
+from app.state.keys import HISTORY
+from app.state.operations import busy
+from app.volumes.claims import claim_volumes
 
 
 @dataclass(frozen=True)
-class Creator:
-    """Creates the first version of a family."""
+class CreateContainer(Request[ContainerResult]):
+    """Create and start `family`-0 as `spec` says."""
 
-    records: Records
-    journal: Journal
-    versions: Versions
-    engine: Engine
-    allocator: Allocator
-    binds: Binds
-    volumes: VolumeClaims
+    family: str
+    spec: Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatePlan(Plan):
+    """The container to be made, and the ids of those that Docker made too late for operations that were undone."""
+
+    container: ContainerPlan
+    leftovers: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Create(KindBase):
+    """Creates the first version of a family; any failure leaves nothing behind."""
+
+    starter: VersionStarter
     undo: Undo
 
-    def __post_init__(self) -> None:
-        self.journal.register("create", self.undo)
-
-    def create(self, family: str, spec: Spec) -> ContainerResult:
-        """Create and start `family`-0; any failure leaves nothing behind."""
-        spec = check_spec(spec)
+    @staticmethod
+    def plan(reader: Reader, request: CreateContainer) -> CreatePlan:
+        """Choose GPUs and ports; ContainerExists and what is wrong with the spec, if it cannot be made."""
+        family, spec = request.family, check_spec(request.spec)
         check_family(family)
-        self.check_absent(family)
-        image = self.engine.image(spec.image)
-        spec = replace(spec, binds=self.binds.check(spec.binds))
-        allocation, live = self._claim(family, spec, image)
-        with self.journal.guard(live):
-            plan = self.versions.plan(live.operation, allocation, image.id, {})
-            self.engine.hold_image(image.id)
-            container = self.engine.create(plan)
-            live.step("starting")
-            self.volumes.ready(plan.spec)
-            self.engine.start(container)
-            inspected = self.engine.inspect(container)
-            anonymous = inspected.anonymous if inspected else {}
-            record = self.versions.record(plan, container, anonymous, "create", None)
-            self.versions.commit(live, record, None, ())
-        return ContainerResult(container, plan.name)
+        leftovers = check_absent(reader, family)
+        image = reader.images.image(spec.image)
+        allocation = allocate(reader, family, resolve_binds(reader, spec))
+        volumes = claim_volumes(reader, allocation.spec)
+        operation = replace(
+            reader.draft(Kind.CREATE, family, 0),
+            gpus=allocation.taken,
+            ports=allocation.new_ports,
+            image_id=image.id,
+            volumes=volumes.names,
+        )
+        claimed = claim(reader, operation, 0, volumes)
+        return CreatePlan(
+            operation=operation,
+            expected=claimed.expected,
+            writes=claimed.writes,
+            gpus=allocation.gpus,
+            ports=allocation.ports,
+            container=container_plan(operation, allocation, image.id, {}),
+            leftovers=leftovers,
+        )
 
-    def check_absent(self, family: str) -> None:
-        """ContainerExists or OperationRunning if the family's first version cannot be made."""
-        existing = self.undo.sweep(family)  # before the records: a rival's new container is in them by then
-        operation = self.journal.running(family)
-        if operation is not None and operation.kind == "create":
-            raise ContainerExists(
-                Text("container {name} is being created by another request; choose another name", name=family)
-            )
-        if operation is not None:
-            raise busy(operation)
-        if self.records.find(family) is not None:
-            raise ContainerExists(
-                Text("container {name} exists already; choose another name or delete it first", name=family)
-            )
-        if existing:
-            raise ContainerExists(
-                Text(
-                    "older containers of an erased {family} still exist: {names}; delete them first",
-                    family=family,
-                    names=", ".join(observed.name for observed in existing),
-                )
-            )
+    def run(self, handle: OperationHandle, plan: CreatePlan) -> ContainerResult:
+        """Create it and start it."""
+        for leftover in plan.leftovers:
+            self.undo.remove(plan.operation.family, leftover)
+        container = self.starter.create(plan.container)
+        return self.starter.start(handle, plan.container, container)
 
-    def _claim(self, family: str, spec: Spec, image: Image) -> tuple[Allocation, OperationHandle]:
-        made: list[Allocation] = []
+    def recover(self, handle: OperationHandle) -> None:
+        """Undo it."""
+        self.undo(handle)
 
-        def attempt() -> OperationHandle | None:
-            allocation, volumes = self.allocator.allocate(family, spec), self.volumes.claim(spec)
-            made[:] = [allocation]
-            operation = replace(
-                self.versions.operation("create", family, 0),
-                gpus=allocation.taken,
-                ports=allocation.new_ports,
-                image_id=image.id,
-                volumes=volumes.names,
+    def ways_out(self, operation: Operation) -> WaysOut:
+        """Offer to undo it."""
+        return self.undo.ways_out(operation)
+
+
+def check_absent(reader: Reader, family: str) -> list[str]:
+    """Refuse a family whose first version cannot be made, with ContainerExists or OperationRunning.
+
+    Returns the ids of containers that do not count: Docker made them too late, when their operation had been undone.
+    """
+    found = reader.containers.list(family=family)  # before the records: a rival's new container is in them by then
+    operation = reader.operations.running(family)
+    if operation is not None and operation.kind == Kind.CREATE and not operation.stuck:
+        raise ContainerExists(
+            Text("container {name} is being created by another request; choose another name", name=family)
+        )
+    if operation is not None:
+        raise busy(operation)
+    if reader.records.find(family) is not None:
+        raise ContainerExists(
+            Text("container {name} exists already; choose another name or delete it first", name=family)
+        )
+    late = [observed.id for observed in found if made_too_late(reader, observed)]
+    if existing := [observed.name for observed in found if observed.id not in late]:
+        raise ContainerExists(
+            Text(
+                "older containers of an erased {family} still exist: {names}; delete them first",
+                family=family,
+                names=", ".join(existing),
             )
-            live = self.versions.begin(operation, 0, allocation.plan(operation), volumes)
-            if live is None:
-                self.check_absent(family)
-            return live
+        )
+    return late
 
-        live = self.journal.compete(attempt)
-        return made[0], live
+
+def made_too_late(reader: Reader, observed: Observed) -> bool:
+    """Tell if Docker made a container after its operation had been undone."""
+    ended = reader.store.get(HISTORY + observed.labels.operation) if observed.labels else None
+    return ended is not None and ended.value["outcome"] == State.UNDONE

@@ -1,141 +1,160 @@
 """Delete a version: its container goes, and either its record too or its files are set aside for the next version."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from app.containers.cleanup import Cleanup
-from app.containers.migration import upper_dir
-from app.containers.transactions import Versions
+from app.containers.desired import parent_of
+from app.containers.transactions import claim
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
-from app.model.container import Observed, VersionRecord
+from app.model.container import Inspected, Observed, VersionRecord
 from app.model.messages import Text
 from app.model.names import Name
-from app.model.operation import Parent, now
+from app.model.operation import Kind, Operation, Parent, Step, now
+from app.operations.base import KindBase, Plan, Request, Resolution, WayOut, WaysOut
 from app.operations.handle import OperationHandle
-from app.operations.journal import Journal
-from app.ports import Delete, Engine, Layers, Put
+from app.operations.reader import Reader
+from app.ports import Containers, Delete, Layers, Put
 from app.state.containers import FamilyState, Records
 from app.state.keys import CONTAINERS, family_key, version_key, versions_prefix
-from app.volumes.delete import VolumeDeleter
+from app.volumes.delete import VolumeDiscarder
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a deletion is about: the family as recorded and the record of the version."""
+class DeleteContainer(Request[None]):
+    """Delete a version, a running one only with `force`.
+
+    With `erase` the records go: the whole family's if it is the newest version, else this version's. Without, its
+    record and its files stay, so that the family can go on.
+    """
+
+    name: Name
+    force: bool
+    erase: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletePlan(Plan):
+    """What is deleted: its versioned name and the Docker volumes that it bound."""
+
+    name: str
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What is recorded of what is deleted: the family, and the version."""
 
     state: FamilyState
     record: VersionRecord
 
     @property
     def newest(self) -> bool:
-        """Whether the family's newest version is to go."""
+        """Tell if the family's newest version is to go."""
         return self.record.version == self.state.record.current
 
 
 @dataclass(frozen=True)
-class Deleter:
-    """Deletes versions of families, and older containers whose family was erased."""
+class DeleteVersion(KindBase):
+    """Deletes versions of families, and older containers whose family was erased.
+
+    From its first step on a deletion is finished, never undone.
+    """
 
     records: Records
-    journal: Journal
-    versions: Versions
-    engine: Engine
+    containers: Containers
     layers: Layers
-    retire: Cleanup
-    volumes: VolumeDeleter
+    cleanup: Cleanup
+    discarder: VolumeDiscarder
 
-    def __post_init__(self) -> None:
-        self.journal.register("delete", self._settle)
+    @staticmethod
+    def plan(reader: Reader, request: DeleteContainer) -> DeletePlan:
+        """Find what is to be deleted; ContainerRunning without `force`."""
+        reader.operations.ensure_idle(request.name.family)
+        if reader.records.find(request.name.family) is None:
+            return _plan_unrecorded(reader, request)
+        state, record = reader.records.require(request.name), reader.records.version(request.name)
+        inspected = reader.containers.inspect(record.container_id)
+        running = inspected is not None and inspected.running
+        if running and not request.force:
+            raise _running(record.name)
+        parent = Parent(record.version, record.container_id, running)
+        return _plan(reader, request, parent, record.name, state.revision, tuple(record.spec.volumes))
 
-    def delete(self, name: Name, force: bool, erase: bool) -> None:
-        """Delete a version, a running one only with `force`.
+    def run(self, handle: OperationHandle, plan: DeletePlan) -> None:
+        """Delete it."""
+        try:
+            self._finish(handle)
+        except OperationFailed as exc:
+            raise DeleteFailed(Text("{name} could not be deleted: {why}", name=plan.name, why=exc.message)) from exc
 
-        With `erase` the records go: the whole family's if it is the newest version, else this version's.
-        Without, its record and its files stay, so that the family can go on.
-        """
-        self.versions.ensure_idle(name.family)
-        if self.records.find(name.family) is None:
-            return self._delete_unrecorded(name, force)
-        live, target = self._begin(name, force, erase)
-        with self.journal.guard(live):
-            try:
-                self._carry_out(live, target)
-            except OperationFailed as exc:
-                raise DeleteFailed(
-                    Text("{name} could not be deleted: {why}", name=target.record.name, why=exc.message)
-                ) from exc
-        return self.volumes.tidy([bind.src for bind in target.record.spec.binds])
-
-    def _delete_unrecorded(self, name: Name, force: bool) -> None:
-        """An older container of an erased family: only Docker's labels know it."""
-        observed = self._unrecorded(name)
-        if observed.running and not force:
-            raise _running(observed.name)
-        inspected = self.engine.inspect(observed.id)
-        self.engine.stop(observed.id)
-        self.engine.remove(observed.id)
-        self.retire.empty([], list(inspected.anonymous.values()) if inspected else [])
-
-    def _unrecorded(self, name: Name) -> Observed:
-        for observed in self.engine.list(family=name.family):
-            if name.version is not None and observed.name == str(name):
-                return observed
-        raise ContainerNotFound(Text("there is no container {name}; GET /api/v1/containers lists them", name=str(name)))
-
-    def _begin(self, name: Name, force: bool, erase: bool) -> tuple[OperationHandle, Target]:
-        targets: list[Target] = []
-
-        def attempt() -> OperationHandle | None:
-            self.versions.ensure_idle(name.family)
-            target = Target(self.records.require(name), self.records.version(name))
-            targets[:] = [target]
-            inspected = self.engine.inspect(target.record.container_id)
-            running = inspected is not None and inspected.running
-            if running and not force:
-                raise _running(target.record.name)
-            parent = Parent(target.record.version, target.record.container_id, running)
-            operation = self.versions.operation("delete", name.family, target.record.version, parent)
-            return self.versions.begin(replace(operation, erase=erase), target.state.revision)
-
-        return self.journal.compete(attempt), targets[0]
-
-    def _carry_out(self, live: OperationHandle, target: Target) -> None:
-        container = target.record.container_id
-        inspected = self.engine.inspect(container)
-        volumes = list(inspected.anonymous.values()) if inspected else []
-        if inspected is not None:
-            self.engine.stop(container)
-            self._set_aside(live, target)
-            self.engine.remove(container)
-        if live.operation.erase:
-            self._erase(live, target, volumes)
+    def recover(self, handle: OperationHandle) -> None:
+        """Finish a deletion that has begun to remove, and drop any other."""
+        if handle.operation.step == Step.CLAIMED:
+            handle.end_undone()
         else:
-            self._keep_record(live, target)
+            self._finish(handle)
 
-    def _set_aside(self, live: OperationHandle, target: Target) -> None:
-        """Move the newest version's files out of Docker's reach: the next one begins with them. From its first step on
-        the deletion is finished, never undone.
-        """
-        if live.operation.erase or not target.newest:
-            return live.step("removing")
-        inspected = self.engine.inspect(target.record.container_id)
-        if inspected is not None and live.operation.layer is None:
-            layer, name = upper_dir(inspected), f"{target.record.name}-{inspected.id[:12]}"
-            live.step("setting aside")
-            live.step("removing", self.layers.set_aside(layer, name))
+    def ways_out(self, operation: Operation) -> WaysOut:
+        """Offer to finish the deletion, or to leave what is there."""
+        name = operation.name
+        finish = [Text("removes container {name} if it is there", name=name)]
+        if operation.erase:
+            finish.append(Text("removes the record of {name} and frees what it holds", name=name))
+        left = WayOut([Text("leaves container {name} and its record as they are", name=name)])
+        begun = Text("a deletion that has begun to remove cannot be undone; finish it, or forget it")
+        undo = left if operation.step == Step.CLAIMED else WayOut(refusal=begun)
+        return {Resolution.FINISH: WayOut(finish, self._finish), Resolution.UNDO: undo, Resolution.FORGET: left}
+
+    def after(self, plan: Plan, result: object) -> Iterator[Request[object]]:
+        """Remove what is left of deleted volumes, now that the container does not name them any more."""
+        if isinstance(plan, DeletePlan):
+            self.discarder.discard_unrecorded(plan.volumes)
+        yield from ()
+
+    def _finish(self, handle: OperationHandle) -> None:
+        operation = handle.operation
+        container = parent_of(operation).container_id
+        inspected = self.containers.inspect(container)
+        target = self._target(operation)
+        if inspected is not None:
+            self.containers.stop(container)
+            self._set_aside(handle, target, inspected)
+            self.containers.remove(container)
+        volumes = list(inspected.anonymous.values()) if inspected else []
+        if target is None:
+            self.cleanup.empty([], volumes)
+            handle.commit([])
+        elif operation.erase:
+            self._erase(handle, target, volumes)
+        else:
+            self._keep_record(handle, target)
+
+    def _target(self, operation: Operation) -> _Target | None:
+        """What is recorded; None for a container of an erased family, which only Docker's labels know."""
+        if self.records.find(operation.family) is None:
+            return None
+        name = Name(operation.family, operation.version)
+        return _Target(self.records.require(name), self.records.version(name))
+
+    def _set_aside(self, handle: OperationHandle, target: _Target | None, inspected: Inspected) -> None:
+        """Move the newest version's files out of Docker's reach: the next one begins with them."""
+        if handle.operation.erase or target is None or not target.newest:
+            return handle.step(Step.REMOVING)
+        if handle.operation.layer is None:
+            layer, name = self.layers.locate(inspected.id), f"{target.record.name}-{inspected.id[:12]}"
+            handle.step(Step.SETTING_ASIDE)
+            handle.step(Step.REMOVING, self.layers.set_aside(layer, name))
         return None
 
-    def _keep_record(self, live: OperationHandle, target: Target) -> None:
-        record = replace(target.record, removed=now(), layer=live.operation.layer or target.record.layer)
+    def _keep_record(self, handle: OperationHandle, target: _Target) -> None:
+        record = replace(target.record, removed=now(), layer=handle.operation.layer or target.record.layer)
         family = target.state.record
         if target.newest:
             family = replace(family, desired="removed", updated=now())
-        writes = [
-            Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
-            Put(family_key(CONTAINERS, record.family), family.to_json()),
-        ]
-        live.commit([*writes, *self._claims_of(target)])
+        handle.commit([self.records.put(record), self.records.put_family(family), *self._claims_of(target)])
 
-    def _erase(self, live: OperationHandle, target: Target, volumes: list[str]) -> None:
+    def _erase(self, handle: OperationHandle, target: _Target, volumes: list[str]) -> None:
         family = target.state.record.family
         if target.newest:
             gone = self.records.versions(family)
@@ -145,35 +164,50 @@ class Deleter:
             ]
         else:
             gone = [target.record]
-            state = replace(target.state.record, updated=now())
             writes = [
                 Delete(version_key(CONTAINERS, family, target.record.version)),
-                Put(family_key(CONTAINERS, family), state.to_json()),
+                self.records.put_family(replace(target.state.record, updated=now())),
             ]
         # What they held goes first: once the records are gone, nobody would know of it if this process died. And from
         # here on the deletion is finished, also where there was no container to remove.
-        if live.operation.step != "removing":
-            live.step("removing")
-        self.retire.empty(gone, volumes)
-        live.commit([*writes, *self._claims_of(target)])
-        self.retire.erased(gone)
+        if handle.operation.step != Step.REMOVING:
+            handle.step(Step.REMOVING)
+        self.cleanup.empty(gone, volumes)
+        handle.commit([*writes, *self._claims_of(target)])
+        self.cleanup.erased(gone)
 
-    def _claims_of(self, target: Target) -> list[Delete]:
+    def _claims_of(self, target: _Target) -> list[Delete]:
         if not target.newest:
             return []
-        claims = self.records.claims()
-        family = target.record.family
+        claims, family = self.records.claims(), target.record.family
         return self.records.release(claims.gpus_of(family), claims.ports_of(family))
 
-    def _settle(self, live: OperationHandle) -> None:
-        """A deletion that broke: it is finished if it has begun to remove, and dropped otherwise."""
-        begun = live.operation.step != "claimed"
-        name = Name(live.operation.family, live.operation.version)
-        target = Target(self.records.require(name), self.records.version(name))
-        if begun:
-            self._carry_out(live, target)
-        else:
-            live.abandon([])
+
+def _plan(
+    reader: Reader, request: DeleteContainer, parent: Parent, name: str, revision: int, volumes: tuple[str, ...] = ()
+) -> DeletePlan:
+    operation = reader.draft(Kind.DELETE, request.name.family, parent.version, parent=parent)
+    operation = replace(operation, erase=request.erase)
+    claimed = claim(reader, operation, revision)
+    return DeletePlan(
+        operation=operation, expected=claimed.expected, writes=claimed.writes, name=name, volumes=volumes
+    )
+
+
+def _plan_unrecorded(reader: Reader, request: DeleteContainer) -> DeletePlan:
+    """Plan the deletion of an older container of an erased family: only Docker's labels know it."""
+    observed = _unrecorded(reader, request.name)
+    if observed.running and not request.force:
+        raise _running(observed.name)
+    version = observed.labels.version if observed.labels else 0
+    return _plan(reader, request, Parent(version, observed.id, observed.running), observed.name, revision=0)
+
+
+def _unrecorded(reader: Reader, name: Name) -> Observed:
+    for observed in reader.containers.list(family=name.family):
+        if name.version is not None and observed.name == str(name):
+            return observed
+    raise ContainerNotFound(Text("there is no container {name}; GET /api/v1/containers lists them", name=str(name)))
 
 
 def _running(name: str) -> ContainerRunning:

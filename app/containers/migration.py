@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.errors import LayerCopyFailed
-from app.model.container import Inspected
-from app.model.messages import Text
-from app.model.operation import Merge, Parent
+from app.model.operation import Merge, Parent, Step
 from app.operations.handle import OperationHandle
-from app.ports import Engine, Layers, Transfer, Volumes
+from app.ports import Containers, Layers, Transfer, Volumes
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Source:
 
     @property
     def running(self) -> bool:
-        """Whether there is something to stop."""
+        """Tell if there is something to stop."""
         return self.parent is not None and self.parent.running
 
 
@@ -51,25 +48,25 @@ class _Load:
 class Migrator:
     """Copies most while the old container still runs and the rest after it has stopped, so that it is down shortly."""
 
-    engine: Engine
+    containers: Containers
     layers: Layers
     volumes: Volumes
 
-    def carry(self, live: OperationHandle, source: Source, layer: str) -> Callable[[], None]:
-        """Make the new layer equal to the source's, and carry out the operation's merge; the parent is stopped then.
+    def carry(self, handle: OperationHandle, source: Source, container: str) -> Callable[[], None]:
+        """Make a new container's layer equal to the source's, and do the operation's merge; the parent is stopped then.
 
         What is returned has to be called before the commit: it waits until everything is on disk.
         """
-        loads = [self._layer(live, source, layer)]
-        if live.operation.merge:
-            loads.append(self._volume(live, live.operation.merge, source.running))
-        live.step("copying")
+        loads = [self._layer(handle, source, self.layers.locate(container))]
+        if handle.operation.merge:
+            loads.append(self._volume(handle, handle.operation.merge, source.running))
+        handle.step(Step.COPYING)
         if source.parent and source.running:
             for load in loads:
                 load.before_the_stop()
-            live.check()
-            live.step("stopping")
-            self.engine.stop(source.parent.container_id)
+            handle.check()
+            handle.step(Step.STOPPING)
+            self.containers.stop(source.parent.container_id)
         for load in loads:
             if load.moving or not source.running:
                 load.finish()
@@ -80,26 +77,17 @@ class Migrator:
 
         return write_out
 
-    def _layer(self, live: OperationHandle, source: Source, layer: str) -> _Load:
-        transfer = self.layers.begin(source.layer, layer, live.progress)
+    def _layer(self, handle: OperationHandle, source: Source, layer: str) -> _Load:
+        transfer = self.layers.begin(source.layer, layer, handle.progress)
         return _Load(transfer, source.running and source.moving, lambda: self.layers.sync(layer), transfer.finish)
 
-    def _volume(self, live: OperationHandle, merge: Merge, running: bool) -> _Load:
-        source, target = self.volumes.place(merge.source), self.volumes.place(merge.target)
-        transfer = self.volumes.begin(source, target, live.progress)
+    def _volume(self, handle: OperationHandle, merge: Merge, running: bool) -> _Load:
+        source, target = self.volumes.data_path(merge.source), self.volumes.data_path(merge.target)
+        transfer = self.volumes.begin(source, target, handle.progress)
 
         def finish() -> None:
             # Other containers may go on writing to the old volume.
-            shared = any(mount.running for mount in self.engine.mounts().get(merge.source, ()))
+            shared = any(mount.running for mount in self.containers.mounts().get(merge.source, ()))
             (transfer.settle if shared else transfer.finish)()
 
         return _Load(transfer, running, lambda: self.volumes.sync(target), finish)
-
-
-def upper_dir(inspected: Inspected) -> str:
-    """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
-    if inspected.upper_dir is None:
-        raise LayerCopyFailed(
-            Text("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
-        )
-    return inspected.upper_dir

@@ -1,45 +1,15 @@
-"""Deletes what GPUDOCK_KEEP_VERSIONS does not keep, after a change has succeeded. A failure is logged, no more."""
+"""Which older versions go after a change has succeeded, as GPUDOCK_KEEP_VERSIONS says."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import structlog
-
-from app.containers.delete import Deleter
-from app.errors import DomainError
+from app.containers.delete import DeleteContainer
 from app.model.names import Name
-from app.state.containers import Records
-from app.state.volumes import VolumeRecords
-from app.volumes.delete import VolumeDeleter
-
-log = structlog.get_logger()
+from app.operations.reader import Reader
 
 
-@dataclass(frozen=True)
-class Pruner:
-    """Keeps the newest `keep` versions of a family (None: all), and every older one that runs or is in use."""
-
-    containers_of: Records
-    volumes_of: VolumeRecords
-    container_deleter: Deleter
-    volume_deleter: VolumeDeleter
-    keep: int | None
-
-    def containers(self, family: str) -> None:
-        """Delete the older versions of a container that do not run."""
-        if self.keep is not None:
-            versions = [record.version for record in self.containers_of.versions(family)]
-            self._delete(family, versions, lambda name: self.container_deleter.delete(name, force=False, erase=True))
-
-    def volumes(self, family: str) -> None:
-        """Delete the older versions of a volume that no container uses."""
-        if self.keep is not None:
-            versions = [record.version for record in self.volumes_of.versions(family)]
-            self._delete(family, versions, lambda name: self.volume_deleter.delete(name, force=False, erase=True))
-
-    def _delete(self, family: str, versions: list[int], delete: Callable[[Name], None]) -> None:
-        for version in versions[: -self.keep] if self.keep else ():
-            try:
-                delete(Name(family, version))
-            except DomainError as exc:
-                log.info("an older version is kept", name=str(Name(family, version)), reason=exc.message)
+def outdated(reader: Reader, family: str) -> tuple[DeleteContainer, ...]:
+    """List the deletions that are due once a container has one more version. One that runs is refused, and so kept."""
+    keep = reader.settings.keep_versions
+    if not keep:
+        return ()
+    versions = [record.version for record in reader.records.versions(family)]
+    gone = versions[: max(0, len(versions) + 1 - keep)]
+    return tuple(DeleteContainer(Name(family, version), force=False, erase=True) for version in gone)

@@ -1,145 +1,153 @@
-"""Make the next version of a container from an earlier one: plan, claim, create, copy, stop, start, commit, retire."""
+"""Make the next version of a container from an earlier one: what changes of GPUs, volumes, … have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from app.containers.binds import Binds
+from app.containers.binds import resolve_binds
 from app.containers.cleanup import Cleanup
-from app.containers.migration import Migrator, Source, upper_dir
-from app.containers.prune import Pruner
-from app.containers.transactions import ContainerResult, Versions, vanished
+from app.containers.migration import Source
+from app.containers.prune import outdated
+from app.containers.start_version import VersionStarter
+from app.containers.transactions import ContainerResult, claim, container_plan, vanished
 from app.containers.undo import Undo
-from app.errors import ContainerNotFound, OperationFailed
-from app.gpus.allocation import Allocation, Allocator
-from app.model.container import Bind, Inspected, Spec, VersionRecord
+from app.errors import ContainerNotFound
+from app.gpus.allocation import allocate
+from app.model.container import Bind, ContainerPlan, Spec, VersionRecord
 from app.model.messages import Text
 from app.model.names import Name
-from app.model.operation import Parent
+from app.model.operation import Kind, Operation, Parent
+from app.operations.base import KindBase, Measure, Plan, Request, Unchanged, WaysOut
 from app.operations.handle import OperationHandle
-from app.operations.journal import Journal
-from app.ports import Engine, Layers
-from app.state.containers import FamilyState, Records
-from app.volumes.claims import VolumeClaim, VolumeClaims
+from app.operations.reader import Reader
+from app.state.containers import FamilyState
+from app.volumes.claims import VolumeClaim, claim_volumes, measure_volume
 
 
-@dataclass(frozen=True)
-class Change:
-    """What makes the next version differ from the one it begins with.
+@dataclass(frozen=True, kw_only=True)
+class ChangePlan(Plan):
+    """How the next version is made: the family before it, the version it begins with, its files, its container.
 
-    `spec` gives the new spec from that one's. `exchange` names the bind that is replaced and its replacement.
-    `version` is the version to begin with, None for the newest.
+    `freed` are the GPUs that are given up at the commit, `outdated` the older versions that are not kept then.
     """
-
-    kind: str
-    spec: Callable[[Spec], Spec]
-    exchange: tuple[Bind, Bind] | None = None
-    version: int | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """A change that is claimed: the family before it, the version it begins with, its files, and what it may use."""
 
     state: FamilyState
     origin: VersionRecord
     source: Source
-    allocation: Allocation
-    volumes: VolumeClaim
+    container: ContainerPlan
+    freed: tuple[str, ...]
+    merged: bool | None
+    outdated: tuple[Request[object], ...] = ()
+
+
+def newest_idle(reader: Reader, name: Name) -> FamilyState:
+    """Read the family of `name`, its newest version, on which nobody works; refusals otherwise."""
+    reader.operations.ensure_idle(name.family)
+    return reader.records.newest(name)
+
+
+def unchanged(state: FamilyState) -> Unchanged[ContainerResult]:
+    """Answer with what is there."""
+    return Unchanged(ContainerResult(state.current.container_id, state.current.name, changed=False))
+
+
+def plan_next_version(
+    reader: Reader,
+    kind: Kind,
+    state: FamilyState,
+    change: Callable[[Spec], Spec] = lambda spec: spec,
+    exchange: tuple[Bind, Bind] | None = None,
+    version: int | None = None,
+) -> ChangePlan:
+    """Plan the version after the newest of `state`, which is stopped by it.
+
+    `change` gives the new spec from that of `version` (None: the newest), `exchange` names a bind that is replaced and
+    its replacement.
+    """
+    family, origin = state.record.family, _origin(reader, state, version)
+    spec = resolve_binds(reader, change(origin.spec))
+    source = _source(reader, state.current, origin)
+    volumes = claim_volumes(reader, spec, exchange)
+    allocation = allocate(reader, family, spec)
+    operation = replace(
+        reader.draft(kind, family, state.current.version + 1, parent=source.parent),
+        gpus=allocation.taken,
+        ports=allocation.new_ports,
+        image_id=origin.image_id,
+        volumes=volumes.names,
+        merge=volumes.merge,
+    )
+    claimed = claim(reader, operation, state.revision, volumes)
+    return ChangePlan(
+        operation=operation,
+        expected=claimed.expected,
+        writes=claimed.writes,
+        gpus=allocation.gpus,
+        ports=allocation.ports,
+        copies=_copies(reader, source, volumes),
+        state=state,
+        origin=origin,
+        source=source,
+        container=container_plan(operation, allocation, origin.image_id, origin.anonymous),
+        freed=allocation.freed,
+        merged=volumes.merged,
+        outdated=outdated(reader, family),
+    )
+
+
+def _origin(reader: Reader, state: FamilyState, version: int | None) -> VersionRecord:
+    if version in (None, state.current.version):
+        return state.current
+    return reader.records.version(Name(state.record.family, version))
+
+
+def _source(reader: Reader, current: VersionRecord, origin: VersionRecord) -> Source:
+    running = reader.containers.inspect(current.container_id)
+    parent = Parent(current.version, running.id, running.running) if running else None
+    if origin.removed and origin is not current:
+        raise ContainerNotFound(
+            Text("{name} was deleted and its files with it; choose another version", name=origin.name)
+        )
+    if origin.layer is not None:
+        return Source(origin.layer, parent, moving=False)
+    inspected = running if origin is current else reader.containers.inspect(origin.container_id)
+    if inspected is None:
+        raise vanished(origin.name)
+    return Source(reader.layers.locate(inspected.id), parent, moving=origin is current)
+
+
+def _copies(reader: Reader, source: Source, volumes: VolumeClaim) -> list[Measure]:
+    merge = volumes.merge
+    merged: list[Measure] = [lambda: measure_volume(reader.volumes, merge.source)] if merge else []
+    return [lambda: reader.layers.measure(source.layer), *merged]
 
 
 @dataclass(frozen=True)
-class Recreator:
+class Recreate(KindBase):
     """Makes next versions. A failure before the commit is undone, and the old version runs again."""
 
-    records: Records
-    journal: Journal
-    versions: Versions
-    engine: Engine
-    layers: Layers
-    carrier: Migrator
-    allocator: Allocator
-    binds: Binds
-    volumes: VolumeClaims
+    starter: VersionStarter
     undo: Undo
-    retire: Cleanup
-    pruner: Pruner
+    cleanup: Cleanup
 
-    def recreate(self, name: Name, change: Change) -> ContainerResult:
-        """Carry `change` out on the newest version, which is stopped by it; the next one runs in the end."""
-        job, live = self._claim(name, change)
-        with self.journal.guard(live):
-            made = self._make(job, live, change.kind)
-        self.retire.superseded(job.state.current if job.origin is job.state.current else None)
-        self.pruner.containers(name.family)
-        return made
+    def run(self, handle: OperationHandle, plan: ChangePlan) -> ContainerResult:
+        """Create the next version, fill it, start it in the place of the old one."""
+        container = self.starter.create(plan.container)
+        write_out = self.starter.fill(handle, plan.source, container)
+        made = self.starter.start(
+            handle, plan.container, container, write_out, plan.state, plan.origin.version, plan.freed
+        )
+        return replace(made, merged=plan.merged)
 
-    def _make(self, job: Job, live: OperationHandle, kind: str) -> ContainerResult:
-        plan = self.versions.plan(live.operation, job.allocation, job.origin.image_id, job.origin.anonymous)
-        self.engine.hold_image(plan.image_id)
-        container = self.engine.create(plan)
-        layer = upper_dir(self._inspect(container))
-        write_out = self.carrier.carry(live, job.source, layer)
-        live.step("starting")
-        self.volumes.ready(plan.spec)
-        self.engine.start(container)
-        write_out()  # after the start, to keep the downtime short; before the commit, which promises it
-        record = self.versions.record(plan, container, self._inspect(container).anonymous, kind, job.origin.version)
-        self.versions.commit(live, record, job.state, job.allocation.freed)
-        return ContainerResult(container, plan.name, merged=job.volumes.merged)
+    def recover(self, handle: OperationHandle) -> None:
+        """Undo it."""
+        self.undo(handle)
 
-    def _claim(self, name: Name, change: Change) -> tuple[Job, OperationHandle]:
-        jobs: list[Job] = []
+    def ways_out(self, operation: Operation) -> WaysOut:
+        """Offer to undo it."""
+        return self.undo.ways_out(operation)
 
-        def attempt() -> OperationHandle | None:
-            self.versions.ensure_idle(name.family)
-            job = self._plan(name, change)
-            jobs[:] = [job]
-            operation = replace(
-                self.versions.operation(change.kind, name.family, job.state.current.version + 1, job.source.parent),
-                gpus=job.allocation.taken,
-                ports=job.allocation.new_ports,
-                image_id=job.origin.image_id,
-                volumes=job.volumes.names,
-                merge=job.volumes.merge,
-            )
-            plan = job.allocation.plan(operation, self._copies(job))
-            return self.versions.begin(operation, job.state.revision, plan, job.volumes)
-
-        live = self.journal.compete(attempt)
-        return jobs[0], live
-
-    def _plan(self, name: Name, change: Change) -> Job:
-        state = self.records.newest(name)
-        origin = state.current
-        if change.version not in (None, origin.version):
-            origin = self.records.version(Name(name.family, change.version))
-        spec = change.spec(origin.spec)
-        spec = replace(spec, binds=self.binds.check(spec.binds))
-        source = self._source(state.current, origin)
-        volumes = self.volumes.claim(spec, change.exchange)
-        return Job(state, origin, source, self.allocator.allocate(name.family, spec), volumes)
-
-    def _source(self, current: VersionRecord, origin: VersionRecord) -> Source:
-        running = self.engine.inspect(current.container_id)
-        parent = Parent(current.version, running.id, running.running) if running else None
-        if origin.removed and origin is not current:
-            raise ContainerNotFound(
-                Text("{name} was deleted and its files with it; choose another version", name=origin.name)
-            )
-        if origin.layer is not None:
-            return Source(origin.layer, parent, moving=False)
-        inspected = running if origin is current else self.engine.inspect(origin.container_id)
-        if inspected is None:
-            raise vanished(origin.name)
-        return Source(upper_dir(inspected), parent, moving=origin is current)
-
-    def _copies(self, job: Job) -> list[Callable[[], tuple[int, int]]]:
-        merge = job.volumes.merge
-        merged = [lambda: self.volumes.measure(merge.source)] if merge else []
-        return [lambda: self.layers.measure(job.source.layer), *merged]
-
-    def _inspect(self, container: str) -> Inspected:
-        inspected = self.engine.inspect(container)
-        if inspected is None:
-            raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
-        return inspected
+    def after(self, plan: Plan, result: object) -> Iterator[Request[object]]:
+        """Let go of files that were set aside, and of versions that are not kept."""
+        if isinstance(plan, ChangePlan):
+            self.cleanup.superseded(plan.state.current if plan.origin is plan.state.current else None)
+            yield from plan.outdated

@@ -1,4 +1,4 @@
-"""What creating and re-creating share: an operation's intent, the container it plans, the records it commits."""
+"""What creating and re-creating share: what an operation claims, the container it plans, the records it commits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,16 +9,14 @@ from app.model.container import ContainerPlan, FamilyRecord, Labels, VersionReco
 from app.model.gpu import Holder
 from app.model.messages import Text
 from app.model.names import versioned
-from app.model.operation import Operation, Parent, now
-from app.operations import hooks
+from app.model.operation import Operation, now
 from app.operations.handle import OperationHandle
-from app.operations.hooks import Plan
-from app.operations.journal import Journal
-from app.ports import Put
+from app.operations.reader import Reader
+from app.ports import Delete, Put
 from app.state.containers import FamilyState, Records
-from app.state.gpus import GpuRecords
-from app.state.keys import CONTAINERS, family_key, version_key
-from app.volumes.claims import VolumeClaim, VolumeClaims
+from app.state.keys import CONTAINERS, family_key
+from app.state.volumes import VolumeRecords
+from app.volumes.claims import VolumeClaim, mounted
 
 
 @dataclass(frozen=True)
@@ -34,88 +32,91 @@ class ContainerResult:
     merged: bool | None = None
 
 
-class Versions:
-    """Builds operations, plans and records for one node."""
+@dataclass(frozen=True)
+class Claimed:
+    """What an operation rests on, and what is written with its intent."""
 
-    def __init__(self, records: Records, journal: Journal, volumes: VolumeClaims, health: GpuRecords) -> None:
-        self._records = records
-        self._journal = journal
-        self._volumes = volumes
-        self._health = health
+    expected: Mapping[str, int]
+    writes: tuple[Put | Delete, ...]
 
-    def ensure_idle(self, family: str) -> None:
-        """OperationRunning if another operation on the family has not ended."""
-        self._journal.ensure_idle(family)
 
-    def operation(self, kind: str, family: str, version: int, parent: Parent | None = None) -> Operation:
-        """A new operation of this process, claiming nothing."""
-        return replace(self._journal.operation(kind, family, version), parent=parent)
+def claim(reader: Reader, operation: Operation, revision: int, volumes: VolumeClaim | None = None) -> Claimed:
+    """Claim an operation's GPUs, ports and volumes, if the family's record has `revision` (0: there is none)."""
+    records, volumes = reader.records, volumes or VolumeClaim()
+    unclaimed = records.claim_keys(operation.gpus, operation.ports)
+    free = dict.fromkeys([*unclaimed, *reader.gpu_records.keys(operation.gpus)], 0)
+    holder = Holder(operation.family, operation.version, operation.id)
+    claims = records.put_claims(holder, operation.gpus, operation.ports)
+    return Claimed(
+        {family_key(CONTAINERS, operation.family): revision, **free, **volumes.expected()},
+        (*claims, *volumes.writes(reader.volume_records, operation)),
+    )
 
-    def begin(
-        self, operation: Operation, revision: int, plan: Plan | None = None, volumes: VolumeClaim | None = None
-    ) -> OperationHandle | None:
-        """Write the intent and claim its GPUs, ports and volumes, if the family's record has `revision` (0: none)."""
-        hooks.planned(plan or Plan(operation))
-        volumes = volumes or VolumeClaim()
-        unclaimed = self._records.claim_keys(operation.gpus, operation.ports)
-        free = dict.fromkeys([*unclaimed, *self._health.keys(operation.gpus)], 0)
-        expected = {family_key(CONTAINERS, operation.family): revision, **free, **volumes.expected()}
-        holder = Holder(operation.family, operation.version, operation.id)
-        claims = self._records.put_claims(holder, operation.gpus, operation.ports)
-        return self._journal.begin(operation, expected, [*claims, *self._volumes.writes(volumes, operation)])
 
-    def plan(
-        self, operation: Operation, allocation: Allocation, image_id: str, anonymous: Mapping[str, str]
-    ) -> ContainerPlan:
-        """The container that `operation` is to create; a bind takes the place of an anonymous volume."""
-        labels = Labels(operation.node, operation.family, operation.version, operation.id)
-        name = versioned(operation.family, operation.version)
-        bound = {bind.dest for bind in allocation.spec.binds}
-        carried = {path: volume for path, volume in anonymous.items() if path not in bound}
-        return ContainerPlan(name, labels, image_id, allocation.spec, allocation.gpus, carried)
+def container_plan(
+    operation: Operation, allocation: Allocation, image_id: str, anonymous: Mapping[str, str]
+) -> ContainerPlan:
+    """Plan the container that `operation` is to create; a bind takes the place of an anonymous volume."""
+    labels = Labels(operation.node, operation.family, operation.version, operation.id)
+    name = versioned(operation.family, operation.version)
+    bound = {bind.dest for bind in allocation.spec.binds}
+    carried = {path: volume for path, volume in anonymous.items() if path not in bound}
+    return ContainerPlan(name, labels, image_id, allocation.spec, allocation.gpus, carried)
 
-    def record(
-        self, plan: ContainerPlan, container: str, anonymous: Mapping[str, str], why: str, parent: int | None
-    ) -> VersionRecord:
-        """The record of the version that `plan` became."""
-        return VersionRecord(
-            family=plan.labels.family,
-            version=plan.labels.version,
-            node=plan.labels.node,
+
+@dataclass(frozen=True)
+class VersionCommit:
+    """The commit point of every operation that makes a version."""
+
+    records: Records
+    volume_records: VolumeRecords
+
+    def commit(
+        self,
+        handle: OperationHandle,
+        plan: ContainerPlan,
+        container: str,
+        anonymous: Mapping[str, str],
+        state: FamilyState | None = None,
+        parent: int | None = None,
+        freed: tuple[str, ...] = (),
+    ) -> ContainerResult:
+        """Make what `plan` became the current version, running, holding its GPUs and ports; `freed` are free then.
+
+        `state` is the family before, None for a new one; `parent` the version that its files come from.
+        """
+        operation, created = handle.operation, now()
+        record = VersionRecord(
+            family=operation.family,
+            version=operation.version,
+            node=operation.node,
             spec=plan.spec,
             image_id=plan.image_id,
             container_id=container,
             gpus=plan.gpus,
             anonymous=anonymous,
             parent=parent,
-            why=why,
-            created=now(),
+            why=operation.kind,
+            created=created,
         )
-
-    def commit(
-        self, live: OperationHandle, record: VersionRecord, state: FamilyState | None, freed: tuple[str, ...]
-    ) -> None:
-        """The commit point: `record` becomes current and running, holds its GPUs and ports, and `freed` are free."""
-        family = FamilyRecord(
-            family=record.family,
-            node=record.node,
-            current=record.version,
-            desired="running",
-            created=state.record.created if state else record.created,
-            updated=record.created,
-        )
-        holder = Holder(record.family, record.version, live.operation.id, record.container_id)
-        ports = [port.host for port in record.spec.ports]
-        live.commit(
+        holder = Holder(record.family, record.version, operation.id, container)
+        handle.commit(
             [
-                Put(family_key(CONTAINERS, record.family), family.to_json()),
-                Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
-                *self._records.put_claims(holder, record.gpus, ports),
-                *self._records.release(freed, ()),
-                *self._volumes.mounted(live.operation),
+                self.records.put_family(_family(record, state, created)),
+                self.records.put(record),
+                *self.records.put_claims(holder, record.gpus, [port.host for port in record.spec.ports]),
+                *self.records.release(freed, ()),
+                *mounted(self.volume_records, operation),
             ],
             cancellable=True,
         )
+        return ContainerResult(container, plan.name)
+
+
+def _family(record: VersionRecord, state: FamilyState | None, moment: str) -> FamilyRecord:
+    if state is None:
+        return FamilyRecord(record.family, record.node, record.version, "running", moment, moment)
+    return replace(state.record, current=record.version, desired="running", updated=moment)
 
 
 def vanished(name: str) -> ContainerNotFound:

@@ -37,6 +37,11 @@ class Spec:
     cmd: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
 
+    @property
+    def volumes(self) -> list[str]:
+        """The Docker volumes among its binds, each once."""
+        return list(dict.fromkeys(bind.src for bind in self.binds if bind.is_volume))
+
     def with_gpus(self, count: int) -> Self:
         """The same with another number of GPUs."""
         return replace(self, gpu_count=count)
@@ -48,7 +53,7 @@ class Spec:
     def with_host_ports(self, hosts: Iterable[int]) -> Self:
         """The same with these host ports, in the order of `ports`."""
         ports = zip(hosts, self.ports, strict=True)
-        return replace(self, ports=tuple(PortMapping(host, port.container) for host, port in ports))
+        return replace(self, ports=tuple(replace(port, host=host) for host, port in ports))
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:

@@ -5,9 +5,59 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Self
 
+from app.model.messages import from_json, to_json
 from app.model.names import versioned
+
+
+class Kind(StrEnum):
+    """The kinds of operations: first those that callers ask for, then what the agent does by itself."""
+
+    CREATE = "create"
+    GPU = "gpu"
+    VOLUME = "volume"
+    RESIZE = "resize"
+    ROLLBACK = "rollback"
+    RESTART = "restart"
+    STOP = "stop"
+    START = "start"
+    DELETE = "delete"
+    COMMIT = "commit"
+    PULL = "pull"
+    ADOPT = "adopt"
+    RESUME = "resume"
+    STOP_STRAY = "stop stray"
+    REMOVE_STRAY = "remove stray"
+    RELEASE = "release"
+    DISCARD = "discard"
+
+
+class State(StrEnum):
+    """What has become of an operation. One that is stuck still holds what it claimed, until somebody resolves it."""
+
+    RUNNING = "running"
+    STUCK = "stuck"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+class Step(StrEnum):
+    """How far an operation is. Not each kind comes to each step."""
+
+    CLAIMED = "claimed"
+    ASKING_REGISTRY = "asking the registry"
+    LOADING = "loading"
+    UNPACKING = "unpacking"
+    CREATING = "creating"
+    COPYING = "copying"
+    STOPPING = "stopping"
+    STARTING = "starting"
+    SETTING_ASIDE = "setting aside"
+    REMOVING = "removing"
+    SETTLING = "settling"
+    UNDOING = "undoing"
 
 
 def now() -> str:
@@ -42,6 +92,10 @@ class Merge:
     target: str
 
 
+# A gpudock of the version before refuses fields that it does not know, so they are written only where they say something.
+_SINCE_RESOLVE = ("tries", "stuck")
+
+
 @dataclass(frozen=True)
 class Operation:
     """What is being done to a family, by which process, how far it is, and what it claimed.
@@ -52,18 +106,19 @@ class Operation:
     `erase` tells for a deletion whether the family's record goes too. `owner` is a process token as
     `Host.own_token` makes them. `done` and `total` count the bytes of a long copy, None where there is none.
     `image` is the name of the image that a commit makes. `steps` are those that it came to, each with the time.
+    `tries` counts how often bringing it to its end has failed, `stuck` says why nobody tries any more.
     `by` tells by which channel it was asked for, None in old records; `who` the name of whoever did, if the token has
     one, and `request` the id of the request that did.
     """
 
     id: str
-    kind: str
+    kind: Kind
     family: str
     version: int
     node: str
     owner: str
     started: str
-    step: str = "claimed"
+    step: Step = Step.CLAIMED
     parent: Parent | None = None
     gpus: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
@@ -76,10 +131,12 @@ class Operation:
     done: int | None = None
     total: int | None = None
     image: str | None = None
-    steps: tuple[tuple[str, str], ...] = ()
+    steps: tuple[tuple[Step, str], ...] = ()
     by: str | None = None
     who: str | None = None
     request: str | None = None
+    tries: int = 0
+    stuck: str | None = None
 
     @property
     def name(self) -> str:
@@ -88,13 +145,17 @@ class Operation:
             return self.family.removeprefix(f"{self.node}/")
         return versioned(self.family, self.version)
 
-    def at(self, step: str, layer: str | None = None) -> Self:
+    def at(self, step: Step, layer: str | None = None) -> Self:
         """The same, one step further; with the place where a deletion set the layer aside, once it is known."""
         return replace(self, step=step, layer=layer or self.layer, steps=(*self.steps, (step, now())))
 
     def copied(self, done: int, total: int | None) -> Self:
         """The same with the progress of its copy, in bytes."""
         return replace(self, done=done, total=total)
+
+    def reading(self, volume: str) -> Self:
+        """The same, which reads a volume: nobody may delete that meanwhile."""
+        return replace(self, volumes=(volume,))
 
     def owned_by(self, owner: str) -> Self:
         """The same in the hands of another process."""
@@ -105,14 +166,16 @@ class Operation:
         """Read what `to_json` wrote."""
         fields = {key: value for key, value in raw.items() if key != "schema"}
         lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
-        steps = tuple((step, time) for step, time in raw.get("steps", ()))
+        steps = tuple((Step(step), time) for step, time in raw.get("steps", ()))
+        fields |= {"kind": Kind(raw["kind"]), "step": Step(raw["step"]), "stuck": from_json(raw.get("stuck"))}
         parent = Parent(**raw["parent"]) if raw["parent"] else None
         merge = Merge(**raw["merge"]) if raw.get("merge") else None
         return cls(**{**fields, **lists, "parent": parent, "merge": merge, "steps": steps})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
+        raw = {"schema": 1, **asdict(self), "stuck": to_json(self.stuck)}
+        return {key: value for key, value in raw.items() if value or key not in _SINCE_RESOLVE}
 
 
 def works_on(operations: Iterable[Operation], resource: str, family: str) -> bool:

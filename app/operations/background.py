@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -11,25 +10,27 @@ import structlog
 
 from app.errors import DomainError
 from app.model.operation import Operation
-from app.operations import hooks
+from app.operations.base import Request
 from app.operations.requester import requester, set_requester
+from app.operations.runner import Runner
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """Runs one use case in a thread of its own."""
+    """Runs one request in a thread of its own."""
 
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
+    def __init__(self, runner: Runner, request: Request[T]) -> None:
+        self._runner = runner
+        self._request = request
         self._asker = requester()
         self._told: SimpleQueue[Operation | BaseException | _Result[T]] = SimpleQueue()
 
     def start(self) -> Operation | T:
-        """Begin; the operation as soon as its intent is written, or the result of a use case that needs none.
+        """Begin; the operation as soon as its intent is written, or the result of a request that needs none.
 
-        What the use case refuses before it begins an operation is raised here.
+        What is refused before an operation begins is raised here.
         """
         # No daemon: a worker that is asked to end waits for it.
         threading.Thread(target=self._run).start()
@@ -38,14 +39,12 @@ class Background(Generic[T]):
     def finish(self, patience: float) -> Operation | T:
         """As `start`, but if the end comes within `patience` seconds: the result, or what went wrong is raised."""
         outcome, deadline = self.start(), time.monotonic() + patience
-        while isinstance(outcome, Operation):
-            try:
-                told = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
-                return outcome
-            if not isinstance(told, Operation):  # what it begins besides, like the deletion of old versions
-                outcome = self._outcome(told)
-        return outcome
+        if not isinstance(outcome, Operation):
+            return outcome
+        try:
+            return self._outcome(self._told.get(timeout=max(0.0, deadline - time.monotonic())))
+        except Empty:
+            return outcome
 
     def _outcome(self, told: "Operation | BaseException | _Result[T]") -> Operation | T:
         if isinstance(told, BaseException):
@@ -55,8 +54,7 @@ class Background(Generic[T]):
     def _run(self) -> None:
         set_requester(self._asker)
         try:
-            with hooks.observed(self._told.put):
-                self._told.put(_Result(self._work()))
+            self._told.put(_Result(self._runner.run(self._request, on_begin=self._told.put)))
         except DomainError as exc:
             log.warning("a change in the background ended with an error", reason=exc.message)
             self._told.put(exc)

@@ -5,12 +5,12 @@ A process whose operation was taken over fails its next write (Fenced) and must 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
 from app.model.messages import Text, to_json
-from app.model.operation import Operation, now
+from app.model.operation import Operation, State, Step, now
 from app.ports import Delete, Put, Store
 from app.state.keys import HISTORY, cancellation_key, operation_key
 
@@ -26,7 +26,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """What an error tells."""
+        """Take from an error what it tells."""
         if isinstance(error, DomainError):
             return cls(error.message, error.code)
         return cls(str(error) or type(error).__name__)
@@ -43,9 +43,9 @@ class OperationHandle:
         self._report_at = time.monotonic() + _REPORT_EVERY
         self._uncertain = False
 
-    def step(self, name: str, layer: str | None = None) -> None:
+    def step(self, step: Step, layer: str | None = None) -> None:
         """Record that the operation reached a step; Fenced if it is not ours any more."""
-        self._update(self.operation.at(name, layer))
+        self._update(self.operation.at(step, layer))
 
     def progress(self, done: int, total: int | None) -> None:
         """Record, once a second at most, how far a copy is; Cancelled or Fenced if it shall not go on.
@@ -71,18 +71,28 @@ class OperationHandle:
 
         With `cancellable`, Cancelled and nothing written if that was asked for before.
         """
-        self._end(writes, "done", Failure(), {cancellation_key(self.operation.id): 0} if cancellable else {})
+        self._end(writes, State.DONE, Failure(), {cancellation_key(self.operation.id): 0} if cancellable else {})
 
-    def abandon(self, writes: Sequence[Put | Delete]) -> None:
+    def end_undone(self, writes: Sequence[Put | Delete] = ()) -> None:
         """End an operation that was undone, giving up what `writes` release."""
-        self._end(writes, "undone", self.failure, {})
+        self._end(writes, State.UNDONE, self.failure, {})
+
+    def note_failed_recovery(self, failure: Failure, at_most: int) -> bool:
+        """Count one more failure to bring the operation to its end; True once it is stuck, after `at_most` of them.
+
+        A stuck operation keeps its family and its claims until somebody resolves it; nobody else tries any more.
+        """
+        tries = self.operation.tries + 1
+        stuck = failure.reason if tries >= at_most else None
+        self._update(replace(self.operation, tries=tries, stuck=stuck))
+        return stuck is not None
 
     def _update(self, operation: Operation) -> None:
         key = operation_key(operation.resource, operation.family)
         self.revision = self._write([Put(key, operation.to_json())], {})
         self.operation = operation
 
-    def _end(self, writes: Sequence[Put | Delete], outcome: str, failure: Failure, also: dict[str, int]) -> None:
+    def _end(self, writes: Sequence[Put | Delete], outcome: State, failure: Failure, also: dict[str, int]) -> None:
         operation = self.operation
         told = {"ended": now(), "outcome": outcome, "error": to_json(failure.reason), "code": failure.code}
         history = {**operation.to_json(), **told}
@@ -119,7 +129,7 @@ class OperationHandle:
         return ended.revision if ended is not None else None
 
     def _lost(self, key: str) -> DomainError:
-        """Why a write was refused: somebody cancelled the operation while it was still ours, or took it over."""
+        """Find out why a write was refused: somebody cancelled the operation while it was still ours, or took it over."""
         entry = self._store.get(key)
         if entry is not None and entry.revision == self.revision:
             return Cancelled(Text("the operation was cancelled and undone"), operation=self.operation.id)

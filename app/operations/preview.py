@@ -1,16 +1,18 @@
-"""What a change would do: the use case itself, up to the point where it would write its intent."""
+"""What a change would do: its plan, and nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.errors import DomainError, Unavailable
-from app.model.operation import Operation
-from app.operations import hooks
-from app.operations.hooks import Plan, Rehearsed
+from app.model.operation import Kind, Operation
+from app.operations.base import Plan, Request, Unchanged
+from app.operations.runner import Runner
 
 # Measured (bench/README.md): seconds from the old container's end to the new one's start, and for each file that
 # has to be compared after the stop.
 _RESTART, _PER_FILE = 0.45, 0.000_01
+_STARTS_NOTHING = (Kind.STOP, Kind.DELETE, Kind.COMMIT)
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,21 @@ class Preview:
     blocker: DomainError | None = None
 
 
-def preview(work: Callable[[], object]) -> Preview:
-    """Rehearse a use case; Unavailable if a part that it asks is down (a full disk is a blocker)."""
+def preview(runner: Runner, request: Request[Any]) -> Preview:
+    """Tell what a request would do; Unavailable if a part that it asks is down (a full disk is a blocker)."""
     try:
-        with hooks.rehearsing():
-            work()
-    except Rehearsed as exc:
-        return _described(exc.plan)
+        plan = runner.plan(request)
+        return Preview() if isinstance(plan, Unchanged) else _described(plan)
     except DomainError as exc:
         if isinstance(exc, Unavailable) and exc.part != "disk":
             raise
         return Preview(blocker=exc)
-    return Preview()
 
 
 def _described(plan: Plan) -> Preview:
     sizes = [measure() for measure in plan.copies]
     count, files = sum(size for size, _ in sizes), sum(number for _, number in sizes)
     parent = plan.operation.parent
-    stops = parent is not None and parent.running and plan.operation.kind not in ("stop", "delete", "commit")
+    stops = parent is not None and parent.running and plan.operation.kind not in _STARTS_NOTHING
     downtime = _RESTART + _PER_FILE * files if stops else 0.0
     return Preview(plan.operation, plan.gpus, plan.ports, count, files, downtime)

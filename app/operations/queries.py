@@ -6,33 +6,27 @@ from dataclasses import dataclass
 
 from app.errors import NotCancellable, OperationNotFound
 from app.model.messages import Text, from_json
-from app.model.operation import Operation, now
+from app.model.operation import Kind, Operation, State, now
 from app.operations.journal import Journal
 from app.ports import Entry, Put, Store
 from app.state.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
 
-STATES = ("running", "done", "undone")
-# Those that callers ask for; then what reconcile does by itself.
-KINDS = (
-    *("create", "gpu", "volume", "resize", "rollback", "restart", "stop", "start", "delete"),
-    *("commit", "pull", "adopt"),
-    *("resume", "stop stray", "remove stray", "release", "discard"),
-)
 # These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
-_ALWAYS_FINISHED = ("delete", "stop", "start", "commit")
+_ALWAYS_FINISHED = (Kind.DELETE, Kind.STOP, Kind.START, Kind.COMMIT)
 _OF_THE_END = ("ended", "outcome", "error", "code")
+_NOT_ENDED = (State.RUNNING, State.STUCK)
 _PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class OperationView:
-    """An operation and what became of it: `state` is one of STATES, `error` says why it was undone.
+    """An operation and what became of it; `error` says why it was undone, or is stuck.
 
     `code` is the error's own, None if there was none; the caller may have been told that of the change as a whole.
     """
 
     operation: Operation
-    state: str = "running"
+    state: State = State.RUNNING
     ended: str | None = None
     error: str | None = None
     code: int | None = None
@@ -40,7 +34,7 @@ class OperationView:
     @property
     def cancellable(self) -> bool:
         """Whether it may still be cancelled, as far as one can see: it may pass its commit point any moment."""
-        return self.state == "running" and self.operation.kind not in _ALWAYS_FINISHED
+        return self.state == State.RUNNING and self.operation.kind not in _ALWAYS_FINISHED
 
 
 @dataclass(frozen=True)
@@ -60,11 +54,11 @@ class Operations:
 
     def all(
         self,
-        state: str | None = None,
+        state: State | None = None,
         name: str | None = None,
         limit: int = 100,
         after: str | None = None,
-        kind: str | None = None,
+        kind: Kind | None = None,
         node: str | None = None,
         who: str | None = None,
     ) -> OperationPage:
@@ -87,7 +81,7 @@ class Operations:
         """The last operations on a family, the newest first, the running one before all."""
         subject = (resource, family)
         mine = [view for view in self._views() if (view.operation.resource, view.operation.family) == subject]
-        mine.sort(key=lambda view: (view.state == "running", view.operation.id), reverse=True)
+        mine.sort(key=lambda view: (view.state in _NOT_ENDED, view.operation.id), reverse=True)
         return tuple(mine[:limit])
 
     def since(self, begun: str) -> list[OperationView]:
@@ -114,7 +108,7 @@ class Operations:
 
         Raises NotCancellable for one that has ended or is of a kind that is always finished.
         """
-        while (view := self.one(identity)).state == "running":
+        while (view := self.one(identity)).state == State.RUNNING:
             operation = view.operation
             if not view.cancellable:
                 message = Text("a {kind} is always finished; wait for its end", kind=Text(operation.kind))
@@ -136,24 +130,25 @@ class Operations:
     def _await_end(self, operation: Operation) -> OperationView:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            self._journal.running(operation.family, operation.resource)  # settles it if its process is dead
-            if (view := self.one(operation.id)).state != "running":
+            self._journal.recover_orphans()  # its process may be dead
+            if (view := self.one(operation.id)).state != State.RUNNING:
                 return view
             time.sleep(0.1)
         return self.one(operation.id)
 
-    def _views(self, state: str | None = None) -> Iterator[OperationView]:
+    def _views(self, state: State | None = None) -> Iterator[OperationView]:
         """Those that may be in that state: the history is long, and most who ask look for running ones only."""
-        wanted = {None: (OPERATIONS, HISTORY), "running": (OPERATIONS,)}.get(state, (HISTORY,))
+        wanted = (OPERATIONS, HISTORY) if state is None else (OPERATIONS,) if state in _NOT_ENDED else (HISTORY,)
         for entry in self._store.list(*wanted):
             yield _running(entry) if entry.key.startswith(OPERATIONS) else _ended(entry)
 
 
 def _running(entry: Entry) -> OperationView:
-    return OperationView(Operation.from_json(entry.value))
+    operation = Operation.from_json(entry.value)
+    return OperationView(operation, State.STUCK, error=operation.stuck) if operation.stuck else OperationView(operation)
 
 
 def _ended(entry: Entry) -> OperationView:
     value = entry.value
     operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
-    return OperationView(operation, value["outcome"], value["ended"], from_json(value["error"]), value.get("code"))
+    return OperationView(operation, State(value["outcome"]), value["ended"], from_json(value["error"]), value.get("code"))

@@ -7,9 +7,18 @@ from app.errors import ContainerNotFound
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
-from app.ports import Delete, Put, Store
+from app.ports import Delete, Put, StoreReader
 from app.state.families import Families, Shape, State
-from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
+from app.state.keys import (
+    CONTAINERS,
+    GPUS,
+    OPERATIONS,
+    families_prefix,
+    family_key,
+    gpus_prefix,
+    ports_prefix,
+    version_key,
+)
 
 FamilyState = State[FamilyRecord, VersionRecord]
 _SHAPE = Shape(
@@ -40,8 +49,16 @@ class Claims:
 class Records(Families[FamilyRecord, VersionRecord]):
     """Reads the truth of one node about containers, and builds the writes that change claims."""
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: StoreReader, node: str) -> None:
         super().__init__(store, node, _SHAPE)
+
+    def put(self, record: VersionRecord) -> Put:
+        """Build the write that makes `record` the record of its version."""
+        return Put(version_key(CONTAINERS, record.family, record.version), record.to_json())
+
+    def put_family(self, family: FamilyRecord) -> Put:
+        """Build the write that makes `family` the record of its family."""
+        return Put(family_key(CONTAINERS, family.family), family.to_json())
 
     def claims(self) -> Claims:
         """Who holds what on this node."""

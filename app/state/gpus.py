@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.model.gpu_health import OutOfService
-from app.ports import Delete, Put, Store
+from app.ports import Delete, Put, Store, StoreReader
 from app.state.keys import health_prefix
 from app.state.schema_version import SchemaVersion
 
@@ -17,13 +17,12 @@ class Recorded:
     revision: int = 0
 
 
-class GpuRecords:
-    """Reads and writes the records of one node's GPUs."""
+class GpuRecordReader:
+    """Reads the records of one node's GPUs."""
 
-    def __init__(self, store: Store, node: str) -> None:
-        self._store = store
+    def __init__(self, store: StoreReader, node: str) -> None:
+        self._reader = store
         self._prefix = health_prefix(node)
-        self._layout = SchemaVersion(store)
 
     def keys(self, uuids: Iterable[str]) -> list[str]:
         """Where the records of these GPUs are, if they have any."""
@@ -33,7 +32,7 @@ class GpuRecords:
         """Every recorded GPU by its UUID."""
         return {
             entry.key.removeprefix(self._prefix): Recorded(OutOfService.from_json(entry.value), entry.revision)
-            for entry in self._store.list(self._prefix)
+            for entry in self._reader.list(self._prefix)
         }
 
     def out_of_service(self) -> dict[str, OutOfService]:
@@ -42,12 +41,21 @@ class GpuRecords:
 
     def find(self, uuid: str) -> Recorded:
         """What is recorded of that GPU."""
-        entry = self._store.get(self._prefix + uuid)
+        entry = self._reader.get(self._prefix + uuid)
         return Recorded(OutOfService.from_json(entry.value), entry.revision) if entry else Recorded()
+
+
+class GpuRecords(GpuRecordReader):
+    """Reads and writes the records of one node's GPUs."""
+
+    def __init__(self, store: Store, node: str) -> None:
+        super().__init__(store, node)
+        self._store = store
+        self._schema = SchemaVersion(store)
 
     def write(self, uuid: str, out: OutOfService | None, before: Recorded) -> bool:
         """Record `out`, or that the GPU is in service; False, and nothing written, if `before` is not so any more."""
-        self._layout.ensure()
+        self._schema.ensure()
         key = self._prefix + uuid
         write = Delete(key) if out is None or out.ended else Put(key, out.to_json())
         return self._store.transact({key: before.revision}, [write]) is not None

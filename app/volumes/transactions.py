@@ -1,22 +1,22 @@
-"""What creating, resizing and rolling back a volume share: the intent, the records, and the undoing."""
+"""What creating, resizing, rolling back and adopting a volume share: claims, records, and the undoing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from app.errors import Unavailable
 from app.model.container import Labels
 from app.model.messages import Text
-from app.model.operation import Operation, now
+from app.model.operation import Operation, Step, now
 from app.model.sizes import Size, human
 from app.model.volume import VolumeFamily, VolumePlan, VolumeRecord
-from app.operations import hooks
+from app.operations.base import Resolution, WayOut, WaysOut
 from app.operations.handle import OperationHandle
-from app.operations.hooks import Plan
-from app.operations.journal import Journal
-from app.ports import Put, Volumes
-from app.state.keys import VOLUMES, family_key
+from app.ports import Volumes
 from app.state.volumes import VolumeRecords, VolumeState
+
+# Room for what a copy needs beyond the bytes themselves: directories, and the metadata of a filesystem of its own.
+COPY_MARGIN = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -29,80 +29,79 @@ class VolumeResult:
 
 @dataclass(frozen=True)
 class VolumeMaker:
-    """Begins operations on volumes, makes what they plan, and commits or undoes it."""
+    """Makes what operations plan, and commits or undoes it."""
 
     records: VolumeRecords
-    journal: Journal
     volumes: Volumes
 
-    def __post_init__(self) -> None:
-        for kind in ("create", "resize", "rollback"):
-            self.journal.register(kind, self.undo, VOLUMES)
-
-    def ensure_idle(self, family: str) -> None:
-        """OperationRunning if another operation on the family has not ended."""
-        self.journal.ensure_idle(family, VOLUMES)
-
-    def operation(self, kind: str, family: str, version: int, source: VolumeRecord | None = None) -> Operation:
-        """A new operation of this process, which will read `source`."""
-        read = (source.name,) if source else ()
-        return replace(self.journal.operation(kind, family, version, VOLUMES), volumes=read)
-
-    def begin(
-        self, plan: Plan, revision: int, also: Mapping[str, int], writes: Sequence[Put] = ()
-    ) -> OperationHandle | None:
-        """Write the intent, if the family's record has `revision` (0: none) and `also` holds."""
-        hooks.planned(plan)
-        expected = {family_key(VOLUMES, plan.operation.family): revision, **also}
-        return self.journal.begin(plan.operation, expected, writes)
-
-    def make(self, live: OperationHandle, size: Size) -> str:
-        """Create the operation's volume, empty; how its size is enforced."""
-        operation = live.operation
+    def make(self, handle: OperationHandle, size: Size) -> str:
+        """Create the operation's volume, empty; the driver that enforces its size."""
+        operation = handle.operation
         labels = Labels(operation.node, operation.family, operation.version, operation.id)
-        live.step("creating")
+        handle.step(Step.CREATING)
         return self.volumes.create(VolumePlan(labels, size))
 
     def commit(
-        self, live: OperationHandle, size: Size, way: str, state: VolumeState | None, parent: int | None
+        self,
+        handle: OperationHandle,
+        size: Size,
+        driver: str,
+        state: VolumeState | None = None,
+        parent: int | None = None,
     ) -> VolumeResult:
-        """The commit point: the operation's volume becomes the family's newest version.
+        """Make the operation's volume the family's newest version: the commit point.
 
-        What was copied into it from the version `parent` is on disk by then.
+        What was copied into it from the version `parent` is on disk by then. `state` is the family before.
         """
-        operation, created = live.operation, now()
+        operation, created = handle.operation, now()
         record = VolumeRecord(
             family=operation.family,
             version=operation.version,
             node=operation.node,
             size=size.text,
             bytes=size.bytes,
-            way=way,
+            way=driver,
             parent=parent,
             why=operation.kind,
             created=created,
             seal=self._seal(operation.name, copied=parent is not None),
         )
-        begun = state.record.created if state else created
-        family = VolumeFamily(record.family, record.node, record.version, begun, created)
-        live.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
+        family = VolumeFamily(record.family, record.node, record.version, created, created)
+        if state:
+            family = replace(state.record, current=record.version, updated=created)
+        handle.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
         return VolumeResult(record)
 
     def _seal(self, name: str, *, copied: bool) -> int:
-        """The time of the last change; it takes as long to find out as it does to write a copy to disk."""
-        place = self.volumes.place(name)
+        """Find the time of the last change, which takes as long as it does to write a copy to disk."""
+        path = self.volumes.data_path(name)
         with ThreadPoolExecutor(1) as helper:
-            written = helper.submit(self.volumes.sync, place) if copied else None
-            seal = self.volumes.last_change(place)
+            written = helper.submit(self.volumes.sync, path) if copied else None
+            seal = self.volumes.last_change(path)
             if written:
                 written.result()
         return seal
 
-    def undo(self, live: OperationHandle) -> None:
+    def undo(self, handle: OperationHandle) -> None:
         """Remove what the operation made and end it in the journal; may be repeated."""
-        live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
-        self.volumes.undo(live.operation.id)
-        live.abandon([])
+        handle.step(Step.UNDOING)  # fails if the operation is not ours any more, before anything is touched
+        self.volumes.undo(handle.operation.id)
+        handle.end_undone()
+
+    def ways_out(self, operation: Operation) -> WaysOut:
+        """Tell how a stuck operation that makes a volume can be resolved."""
+        made, others = operation.name, _untouched(operation)
+        removes = Text("removes volume {name} and what was copied into it, if it is there", name=made)
+        leaves = Text("leaves volume {name} as it is, if it is there, without a record", name=made)
+        return {
+            Resolution.FINISH: WayOut(refusal=Text("what was not committed cannot be finished; undo it")),
+            Resolution.UNDO: WayOut([removes, *others], self.undo),
+            Resolution.FORGET: WayOut([leaves, *others]),
+        }
+
+
+def _untouched(operation: Operation) -> Sequence[Text]:
+    return [Text("leaves volume {volume} as it is", volume=volume) for volume in operation.volumes]
 
 
 def no_room(used: int, free: int) -> Unavailable:
