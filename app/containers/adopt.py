@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.containers.adoption_overlay import AdoptionHost, AdoptionInventory
 from app.containers.create import Creator
-from app.containers.migration import Migrator, Source, upper_dir
+from app.containers.migration import Migrator, Source
 from app.containers.transactions import ContainerResult
 from app.errors import (
     AdoptionFailed,
@@ -79,7 +79,7 @@ class Adopter:
         return self.volumes.adopt(name, family, size)
 
     def _find(self, name: str) -> UnmanagedContainer:
-        found = self.creator.engine.describe(name)
+        found = self.creator.containers.describe(name)
         if found is None:
             raise ContainerNotFound(Text("Docker has no container {name}; docker ps -a lists them", name=name))
         if labels := found.container.labels:
@@ -126,10 +126,10 @@ class Adopter:
         return jobs[0], live
 
     def _plan(self, family: str, found: UnmanagedContainer) -> Job:
-        old = self.creator.engine.inspect(found.container.id)
+        old = self.creator.containers.inspect(found.container.id)
         if old is None:
             raise ContainerNotFound(Text("{name} was removed from Docker in this moment", name=found.container.name))
-        source = Source(upper_dir(old), Parent(0, old.id, old.running), moving=True)
+        source = Source(self.layers.locate(old.id), Parent(0, old.id, old.running), moving=True)
         return Job(replace(old, anonymous=found.container.anonymous), source, self._allocate(family, found, old))
 
     def _allocate(self, family: str, found: UnmanagedContainer, old: Inspected) -> Allocation:
@@ -173,22 +173,22 @@ class Adopter:
         return frozenset(known[name] for name in found.gpus)
 
     def _make(self, job: Job, live: OperationHandle) -> ContainerResult:
-        creator, engine = self.creator, self.creator.engine
+        creator, containers = self.creator, self.creator.containers
         plan = creator.versions.plan(live.operation, job.allocation, job.old.image_id, job.old.anonymous)
-        engine.hold_image(plan.image_id)
-        container = engine.create(plan)
-        _check_nothing_lost(job.old.name, engine.differences(job.old.id, container))
-        write_out = self.carrier.carry(live, job.source, upper_dir(self._inspect(container)))
+        creator.images.hold_image(plan.image_id)
+        container = containers.create(plan)
+        _check_nothing_lost(job.old.name, containers.differences(job.old.id, container))
+        write_out = self.carrier.carry(live, job.source, self.layers.locate(container))
         live.step("starting")
-        creator.volumes.ready(plan.spec)
-        engine.start(container)
+        creator.volumes.ensure_mounted(plan.spec)
+        containers.start(container)
         write_out()
         record = creator.versions.record(plan, container, self._inspect(container).anonymous, "adopt", None)
         creator.versions.commit(live, record, None, ())
         return ContainerResult(container, plan.name)
 
     def _inspect(self, container: str) -> Inspected:
-        inspected = self.creator.engine.inspect(container)
+        inspected = self.creator.containers.inspect(container)
         if inspected is None:
             raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
         return inspected

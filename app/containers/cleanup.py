@@ -9,7 +9,7 @@ from app.containers.undo import Undo
 from app.errors import DomainError
 from app.model.container import VersionRecord
 from app.operations.journal import Journal
-from app.ports import Engine, Layers
+from app.ports import DockerVolumes, Layers
 from app.state.keys import CONTAINERS
 from app.state.retained_data import RetainedData
 
@@ -19,9 +19,11 @@ log = structlog.get_logger()
 class Cleanup:
     """Frees set-aside layers, images and anonymous volumes after an operation's success."""
 
-    def __init__(self, journal: Journal, engine: Engine, layers: Layers, undo: Undo, asides: RetainedData) -> None:
+    def __init__(
+        self, journal: Journal, docker_volumes: DockerVolumes, layers: Layers, undo: Undo, asides: RetainedData
+    ) -> None:
         self._journal = journal
-        self._engine = engine
+        self._docker_volumes = docker_volumes
         self._layers = layers
         self._undo = undo
         self._asides = asides
@@ -42,7 +44,7 @@ class Cleanup:
                 self._layers.discard(str(layer))
         for volume in {*volumes, *(v for record in records for v in record.anonymous.values())}:
             with self._logged():
-                self._engine.remove_volume(volume)
+                self._docker_volumes.remove_volume(volume)
 
     def erased(self, records: Sequence[VersionRecord]) -> None:
         """These records are gone: their images too, as far as nobody else needs them."""

@@ -11,7 +11,7 @@ from app.model.operation import Parent
 from app.model.validation import check_image
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
-from app.ports import Engine
+from app.ports import ContainerReader, Images
 from app.state.containers import Records
 
 
@@ -22,7 +22,8 @@ class Committer:
     records: Records
     journal: Journal
     versions: Versions
-    engine: Engine
+    containers: ContainerReader
+    images: Images
 
     def __post_init__(self) -> None:
         self.journal.register("commit", self._settle)
@@ -37,7 +38,7 @@ class Committer:
         live, record = self._begin(name, image_name)
         image = image_name or record.container_id
         with self.journal.guard(live):
-            self.engine.commit(record.container_id, image, live.operation.id)
+            self.images.commit(record.container_id, image, live.operation.id)
             live.commit([])
         return record.name, image
 
@@ -52,7 +53,7 @@ class Committer:
                 raise ContainerNotFound(
                     Text("{name} was deleted, only its record is kept; restart brings it back", name=record.name)
                 )
-            inspected = self.engine.inspect(record.container_id)
+            inspected = self.containers.inspect(record.container_id)
             parent = Parent(record.version, record.container_id, inspected is not None and inspected.running)
             operation = self.versions.operation("commit", name.family, record.version, parent)
             operation = replace(operation, image_id=record.image_id, image=image_name or record.container_id)
@@ -62,7 +63,7 @@ class Committer:
 
     def _check_free(self, image: str) -> None:
         try:
-            self.engine.image(image)
+            self.images.image(image)
         except ImageNotFound:
             return
         raise ImageNameTaken(
@@ -73,8 +74,8 @@ class Committer:
         """A commit that broke: it counts if the image is there and its name is free, or its own already."""
         live.step("settling")
         operation = live.operation
-        if operation.image and self.engine.name_commit(operation.id, operation.image):
+        if operation.image and self.images.name_commit(operation.id, operation.image):
             live.commit([])
         else:
             live.abandon([])
-            self.engine.drop_commit(operation.id)
+            self.images.drop_commit(operation.id)

@@ -13,7 +13,7 @@ from app.model.names import check_family
 from app.model.validation import check_spec
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal, busy
-from app.ports import Engine
+from app.ports import Containers, Images
 from app.state.containers import Records
 from app.volumes.claims import VolumeClaims
 
@@ -25,7 +25,8 @@ class Creator:
     records: Records
     journal: Journal
     versions: Versions
-    engine: Engine
+    containers: Containers
+    images: Images
     allocator: Allocator
     binds: Binds
     volumes: VolumeClaims
@@ -39,17 +40,17 @@ class Creator:
         spec = check_spec(spec)
         check_family(family)
         self.check_absent(family)
-        image = self.engine.image(spec.image)
+        image = self.images.image(spec.image)
         spec = replace(spec, binds=self.binds.check(spec.binds))
         allocation, live = self._claim(family, spec, image)
         with self.journal.guard(live):
             plan = self.versions.plan(live.operation, allocation, image.id, {})
-            self.engine.hold_image(image.id)
-            container = self.engine.create(plan)
+            self.images.hold_image(image.id)
+            container = self.containers.create(plan)
             live.step("starting")
-            self.volumes.ready(plan.spec)
-            self.engine.start(container)
-            inspected = self.engine.inspect(container)
+            self.volumes.ensure_mounted(plan.spec)
+            self.containers.start(container)
+            inspected = self.containers.inspect(container)
             anonymous = inspected.anonymous if inspected else {}
             record = self.versions.record(plan, container, anonymous, "create", None)
             self.versions.commit(live, record, None, ())

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from app.containers.cleanup import Cleanup
-from app.containers.migration import upper_dir
 from app.containers.transactions import Versions
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
 from app.model.container import Observed, VersionRecord
@@ -12,7 +11,7 @@ from app.model.names import Name
 from app.model.operation import Parent, now
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
-from app.ports import Delete, Engine, Layers, Put
+from app.ports import Containers, Delete, Layers, Put
 from app.state.containers import FamilyState, Records
 from app.state.keys import CONTAINERS, family_key, version_key, versions_prefix
 from app.volumes.delete import VolumeDeleter
@@ -38,7 +37,7 @@ class Deleter:
     records: Records
     journal: Journal
     versions: Versions
-    engine: Engine
+    containers: Containers
     layers: Layers
     retire: Cleanup
     volumes: VolumeDeleter
@@ -70,13 +69,13 @@ class Deleter:
         observed = self._unrecorded(name)
         if observed.running and not force:
             raise _running(observed.name)
-        inspected = self.engine.inspect(observed.id)
-        self.engine.stop(observed.id)
-        self.engine.remove(observed.id)
+        inspected = self.containers.inspect(observed.id)
+        self.containers.stop(observed.id)
+        self.containers.remove(observed.id)
         self.retire.empty([], list(inspected.anonymous.values()) if inspected else [])
 
     def _unrecorded(self, name: Name) -> Observed:
-        for observed in self.engine.list(family=name.family):
+        for observed in self.containers.list(family=name.family):
             if name.version is not None and observed.name == str(name):
                 return observed
         raise ContainerNotFound(Text("there is no container {name}; GET /api/v1/containers lists them", name=str(name)))
@@ -88,7 +87,7 @@ class Deleter:
             self.versions.ensure_idle(name.family)
             target = Target(self.records.require(name), self.records.version(name))
             targets[:] = [target]
-            inspected = self.engine.inspect(target.record.container_id)
+            inspected = self.containers.inspect(target.record.container_id)
             running = inspected is not None and inspected.running
             if running and not force:
                 raise _running(target.record.name)
@@ -100,12 +99,12 @@ class Deleter:
 
     def _carry_out(self, live: OperationHandle, target: Target) -> None:
         container = target.record.container_id
-        inspected = self.engine.inspect(container)
+        inspected = self.containers.inspect(container)
         volumes = list(inspected.anonymous.values()) if inspected else []
         if inspected is not None:
-            self.engine.stop(container)
+            self.containers.stop(container)
             self._set_aside(live, target)
-            self.engine.remove(container)
+            self.containers.remove(container)
         if live.operation.erase:
             self._erase(live, target, volumes)
         else:
@@ -117,9 +116,9 @@ class Deleter:
         """
         if live.operation.erase or not target.newest:
             return live.step("removing")
-        inspected = self.engine.inspect(target.record.container_id)
+        inspected = self.containers.inspect(target.record.container_id)
         if inspected is not None and live.operation.layer is None:
-            layer, name = upper_dir(inspected), f"{target.record.name}-{inspected.id[:12]}"
+            layer, name = self.layers.locate(inspected.id), f"{target.record.name}-{inspected.id[:12]}"
             live.step("setting aside")
             live.step("removing", self.layers.set_aside(layer, name))
         return None

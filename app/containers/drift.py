@@ -15,7 +15,7 @@ from app.model.operation import Operation, works_on
 from app.model.volume import VolumeRecord
 from app.model.volume_drift import is_incomplete
 from app.operations.journal import Journal
-from app.ports import Engine
+from app.ports import DockerVolumeReader
 from app.state.containers import Claims
 from app.state.keys import CONTAINERS
 from app.state.volumes import VolumeRecords
@@ -101,11 +101,16 @@ class Drifts:
     """Asks the parts of this node, each once, for what drift is judged by."""
 
     def __init__(
-        self, journal: Journal, volumes: VolumeRecords, engine: Engine, gpus: Gpus, gpu_health: GpuHealth
+        self,
+        journal: Journal,
+        volumes: VolumeRecords,
+        docker_volumes: DockerVolumeReader,
+        gpus: Gpus,
+        gpu_health: GpuHealth,
     ) -> None:
         self._journal = journal
         self._volumes = volumes
-        self._engine = engine
+        self._docker_volumes = docker_volumes
         self._gpus = gpus
         self._gpu_health = gpu_health
 
@@ -120,7 +125,7 @@ class Drifts:
             observed=observed,
             claims=claims,
             operations=operations,
-            volumes=frozenset(self._engine.volume_names()) if bound else frozenset(),
+            volumes=frozenset(self._docker_volumes.volume_names()) if bound else frozenset(),
             incomplete=self._incomplete(bound, operations),
             gpus=self._faults() if claims.gpus else {},
             inside=self._gpu_health.faults_inside() if claims.gpus else {},

@@ -7,7 +7,7 @@ from app.model.container import ExecResult, VersionRecord
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.validation import check_command
-from app.ports import Engine
+from app.ports import Exec
 from app.state.containers import Records
 
 OUTPUT_CAP = 1 << 20
@@ -16,9 +16,9 @@ OUTPUT_CAP = 1 << 20
 class ContainerExec:
     """Works in containers of any version."""
 
-    def __init__(self, records: Records, engine: Engine, timeout: float) -> None:
+    def __init__(self, records: Records, exec: Exec, timeout: float) -> None:
         self._records = records
-        self._engine = engine
+        self._exec = exec
         self._timeout = timeout
 
     def execute(self, name: Name, cmd: Sequence[str], work_dir: str | None) -> ExecResult:
@@ -30,7 +30,7 @@ class ContainerExec:
             raise InvalidRequest(Text("cmd is missing; give the program and its arguments as a list"))
         check_command([*cmd, work_dir or ""])
         record = self._existing(name)
-        result = self._engine.execute(record.container_id, cmd, work_dir, self._timeout, OUTPUT_CAP)
+        result = self._exec.execute(record.container_id, cmd, work_dir, self._timeout, OUTPUT_CAP)
         if result.timed_out:
             raise CommandTimeout(
                 Text(
@@ -45,7 +45,7 @@ class ContainerExec:
 
     def logs(self, name: Name, tail: int) -> str:
         """The last `tail` lines that the container's main process printed."""
-        return self._engine.logs(self._existing(name).container_id, tail)
+        return self._exec.logs(self._existing(name).container_id, tail)
 
     def _existing(self, name: Name) -> VersionRecord:
         record = self._records.version(name)

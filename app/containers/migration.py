@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.errors import LayerCopyFailed
-from app.model.container import Inspected
-from app.model.messages import Text
 from app.model.operation import Merge, Parent
 from app.operations.handle import OperationHandle
-from app.ports import Engine, Layers, Transfer, Volumes
+from app.ports import Containers, Layers, Transfer, Volumes
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class _Load:
 class Migrator:
     """Copies most while the old container still runs and the rest after it has stopped, so that it is down shortly."""
 
-    engine: Engine
+    containers: Containers
     layers: Layers
     volumes: Volumes
 
@@ -69,7 +66,7 @@ class Migrator:
                 load.before_the_stop()
             live.check()
             live.step("stopping")
-            self.engine.stop(source.parent.container_id)
+            self.containers.stop(source.parent.container_id)
         for load in loads:
             if load.moving or not source.running:
                 load.finish()
@@ -85,21 +82,12 @@ class Migrator:
         return _Load(transfer, source.running and source.moving, lambda: self.layers.sync(layer), transfer.finish)
 
     def _volume(self, live: OperationHandle, merge: Merge, running: bool) -> _Load:
-        source, target = self.volumes.place(merge.source), self.volumes.place(merge.target)
+        source, target = self.volumes.data_path(merge.source), self.volumes.data_path(merge.target)
         transfer = self.volumes.begin(source, target, live.progress)
 
         def finish() -> None:
             # Other containers may go on writing to the old volume.
-            shared = any(mount.running for mount in self.engine.mounts().get(merge.source, ()))
+            shared = any(mount.running for mount in self.containers.mounts().get(merge.source, ()))
             (transfer.settle if shared else transfer.finish)()
 
         return _Load(transfer, running, lambda: self.volumes.sync(target), finish)
-
-
-def upper_dir(inspected: Inspected) -> str:
-    """The container's writable layer; LayerCopyFailed if Docker's storage driver shows none."""
-    if inspected.upper_dir is None:
-        raise LayerCopyFailed(
-            Text("Docker's storage driver shows no writable layer; gpudock needs overlay2 (flask doctor)")
-        )
-    return inspected.upper_dir

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.containers.binds import Binds
 from app.containers.cleanup import Cleanup
-from app.containers.migration import Migrator, Source, upper_dir
+from app.containers.migration import Migrator, Source
 from app.containers.prune import Pruner
 from app.containers.transactions import ContainerResult, Versions, vanished
 from app.containers.undo import Undo
@@ -17,7 +17,7 @@ from app.model.names import Name
 from app.model.operation import Parent
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
-from app.ports import Engine, Layers
+from app.ports import Containers, Images, Layers
 from app.state.containers import FamilyState, Records
 from app.volumes.claims import VolumeClaim, VolumeClaims
 
@@ -54,7 +54,8 @@ class Recreator:
     records: Records
     journal: Journal
     versions: Versions
-    engine: Engine
+    containers: Containers
+    images: Images
     layers: Layers
     carrier: Migrator
     allocator: Allocator
@@ -75,13 +76,13 @@ class Recreator:
 
     def _make(self, job: Job, live: OperationHandle, kind: str) -> ContainerResult:
         plan = self.versions.plan(live.operation, job.allocation, job.origin.image_id, job.origin.anonymous)
-        self.engine.hold_image(plan.image_id)
-        container = self.engine.create(plan)
-        layer = upper_dir(self._inspect(container))
+        self.images.hold_image(plan.image_id)
+        container = self.containers.create(plan)
+        layer = self.layers.locate(container)
         write_out = self.carrier.carry(live, job.source, layer)
         live.step("starting")
-        self.volumes.ready(plan.spec)
-        self.engine.start(container)
+        self.volumes.ensure_mounted(plan.spec)
+        self.containers.start(container)
         write_out()  # after the start, to keep the downtime short; before the commit, which promises it
         record = self.versions.record(plan, container, self._inspect(container).anonymous, kind, job.origin.version)
         self.versions.commit(live, record, job.state, job.allocation.freed)
@@ -120,7 +121,7 @@ class Recreator:
         return Job(state, origin, source, self.allocator.allocate(name.family, spec), volumes)
 
     def _source(self, current: VersionRecord, origin: VersionRecord) -> Source:
-        running = self.engine.inspect(current.container_id)
+        running = self.containers.inspect(current.container_id)
         parent = Parent(current.version, running.id, running.running) if running else None
         if origin.removed and origin is not current:
             raise ContainerNotFound(
@@ -128,10 +129,10 @@ class Recreator:
             )
         if origin.layer is not None:
             return Source(origin.layer, parent, moving=False)
-        inspected = running if origin is current else self.engine.inspect(origin.container_id)
+        inspected = running if origin is current else self.containers.inspect(origin.container_id)
         if inspected is None:
             raise vanished(origin.name)
-        return Source(upper_dir(inspected), parent, moving=origin is current)
+        return Source(self.layers.locate(inspected.id), parent, moving=origin is current)
 
     def _copies(self, job: Job) -> list[Callable[[], tuple[int, int]]]:
         merge = job.volumes.merge
@@ -139,7 +140,7 @@ class Recreator:
         return [lambda: self.layers.measure(job.source.layer), *merged]
 
     def _inspect(self, container: str) -> Inspected:
-        inspected = self.engine.inspect(container)
+        inspected = self.containers.inspect(container)
         if inspected is None:
             raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
         return inspected

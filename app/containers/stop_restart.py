@@ -19,7 +19,7 @@ from app.model.names import Name, versioned
 from app.model.operation import Parent, now
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
-from app.ports import Delete, Engine, Put
+from app.ports import Containers, Delete, Put
 from app.state.containers import FamilyState, Records
 from app.state.keys import CONTAINERS, family_key
 from app.volumes.claims import VolumeClaims
@@ -32,7 +32,7 @@ class Lifecycle:
     records: Records
     journal: Journal
     versions: Versions
-    engine: Engine
+    containers: Containers
     changer: Changer
     volumes: VolumeClaims
 
@@ -52,7 +52,7 @@ class Lifecycle:
         with self.journal.guard(live):
             try:
                 if _parent(live).running:  # what is gone from Docker can still be stopped, to free its GPUs
-                    self.engine.stop(made.id)
+                    self.containers.stop(made.id)
             except OperationFailed as exc:
                 raise StopFailed(Text("{name} could not be stopped: {why}", name=made.name, why=exc.message)) from exc
             self._commit(live, "stopped")
@@ -65,7 +65,7 @@ class Lifecycle:
         gone = state.record.desired == "removed"
         if gone or (state.record.desired == "stopped" and state.current.spec.gpu_count):
             return self.changer.renew(name)
-        if self.engine.inspect(state.current.container_id) is None:
+        if self.containers.inspect(state.current.container_id) is None:
             raise vanished(state.current.name)
         return self._restart_in_place(name)
 
@@ -74,7 +74,7 @@ class Lifecycle:
         made = ContainerResult(_parent(live).container_id, versioned(live.operation.family, live.operation.version))
         with self.journal.guard(live):
             try:
-                self.engine.stop(made.id)
+                self.containers.stop(made.id)
                 self._start(name.family, made.id)
             except OperationFailed as exc:
                 raise RestartFailed(
@@ -95,8 +95,8 @@ class Lifecycle:
             self._commit(live, "running")
 
     def _start(self, family: str, container: str) -> None:
-        self.volumes.ready(self.records.require(Name(family)).current.spec)
-        self.engine.start(container)
+        self.volumes.ensure_mounted(self.records.require(Name(family)).current.spec)
+        self.containers.start(container)
 
     def _begin(self, kind: str, name: Name) -> OperationHandle:
         def attempt() -> OperationHandle | None:
@@ -118,7 +118,7 @@ class Lifecycle:
         return state
 
     def _runs(self, state: FamilyState) -> bool:
-        inspected = self.engine.inspect(state.current.container_id)
+        inspected = self.containers.inspect(state.current.container_id)
         return inspected is not None and inspected.running
 
     def _commit(self, live: OperationHandle, desired: str) -> None:
@@ -135,7 +135,7 @@ class Lifecycle:
     def _settle_stop(self, live: OperationHandle) -> None:
         """A stop that broke: it counts if the container does not run."""
         live.step("settling")
-        inspected = self.engine.inspect(_parent(live).container_id)
+        inspected = self.containers.inspect(_parent(live).container_id)
         if inspected is None or not inspected.running:
             self._commit(live, "stopped")
         else:
@@ -145,10 +145,10 @@ class Lifecycle:
         """A restart that broke: what ran before shall run again, and what runs now was started."""
         live.step("settling")
         parent = _parent(live)
-        inspected = self.engine.inspect(parent.container_id)
+        inspected = self.containers.inspect(parent.container_id)
         if inspected is not None and not inspected.running and parent.running:
             self._start_again(live.operation.family, parent)
-            inspected = self.engine.inspect(parent.container_id)
+            inspected = self.containers.inspect(parent.container_id)
         if inspected is not None and inspected.running:
             self._commit(live, "running")
         else:

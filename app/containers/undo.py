@@ -7,7 +7,7 @@ from app.model.container import Observed
 from app.model.names import Name
 from app.model.operation import Operation
 from app.operations.handle import OperationHandle
-from app.ports import Engine, Store
+from app.ports import Containers, DockerVolumes, Images, Store
 from app.state.containers import Records
 from app.state.keys import HISTORY
 from app.volumes.claims import VolumeClaims
@@ -18,10 +18,20 @@ log = structlog.get_logger()
 class Undo:
     """Removes the new container, lets the old one run again, gives the claims back."""
 
-    def __init__(self, store: Store, records: Records, engine: Engine, volumes: VolumeClaims) -> None:
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        containers: Containers,
+        images: Images,
+        docker_volumes: DockerVolumes,
+        volumes: VolumeClaims,
+    ) -> None:
         self._store = store
         self._records = records
-        self._engine = engine
+        self._containers = containers
+        self._images = images
+        self._docker_volumes = docker_volumes
         self._volumes = volumes
 
     def __call__(self, live: OperationHandle) -> None:
@@ -29,7 +39,7 @@ class Undo:
         forgotten = self._volumes.forget(live.operation)
         live.step("undoing")  # fails if the operation is not ours any more, before anything is touched
         operation = live.operation
-        for observed in self._engine.list(operation=operation.id):
+        for observed in self._containers.list(operation=operation.id):
             self._remove(operation.family, observed.id)
         self._start_parent(operation)
         live.abandon([*self._records.release(operation.gpus, operation.ports), *forgotten])
@@ -38,7 +48,7 @@ class Undo:
     def sweep(self, family: str) -> list[Observed]:
         """The family's containers, after removing those that Docker made too late, when their operation was undone."""
         left = []
-        for observed in self._engine.list(family=family):
+        for observed in self._containers.list(family=family):
             ended = self._store.get(HISTORY + observed.labels.operation) if observed.labels else None
             if ended is not None and ended.value["outcome"] == "undone":
                 self._remove(family, observed.id)
@@ -50,25 +60,27 @@ class Undo:
         """Let go of an image, unless a version or a running operation needs it, or began to in that moment; whether."""
         if not image_id or image_id in self._records.images_in_use():
             return False
-        self._engine.release_image(image_id)
+        self._images.release_image(image_id)
         if image_id not in self._records.images_in_use():
             return True
-        self._engine.hold_image(image_id)
+        self._images.hold_image(image_id)
         return False
 
     def _remove(self, family: str, container: str) -> None:
-        inspected = self._engine.inspect(container)
-        self._engine.remove(container)
+        inspected = self._containers.inspect(container)
+        self._containers.remove(container)
         recorded = {volume for record in self._records.versions(family) for volume in record.anonymous.values()}
         for volume in set(inspected.anonymous.values()) - recorded if inspected else ():
-            self._engine.remove_volume(volume)
+            self._docker_volumes.remove_volume(volume)
 
     def _start_parent(self, operation: Operation) -> None:
         if operation.parent is None or not operation.parent.running:
             return
         try:
             if self._records.find(operation.family):  # a container that was to be adopted is not on record
-                self._volumes.ready(self._records.version(Name(operation.family, operation.parent.version)).spec)
-            self._engine.start(operation.parent.container_id)
+                self._volumes.ensure_mounted(
+                    self._records.version(Name(operation.family, operation.parent.version)).spec
+                )
+            self._containers.start(operation.parent.container_id)
         except (OperationFailed, StartRefused, NotFound, PortTaken) as exc:
             log.error("the old version does not start again", operation=operation.id, reason=exc.message)

@@ -10,7 +10,7 @@ from app.operations import hooks
 from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal
-from app.ports import Engine, Images
+from app.ports import Images
 from app.state.keys import IMAGES
 
 
@@ -28,7 +28,6 @@ class ImagePuller:
     """Has Docker load images. What a pull that broke off has loaded is Docker's to keep or drop: nothing is undone."""
 
     journal: Journal
-    engine: Engine
     images: Images
     shelf: ImageService
 
@@ -58,7 +57,7 @@ class ImagePuller:
 
     def _present(self, name: str) -> str | None:
         try:
-            return self.engine.image(name).id
+            return self.images.image(name).id
         except ImageNotFound:
             return None
 

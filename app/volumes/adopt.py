@@ -18,7 +18,7 @@ from app.model.names import VOLUME
 from app.model.sizes import Size, human, parse_size
 from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
-from app.ports import Engine, Volumes
+from app.ports import ContainerReader, DockerVolumeReader, Volumes
 from app.state.keys import VOLUMES
 from app.volumes.create import VolumeCreator
 from app.volumes.transactions import VolumeMaker, VolumeResult, no_room
@@ -32,7 +32,8 @@ class VolumeAdopter:
     """Copies volumes that gpudock did not make, and that no running container uses, into sized ones of its own."""
 
     creator: VolumeCreator
-    engine: Engine
+    containers: ContainerReader
+    docker_volumes: DockerVolumeReader
 
     def __post_init__(self) -> None:
         self._maker.journal.register("adopt", self._maker.undo, VOLUMES)
@@ -47,7 +48,7 @@ class VolumeAdopter:
         self._check(name)
         family = family_for(name, family, VOLUME)
         self._check_unused(name)
-        place = self._volumes.place(name)
+        place = self._volumes.data_path(name)
         self._check_room(name, place, size)
         live = self._maker.journal.compete(lambda: self._begin(name, family, lambda: self._volumes.measure(place)))
         with self._maker.journal.guard(live):
@@ -61,7 +62,7 @@ class VolumeAdopter:
                 ) from exc
 
     def _check(self, name: str) -> None:
-        found = self.engine.volume(name)
+        found = self.docker_volumes.volume(name)
         if found is None:
             raise VolumeNotFound(Text("Docker has no volume {name}; docker volume ls lists them", name=name))
         if found.managed or self._maker.records.entry(name):
@@ -82,7 +83,7 @@ class VolumeAdopter:
             )
 
     def _check_unused(self, name: str) -> None:
-        running = sorted(mount.container for mount in self.engine.mounts().get(name, ()) if mount.running)
+        running = sorted(mount.container for mount in self.containers.mounts().get(name, ()) if mount.running)
         if running:
             message = Text("{name} is mounted by {users}; stop that first", name=name, users=", ".join(running))
             raise VolumeInUse(message, containers=running)
@@ -115,9 +116,9 @@ class VolumeAdopter:
         if usage and usage.capacity is not None:
             self._check_fits(name, self._volumes.measure(place)[0], usage.capacity)
         live.step("copying")
-        self._volumes.begin(place, self._volumes.place(target), live.progress).finish()
+        self._volumes.begin(place, self._volumes.data_path(target), live.progress).finish()
         self._check_unused(name)  # whoever began to write meanwhile would be missing half of it
-        self._volumes.sync(self._volumes.place(target))
+        self._volumes.sync(self._volumes.data_path(target))
 
     @property
     def _maker(self) -> VolumeMaker:

@@ -14,7 +14,7 @@ from app.model.operation import Merge, Operation, now
 from app.model.sizes import human
 from app.model.volume import VolumeRecord
 from app.operations.journal import Journal, busy
-from app.ports import Engine, Put, Volumes
+from app.ports import ContainerReader, DockerVolumeReader, Put, Volumes
 from app.state.keys import VOLUMES, version_key
 from app.state.volumes import VolumeRecords
 
@@ -46,7 +46,8 @@ class VolumeClaims:
 
     records: VolumeRecords
     journal: Journal
-    engine: Engine
+    containers: ContainerReader
+    docker_volumes: DockerVolumeReader
     volumes: Volumes
 
     def claim(self, spec: Spec, exchange: tuple[Bind, Bind] | None = None) -> VolumeClaim:
@@ -65,7 +66,7 @@ class VolumeClaims:
         for record, _ in entries:
             self._check(record, merge)
         for name in names:
-            if not self.engine.volume_exists(name):
+            if not self.docker_volumes.volume_exists(name):
                 raise self._absent(name)
         return VolumeClaim(entries, merge, merged)
 
@@ -95,11 +96,11 @@ class VolumeClaims:
 
     def measure(self, volume: str) -> tuple[int, int]:
         """Bytes in use and number of files in a volume."""
-        return self.volumes.measure(self.volumes.place(volume))
+        return self.volumes.measure(self.volumes.data_path(volume))
 
-    def ready(self, spec: Spec) -> None:
+    def ensure_mounted(self, spec: Spec) -> None:
         """Make the volumes of `spec` mountable, also after a reboot."""
-        self.volumes.ready([bind.src for bind in spec.binds if bind.is_volume])
+        self.volumes.ensure_mounted([bind.src for bind in spec.binds if bind.is_volume])
 
     def _absent(self, volume: str) -> DomainError:
         home = self.records.home(volume.rpartition("-")[0])
@@ -165,8 +166,8 @@ class VolumeClaims:
         return self._untouched(after[0])
 
     def _untouched(self, record: VolumeRecord) -> bool:
-        if any(mount.started for mount in self.engine.mounts().get(record.name, ())):
+        if any(mount.started for mount in self.containers.mounts().get(record.name, ())):
             return False
         if record.merging:  # nobody could mount it since
             return True
-        return record.mounted is None and record.seal == self.volumes.last_change(self.volumes.place(record.name))
+        return record.mounted is None and record.seal == self.volumes.last_change(self.volumes.data_path(record.name))

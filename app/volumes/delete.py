@@ -11,7 +11,7 @@ from app.model.volume import VolumeRecord
 from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal, busy
-from app.ports import Delete, Engine, Put, Volumes
+from app.ports import ContainerReader, Delete, Put, Volumes
 from app.state.containers import Records
 from app.state.keys import VOLUMES, family_key, version_key, versions_prefix
 from app.state.volumes import VolumeRecords, VolumeState
@@ -36,10 +36,10 @@ class VolumeDeleter:
     """Deletes versions of volumes, and older volumes whose family was erased."""
 
     records: VolumeRecords
-    containers: Records
+    container_records: Records
     journal: Journal
     maker: VolumeMaker
-    engine: Engine
+    containers: ContainerReader
     volumes: Volumes
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class VolumeDeleter:
         for operation in self.journal.all_running():
             if name in operation.volumes:
                 raise busy(operation)
-        mounts = self.engine.mounts().get(name, ())
+        mounts = self.containers.mounts().get(name, ())
         if running := sorted(mount.container for mount in mounts if mount.running):
             message = Text("{name} is mounted by {users}; stop or move that first", name=name, users=", ".join(running))
             raise VolumeInUse(message, containers=running)
@@ -127,7 +127,7 @@ class VolumeDeleter:
 
     def _recorded_users(self, name: str) -> list[str]:
         """Containers that are deleted but on record: their next version would mount it."""
-        families, versions = self.containers.everything()
+        families, versions = self.container_records.everything()
         newest = [versions[f"{family.family}-{family.current}"] for family in families if family.desired == "removed"]
         return [record.name for record in newest if name in {bind.src for bind in record.spec.binds}]
 

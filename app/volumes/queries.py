@@ -9,7 +9,7 @@ from app.model.drift import Drift, unreachable
 from app.model.names import Name
 from app.model.operation import now
 from app.model.volume import Usage, VolumeFamily, VolumeRecord
-from app.ports import Engine, Volumes
+from app.ports import ContainerReader, VolumeReader
 from app.state.keys import VOLUMES
 from app.state.volumes import VolumeRecords
 from app.volumes.drift import VolumeDriftContext, VolumeDrifts
@@ -65,10 +65,15 @@ class VolumeQueries:
     """Reads volumes for lists and pages."""
 
     def __init__(
-        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: VolumeDrifts, elsewhere: RemoteReports
+        self,
+        records: VolumeRecords,
+        containers: ContainerReader,
+        volumes: VolumeReader,
+        drifts: VolumeDrifts,
+        elsewhere: RemoteReports,
     ) -> None:
         self._records = records
-        self._engine = engine
+        self._containers = containers
         self._volumes = volumes
         self._drifts = drifts
         self._elsewhere = elsewhere
@@ -110,7 +115,7 @@ class VolumeQueries:
 
     def _see(self, node: str | None = None) -> _Seen:
         """What is to be seen of one node, or of all."""
-        since, usages, mounts = now(), self._volumes.usages(), self._engine.mounts()
+        since, usages, mounts = now(), self._volumes.usages(), self._containers.mounts()
         here = self._drifts.of_volumes(since, frozenset(usages), mounts)
         alone = node == self._records.node
         return _Seen(usages, here, Reports({}, {}) if alone else self._elsewhere.reports(VOLUMES), self._records.node)

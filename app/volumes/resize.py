@@ -19,7 +19,7 @@ from app.model.volume import VolumeRecord
 from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import busy
-from app.ports import Engine
+from app.ports import ContainerReader
 from app.state.keys import VOLUMES, version_key
 from app.state.retained_data import RetainedData
 from app.state.volumes import VolumeState
@@ -46,7 +46,7 @@ class VolumeResizer:
     """Makes next versions of volumes. The old version stays as it is, and keeps the data if anything fails."""
 
     maker: VolumeMaker
-    engine: Engine
+    containers: ContainerReader
     pruner: Pruner
     asides: RetainedData
 
@@ -109,7 +109,7 @@ class VolumeResizer:
         self._check_complete(origin)
         if origin.removed and (origin is not state.current or not origin.aside):
             raise VolumeNotFound(Text("{name} was deleted and its data with it", name=origin.name))
-        place = origin.aside or self.maker.volumes.place(origin.name)
+        place = origin.aside or self.maker.volumes.data_path(origin.name)
         return Job(state, origin, place, self._used(place, size.bytes if size else origin.bytes))
 
     def _used(self, place: str, size: int) -> int:
@@ -176,8 +176,8 @@ class VolumeResizer:
                 size=usage.capacity,
             )
         live.step("copying")
-        transfer = volumes.begin(job.place, volumes.place(name), live.progress)
-        if any(mount.running for mount in self.engine.mounts().get(job.origin.name, ())):
+        transfer = volumes.begin(job.place, volumes.data_path(name), live.progress)
+        if any(mount.running for mount in self.containers.mounts().get(job.origin.name, ())):
             transfer.copy_live()
             transfer.settle()
         else:

@@ -90,7 +90,7 @@ class VolumeMaker:
 
     def _seal(self, name: str, *, copied: bool) -> int:
         """The time of the last change; it takes as long to find out as it does to write a copy to disk."""
-        place = self.volumes.place(name)
+        place = self.volumes.data_path(name)
         with ThreadPoolExecutor(1) as helper:
             written = helper.submit(self.volumes.sync, place) if copied else None
             seal = self.volumes.last_change(place)
