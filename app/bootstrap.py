@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass, field
 
-from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.client import Clients
+from app.adapters.docker.containers import DockerContainers
+from app.adapters.docker.exec import DockerExec
 from app.adapters.docker.images import DockerImages
-from app.adapters.docker.layers_overlay2 import OverlayLayers
+from app.adapters.docker.layers.carrier import DockerLayers
+from app.adapters.docker.layers.locators import DriverLocator
+from app.adapters.docker.volumes import EngineVolumes
 from app.adapters.etcd import EtcdStore
 from app.adapters.gpus.nvml import NvmlInventory
 from app.adapters.gpus.simulated import SimulatedInventory
 from app.adapters.host import LocalHost
 from app.adapters.peers import HttpPeers
 from app.adapters.signals import Signals as EventSignals
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.drivers import SizedVolumes
 from app.agent.executor import ActionExecutor
 from app.agent.leadership import Contact, Leadership
 from app.agent.presence import Presence
@@ -55,7 +59,19 @@ from app.images.queries import ImageService
 from app.operations.journal import Journal
 from app.operations.queries import Operations
 from app.operations.startup import Startup
-from app.ports import Engine, Host, Images, Inventory, Layers, Peers, Signals, Store, Volumes
+from app.ports import (
+    Containers,
+    DockerVolumes,
+    Exec,
+    Host,
+    Images,
+    Inventory,
+    Layers,
+    Peers,
+    Signals,
+    Store,
+    Volumes,
+)
 from app.state.containers import Records
 from app.state.gpus import GpuRecords
 from app.state.guard import StateGuard
@@ -78,13 +94,15 @@ class Backends:
     """The outside world: the real one, or a test's."""
 
     store: Store
-    engine: Engine
+    containers: Containers
+    images: Images
+    docker_volumes: DockerVolumes
+    exec: Exec
     inventory: Inventory
     layers: Layers
     host: Host
     volumes: Volumes
     signals: Signals
-    images: Images
     peers: Peers = field(default_factory=HttpPeers)
 
 
@@ -138,65 +156,80 @@ class Services:
 
 def build_backends(config: Config) -> Backends:
     """Adapters for the real world; none of them connects to anything yet."""
-    simulated = config.simulated_gpus
+    simulated, clients = config.simulated_gpus, Clients(config.docker_host)
     return Backends(
         store=EtcdStore(config.etcd, config.prefix),
-        engine=DockerEngine(config.docker_host, config.node, config.gpu_request, config.stop_timeout),
+        containers=DockerContainers(clients, config.node, config.gpu_request, config.stop_timeout),
+        images=DockerImages(clients),
+        docker_volumes=EngineVolumes(clients),
+        exec=DockerExec(clients),
         inventory=NvmlInventory() if simulated is None else SimulatedInventory(simulated, config.node),
-        layers=OverlayLayers(),
+        layers=DockerLayers(DriverLocator(clients)),
         host=LocalHost(),
-        volumes=DockerVolumes(config.docker_host, config.node, config.volumes),
+        volumes=SizedVolumes(clients, config.node, config.volumes),
         signals=EventSignals(config.docker_host, config.node, config.etcd, config.prefix),
-        images=DockerImages(config.docker_host),
     )
 
 
 def build_services(config: Config, backends: Backends) -> Services:
     """The services over these backends."""
-    store, engine, layers, volumes = backends.store, backends.engine, backends.layers, backends.volumes
+    store, layers, volumes = backends.store, backends.layers, backends.volumes
+    containers, images, docker_volumes = backends.containers, backends.images, backends.docker_volumes
     records, volume_records = Records(store, config.node), VolumeRecords(store, config.node)
-    continuity = StateGuard(store, engine, volumes, config.node)
+    continuity = StateGuard(store, containers, volumes, config.node)
     journal = Journal(store, backends.host, config.node, continuity.ensure)
-    claims = VolumeClaims(volume_records, journal, engine, volumes)
+    claims = VolumeClaims(volume_records, journal, containers, docker_volumes, volumes)
     gpu_records = GpuRecords(store, config.node)
     versions = Versions(records, journal, claims, gpu_records)
     inventory, foreign = backends.inventory, config.foreign_memory
     allocator = Allocator(records, journal, gpu_records, inventory, backends.host, config.port_range, foreign)
     binds = Binds(backends.host, config.bind_roots)
-    undo = Undo(store, records, engine, claims)
+    undo = Undo(store, records, containers, images, docker_volumes, claims)
     asides = RetainedData(store, layers, volumes)
-    retire = Cleanup(journal, engine, layers, undo, asides)
+    retire = Cleanup(journal, docker_volumes, layers, undo, asides)
     maker = VolumeMaker(volume_records, journal, volumes)
-    volume_deleter = VolumeDeleter(volume_records, records, journal, maker, engine, volumes)
-    deleter = Deleter(records, journal, versions, engine, layers, retire, volume_deleter)
+    volume_deleter = VolumeDeleter(volume_records, records, journal, maker, containers, volumes)
+    deleter = Deleter(records, journal, versions, containers, layers, retire, volume_deleter)
     pruner = Pruner(records, volume_records, deleter, volume_deleter, config.keep_versions)
-    carrier = Migrator(engine, layers, volumes)
+    carrier = Migrator(containers, layers, volumes)
     recreator = Recreator(
-        records, journal, versions, engine, layers, carrier, allocator, binds, claims, undo, retire, pruner
+        records,
+        journal,
+        versions,
+        containers,
+        images,
+        layers,
+        carrier,
+        allocator,
+        binds,
+        claims,
+        undo,
+        retire,
+        pruner,
     )
-    creator = Creator(records, journal, versions, engine, allocator, binds, claims, undo)
+    creator = Creator(records, journal, versions, containers, images, allocator, binds, claims, undo)
     volume_creator = VolumeCreator(maker)
     changer = Changer(records, versions, recreator)
-    lifecycle = Lifecycle(records, journal, versions, engine, changer, claims)
-    gpu_health = GpuHealth(gpu_records, GpuVisibility(store, records, engine), inventory)
+    lifecycle = Lifecycle(records, journal, versions, containers, changer, claims)
+    gpu_health = GpuHealth(gpu_records, GpuVisibility(store, records, containers, backends.exec), inventory)
     nodes = Nodes(store, config.node)
     reported = RemoteReports(store, nodes)
     gpus_elsewhere = GpusElsewhere(store, nodes)
     gpus = Gpus(records, gpu_records, inventory, foreign, gpus_elsewhere.views)
-    shelf = ImageService(store, engine, backends.images, config.node)
-    drifts = Drifts(journal, volume_records, engine, gpus, gpu_health)
+    shelf = ImageService(store, images, config.node)
+    drifts = Drifts(journal, volume_records, docker_volumes, gpus, gpu_health)
     operations = Operations(store, journal)
     startup = Startup(journal, volume_records, volumes)
     leadership = Leadership(store, backends.host, config.node)
-    inquiry = ContainerQueries(records, engine, drifts, reported)
-    volume_inquiry = VolumeQueries(volume_records, engine, volumes, VolumeDrifts(journal, engine), reported)
-    reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.rooms)
+    inquiry = ContainerQueries(records, containers, drifts, reported)
+    volume_inquiry = VolumeQueries(volume_records, containers, volumes, VolumeDrifts(journal, docker_volumes), reported)
+    reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.disks)
     presence = Presence(store, reporter, backends.host, config.node)
     reconciler = Reconciler(
         leadership=leadership,
         contact=Contact(store, leadership),
-        snapshot_reader=SnapshotReader(store, engine, volumes, inventory, backends.host, config.node),
-        executor=ActionExecutor(store, journal, engine, lifecycle, undo, volumes, asides),
+        snapshot_reader=SnapshotReader(store, containers, images, volumes, inventory, backends.host, config.node),
+        executor=ActionExecutor(store, journal, containers, images, lifecycle, undo, volumes, asides),
         startup=startup,
         continuity=continuity,
         gpu_health=gpu_health,
@@ -209,27 +242,27 @@ def build_services(config: Config, backends: Backends) -> Services:
         journal=journal,
         continuity=continuity,
         creator=creator,
-        adopter=Adopter(creator, carrier, layers, VolumeAdopter(volume_creator, engine)),
+        adopter=Adopter(creator, carrier, layers, VolumeAdopter(volume_creator, containers, docker_volumes)),
         changer=changer,
         lifecycle=lifecycle,
         deleter=deleter,
-        committer=Committer(records, journal, versions, engine),
+        committer=Committer(records, journal, versions, containers, images),
         images=shelf,
-        puller=ImagePuller(journal, engine, backends.images, shelf),
-        layer_sizes=LayerSizes(engine, layers, config.node),
-        inside=ContainerExec(records, engine, config.exec_timeout),
+        puller=ImagePuller(journal, images, shelf),
+        layer_sizes=LayerSizes(layers, config.node),
+        inside=ContainerExec(records, backends.exec, config.exec_timeout),
         inquiry=inquiry,
         operations=operations,
         volumes=VolumeServices(
             records=volume_records,
             creator=volume_creator,
-            resizer=VolumeResizer(maker, engine, pruner, asides),
+            resizer=VolumeResizer(maker, containers, pruner, asides),
             deleter=volume_deleter,
             inquiry=volume_inquiry,
         ),
         gpus=gpus,
         gpu_health=gpu_health,
-        health=Health(store, engine, inventory),
+        health=Health(store, containers, inventory),
         holders=GpuHistory(store),
         sampler=Sampler(inventory),
         space=DiskUsage(volumes, reported, config.node),

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from app.errors import Unavailable
-from app.ports import Engine, Inventory, Store
+from app.ports import ContainerReader, Inventory, Store
 
 
 class Health:
     """Asks Docker, etcd and the GPU inventory at the same time."""
 
-    def __init__(self, store: Store, engine: Engine, inventory: Inventory) -> None:
+    def __init__(self, store: Store, containers: ContainerReader, inventory: Inventory) -> None:
         self._checks: dict[str, Callable[[], object]] = {
-            "docker": engine.ping,
+            "docker": containers.ping,
             "etcd": store.ping,
             "nvml": inventory.uuids,
         }

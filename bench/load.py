@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.client import Clients
 from app.adapters.etcd import EtcdStore
 from app.adapters.gpus.simulated import SimulatedInventory
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.drivers import SizedVolumes
 from app.model.container import Bind, ContainerPlan, FamilyRecord, Labels, PortMapping, Spec, VersionRecord
 from app.model.gpu import Holder
 from app.model.operation import Operation, new_id, now
@@ -21,6 +21,7 @@ from app.ports import Put
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, HISTORY, VOLUMES, family_key, version_key
 from tests.support.dockerd import Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE
 
 NODE, PREFIX = "load", "/load"
@@ -33,7 +34,7 @@ _BATCH = 100
 
 def populate(dockerd: Dockerd, store: EtcdStore) -> str:
     """Make everything, and record it as gpudock does; the id of an operation of the history."""
-    engine, volumes = DockerEngine(dockerd.url, NODE, "none", 3), DockerVolumes(dockerd.url, NODE, NONE)
+    engine, volumes = DockerEngine(dockerd.url, NODE, "none", 3), SizedVolumes(Clients(dockerd.url), NODE, NONE)
     image = engine.image(IMAGE).id
     held = _chunks(list(SimulatedInventory(GPUS, NODE).uuids()), PER_CONTAINER)
 

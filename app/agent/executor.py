@@ -14,7 +14,7 @@ from app.model.messages import Text, joined, to_json
 from app.model.names import VOLUME, Name, parse
 from app.model.operation import now
 from app.operations.journal import Journal
-from app.ports import Delete, Engine, Put, Store, Volumes
+from app.ports import Containers, Delete, Images, Put, Store, Volumes
 from app.state.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
 from app.state.retained_data import RetainedData
 
@@ -37,7 +37,8 @@ class ActionExecutor:
 
     store: Store
     journal: Journal
-    engine: Engine
+    containers: Containers
+    images: Images
     lifecycle: Lifecycle
     undo: Undo
     volumes: Volumes
@@ -96,7 +97,7 @@ class ActionExecutor:
     def _stop(self, action: Action) -> None:
         name = parse(action.target)
         if self.journal.running(name.family) is None:
-            self.engine.stop(str(action.container))
+            self.containers.stop(str(action.container))
             self._note("stop stray", name, action.reason)
 
     def _remove(self, action: Action) -> None:
@@ -128,16 +129,16 @@ class ActionExecutor:
             self._note("release", Name(action.target), action.reason, IMAGES)
 
     def _remove_volume(self, action: Action) -> None:
-        if action.target in self.engine.mounts():  # somebody has found a use for it
+        if action.target in self.containers.mounts():  # somebody has found a use for it
             return
         self.volumes.undo(str(action.operation))
         self._note("remove stray", parse(action.target, VOLUME), action.reason, VOLUMES)
 
     def _remove_image(self, action: Action) -> None:
         operation = str(action.operation)
-        self.engine.drop_commit(operation)
+        self.images.drop_commit(operation)
         ended = self.store.get(HISTORY + operation)
-        if ended is not None and operation not in self.engine.nameless_commits():
+        if ended is not None and operation not in self.images.nameless_commits():
             name = Name(ended.value["family"], ended.value["version"])
             reason = Text("the image of commit {operation}: {reason}", operation=operation, reason=action.reason)
             self._note("remove stray", name, reason)

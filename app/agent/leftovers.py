@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.model.names import versioned
-from app.ports import Engine, Entry, Volumes
+from app.ports import Entry, ImageReader, VolumeReader
 from app.state.keys import VOLUMES, families_prefix, family_key, operation_key
 from app.state.retained_data import FIELDS
 
@@ -51,9 +51,9 @@ class Leftovers:
     volumes: Mapping[str, str]
 
 
-def look(engine: Engine, volumes: Volumes) -> Found:
+def look(images: ImageReader, volumes: VolumeReader) -> Found:
     """What Docker has, to be asked before etcd."""
-    return Found(frozenset(engine.held_images()), frozenset(engine.nameless_commits()), volumes.made())
+    return Found(frozenset(images.held_images()), frozenset(images.nameless_commits()), volumes.made())
 
 
 def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:

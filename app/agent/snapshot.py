@@ -11,7 +11,7 @@ from app.errors import Unavailable
 from app.model.container import FamilyRecord, Inspected, Observed, VersionRecord
 from app.model.gpu import Gpu, Holder
 from app.model.operation import Operation
-from app.ports import Engine, Entry, Host, Inventory, Store, Volumes
+from app.ports import ContainerReader, Entry, Host, ImageReader, Inventory, StoreReader, VolumeReader
 from app.state.containers import holder_from
 from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, VOLUMES, families_prefix, gpus_prefix, ports_prefix
 
@@ -71,10 +71,18 @@ class SnapshotReader:
     """Reads the snapshot of one node. Raises Unavailable: without Docker or etcd there is nothing to act upon."""
 
     def __init__(
-        self, store: Store, engine: Engine, volumes: Volumes, inventory: Inventory, host: Host, node: str
+        self,
+        store: StoreReader,
+        containers: ContainerReader,
+        images: ImageReader,
+        volumes: VolumeReader,
+        inventory: Inventory,
+        host: Host,
+        node: str,
     ) -> None:
         self._store = store
-        self._engine = engine
+        self._containers = containers
+        self._images = images
         self._volumes = volumes
         self._inventory = inventory
         self._host = host
@@ -82,8 +90,8 @@ class SnapshotReader:
 
     def read(self) -> Snapshot:
         """All snapshot, as they are now."""
-        containers = {observed.id: observed for observed in self._engine.list()}
-        found, gpus = leftovers.look(self._engine, self._volumes), self._gpus()
+        containers = {observed.id: observed for observed in self._containers.list()}
+        found, gpus = leftovers.look(self._images, self._volumes), self._gpus()
         records = families_prefix(CONTAINERS), families_prefix(VOLUMES)
         entries = self._store.list(*records, OPERATIONS, gpus_prefix(self._node), ports_prefix(self._node))
         left = leftovers.unneeded(found, entries, self._node)
@@ -142,7 +150,7 @@ class SnapshotReader:
         for family in families.values():
             container = containers.get(family.current.container_id)
             if family.record.desired == "running" and container and not container.running:
-                inspected = self._engine.inspect(container.id)
+                inspected = self._containers.inspect(container.id)
                 if inspected is not None and not inspected.running:
                     found[inspected.id] = inspected
         return found

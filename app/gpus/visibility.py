@@ -13,7 +13,7 @@ from app.model.container import ExecResult, FamilyRecord, VersionRecord
 from app.model.messages import Text, from_json, to_json
 from app.model.names import versioned
 from app.model.operation import now
-from app.ports import Delete, Engine, Entry, Put, Store
+from app.ports import ContainerReader, Delete, Entry, Exec, Put, Store
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, FAULTS, family_key
 from app.state.schema_version import SchemaVersion
@@ -37,10 +37,11 @@ class Subject:
 class GpuVisibility:
     """Asks nvidia-smi in the containers of this node, and records what it finds."""
 
-    def __init__(self, store: Store, records: Records, engine: Engine) -> None:
+    def __init__(self, store: Store, records: Records, containers: ContainerReader, exec: Exec) -> None:
         self._store = store
         self._records = records
-        self._engine = engine
+        self._containers = containers
+        self._exec = exec
         self._layout = SchemaVersion(store)
 
     def look(self) -> list[str]:
@@ -66,7 +67,7 @@ class GpuVisibility:
     def _subjects(self) -> dict[str, Subject]:
         families, versions = self._records.everything()
         claims = self._records.claims()
-        running = {container.id for container in self._engine.list() if container.state == "running"}
+        running = {container.id for container in self._containers.list() if container.state == "running"}
         found = {}
         for family in families:
             record = versions[versioned(family.family, family.current)]
@@ -79,7 +80,7 @@ class GpuVisibility:
     def _ask(self, subject: Subject) -> str | None:
         """Why it is without its GPUs, "" if it has them all, None if that cannot be told."""
         try:
-            result = self._engine.execute(subject.record.container_id, _COMMAND, None, TIMEOUT, _CAP)
+            result = self._exec.execute(subject.record.container_id, _COMMAND, None, TIMEOUT, _CAP)
         except (CommandRefused, ContainerNotRunning, ContainerNotFound, Unavailable):
             return None
         if result.exit_code is None or result.timed_out or result.exit_code in _NOT_EXECUTED:

@@ -8,7 +8,7 @@ from app.errors import ImageInUse, ImageNameTaken, ImageNotFound
 from app.model.image import LocalImage, full_name
 from app.model.messages import Text
 from app.model.names import versioned
-from app.ports import Engine, Images, Store
+from app.ports import Images, Store
 from app.state.keys import CONTAINERS, OPERATIONS, families_prefix
 
 _NAMED = 3
@@ -31,9 +31,8 @@ class ImageView:
 class ImageService:
     """Reads and changes the images of one node. Docker knows them, and etcd who needs them."""
 
-    def __init__(self, store: Store, engine: Engine, images: Images, node: str) -> None:
+    def __init__(self, store: Store, images: Images, node: str) -> None:
         self._store = store
-        self._engine = engine
         self._images = images
         self.node = node
 
@@ -47,7 +46,7 @@ class ImageService:
 
     def one(self, name: str) -> ImageView:
         """The image of that name, tag, digest or id; ImageNotFound if there is none."""
-        identity = self._engine.image(name).id
+        identity = self._images.image(name).id
         found = next((view for view in self.all() if view.image.id == identity), None)
         if found is None:
             raise ImageNotFound(
@@ -57,7 +56,7 @@ class ImageService:
 
     def tag(self, name: str, new_name: str) -> ImageView:
         """Give the image one more name; ImageNameTaken rather than take it away from another image."""
-        image, wanted = self._engine.image(name), full_name(new_name)
+        image, wanted = self._images.image(name), full_name(new_name)
         if self._holder(wanted) not in (None, image.id):
             raise ImageNameTaken(
                 Text("there is an image {image} already; choose another name, or remove it first", image=repr(wanted))
@@ -87,7 +86,7 @@ class ImageService:
         return True
 
     def _take(self, names: Iterable[str], identity: str) -> None:
-        self._engine.release_image(identity)
+        self._images.release_image(identity)
         for name in names:
             self._images.remove(name)
         if identity in self._needed():  # somebody has begun something with it meanwhile
@@ -95,11 +94,11 @@ class ImageService:
 
     def _hold(self, identity: str) -> None:
         with suppress(ImageNotFound):  # it went with its last name; who began is told so
-            self._engine.hold_image(identity)
+            self._images.hold_image(identity)
 
     def _holder(self, name: str) -> str | None:
         try:
-            return self._engine.image(name).id
+            return self._images.image(name).id
         except ImageNotFound:
             return None
 

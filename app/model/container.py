@@ -147,14 +147,12 @@ class Mount:
 class Inspected(Observed):
     """A container seen closely.
 
-    `upper_dir` is the host directory of its writable layer, None where the storage driver has none.
     `anonymous` maps mount points to the volumes there that no bind names. `started` is False as long
     as it has never run. Of one that has ended: its exit code (above 128: by that signal plus 128), the time in
     seconds since 1970, and whether it was killed for want of memory.
     """
 
     image_id: str = ""
-    upper_dir: str | None = None
     anonymous: Mapping[str, str] = field(default_factory=dict)
     started: bool = False
     exit_code: int = 0

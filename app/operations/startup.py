@@ -33,12 +33,12 @@ class Startup:
         for record in self.records.everything()[1].values():
             if record.node == self.records.node and not record.removed:
                 self._make_ready(record.name)
-        self.volumes.way()
+        self.volumes.driver()
         self.journal.settle_orphans()
 
     def _make_ready(self, name: str) -> None:
         try:
-            self.volumes.ready([name])
+            self.volumes.ensure_mounted([name])
         except Unavailable:
             raise
         except DomainError as exc:

@@ -14,7 +14,7 @@ from app.errors import StateUnexplained
 from app.model.messages import Text, joined
 from app.model.names import versioned
 from app.model.operation import now
-from app.ports import Engine, Entry, Put, Store, Volumes
+from app.ports import ContainerReader, Entry, Put, Store, VolumeReader
 from app.state import schema_version
 from app.state.keys import (
     CONTAINERS,
@@ -76,9 +76,9 @@ class _Known:
 class StateGuard:
     """Compares the Docker of `node` with etcd, and remembers what an operator has accepted."""
 
-    def __init__(self, store: Store, engine: Engine, volumes: Volumes, node: str) -> None:
+    def __init__(self, store: Store, containers: ContainerReader, volumes: VolumeReader, node: str) -> None:
         self._store = store
-        self._engine = engine
+        self._containers = containers
         self._volumes = volumes
         self._node = node
         self._layout = schema_version.SchemaVersion(store)
@@ -125,7 +125,7 @@ class StateGuard:
         """Everything of ours in Docker whose operation has an id that makes sense."""
         containers = [
             DockerObject("container", seen.name, seen.labels.operation, seen.id, seen.state)
-            for seen in self._engine.list()
+            for seen in self._containers.list()
             if seen.labels
         ]
         volumes = [DockerObject("volume", name, operation) for name, operation in self._volumes.made().items()]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.errors import (
     CommandRefused,
     ContainerExists,
@@ -17,8 +16,8 @@ from app.errors import (
     PortTaken,
 )
 from app.model.container import Bind, ContainerPlan, Image, Labels, PortMapping, Spec
-from app.ports import Engine
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.fake_engine import FakeEngine
 from tests.support.images import IMAGE, VOLUME_IMAGE
 
@@ -27,7 +26,7 @@ from tests.support.images import IMAGE, VOLUME_IMAGE
 class Bench:
     """An engine, and what a test does to it behind gpudock's back."""
 
-    engine: Engine
+    engine: FakeEngine | DockerEngine
     add_volume: Callable[[str], object]
     add_foreign: Callable[[str], object]
 
@@ -83,7 +82,7 @@ def test_a_created_container_is_not_started(bench: Bench) -> None:
     assert (seen.id, seen.name, seen.state, seen.labels) == (identity, "foo-0", "created", plan.labels)
     assert (seen.image_id, seen.anonymous, seen.started, seen.running) == (plan.image_id, {}, False, False)
     assert len(identity) == 64
-    assert seen.upper_dir is not None
+    assert bench.engine.locate(identity)
 
 
 def test_an_operation_that_creates_twice_gets_the_same_container(bench: Bench) -> None:

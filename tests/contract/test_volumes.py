@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.docker.client import Clients
+from app.adapters.volumes.drivers import SizedVolumes
 from app.errors import LayerCopyFailed, Unavailable, VolumeDeleteFailed, VolumeExists, VolumeInUse, VolumeNotFound
 from app.model.container import Bind, ContainerPlan, Labels, Spec
 from app.model.sizes import parse_size
 from app.model.volume import LOOP, NONE, Usage, VolumePlan
-from app.ports import Engine, Volumes
+from app.ports import Volumes
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.images import IMAGE
@@ -28,7 +29,7 @@ class Bench:
     """Volumes made in one way, and what a container does with them."""
 
     volumes: Volumes
-    engine: Engine
+    engine: FakeEngine | DockerEngine
     way: str
     write: Callable[[str, str, str], None]
     read: Callable[[str], dict[str, str]]
@@ -70,11 +71,11 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 def real_bench(dockerd: Dockerd, engine: DockerEngine, way: str) -> Iterator[Bench]:
     """The bench of a real Docker, and the removal of everything in it."""
-    real = DockerVolumes(dockerd.url, NODE, way)
+    real = SizedVolumes(Clients(dockerd.url), NODE, way)
 
     def write(volume: str, path: str, content: str) -> None:
         wait_for_the_next_stamp()
-        (Path(real.place(volume)) / path).write_text(content)
+        (Path(real.data_path(volume)) / path).write_text(content)
 
     yield Bench(real, engine, way, write, read, lambda name: dockerd.docker("volume", "create", name))
     remove_everything(dockerd)
@@ -86,13 +87,13 @@ def read(place: str) -> dict[str, str]:
 
 
 def test_the_way_is_the_setting(bench: Bench) -> None:
-    assert bench.volumes.way() == bench.way
+    assert bench.volumes.driver() == bench.way
 
 
 def test_a_new_volume_is_empty_and_there(bench: Bench) -> None:
     name = bench.create()
     assert bench.engine.volume_exists(name)
-    assert bench.read(bench.volumes.place(name)) == {}
+    assert bench.read(bench.volumes.data_path(name)) == {}
     usage = bench.volumes.usage(name)
     assert usage is not None
     if bench.way == NONE:
@@ -108,7 +109,7 @@ def test_what_an_operation_made_is_adopted_with_what_is_in_it(bench: Bench) -> N
     bench.volumes.create(plan)
     bench.write(plan.name, "kept", "x")
     bench.volumes.create(plan)
-    assert bench.read(bench.volumes.place(plan.name)) == {"kept": "x"}
+    assert bench.read(bench.volumes.data_path(plan.name)) == {"kept": "x"}
 
 
 def test_a_name_of_another_operation_is_left_alone(bench: Bench) -> None:
@@ -116,7 +117,7 @@ def test_a_name_of_another_operation_is_left_alone(bench: Bench) -> None:
     bench.write(name, "kept", "x")
     with pytest.raises(VolumeExists):
         bench.create()
-    assert bench.read(bench.volumes.place(name)) == {"kept": "x"}
+    assert bench.read(bench.volumes.data_path(name)) == {"kept": "x"}
 
 
 def test_a_name_of_somebody_else_is_left_alone(bench: Bench) -> None:
@@ -126,9 +127,9 @@ def test_a_name_of_somebody_else_is_left_alone(bench: Bench) -> None:
         bench.volumes.create(plan)
     bench.volumes.undo(plan.labels.operation)
     assert bench.engine.volume_exists("vol-0")
-    bench.volumes.ready(["vol-0"])
+    bench.volumes.ensure_mounted(["vol-0"])
     assert bench.volumes.usage("vol-0") == Usage()
-    assert bench.volumes.place("vol-0")
+    assert bench.volumes.data_path("vol-0")
     for act in (bench.volumes.discard, bench.volumes.set_aside):
         with pytest.raises(VolumeDeleteFailed):
             act("vol-0")
@@ -139,9 +140,9 @@ def test_what_is_not_there(bench: Bench) -> None:
     assert bench.volumes.usage("vol-0") is None
     assert bench.volumes.names("vol") == []
     with pytest.raises(VolumeNotFound):
-        bench.volumes.place("vol-0")
+        bench.volumes.data_path("vol-0")
     with pytest.raises(VolumeNotFound):
-        bench.volumes.ready(["vol-0"])
+        bench.volumes.ensure_mounted(["vol-0"])
     with pytest.raises(VolumeNotFound):
         bench.volumes.set_aside("vol-0")
     bench.volumes.discard("vol-0")
@@ -167,8 +168,8 @@ def test_which_operation_made_a_volume_is_told(bench: Bench) -> None:
 def test_usage_and_measure_follow_what_is_written(bench: Bench) -> None:
     name = bench.create()
     bench.write(name, "large", "x" * 3 * MB)
-    bench.volumes.sync(bench.volumes.place(name))
-    room, files = bench.volumes.measure(bench.volumes.place(name))
+    bench.volumes.sync(bench.volumes.data_path(name))
+    room, files = bench.volumes.measure(bench.volumes.data_path(name))
     assert 3 * MB <= room <= 3.1 * MB
     assert files == 1
     if bench.way != NONE:
@@ -177,7 +178,7 @@ def test_usage_and_measure_follow_what_is_written(bench: Bench) -> None:
         assert (usage.used, usage.files) == (room, files)
     free = bench.volumes.free_bytes()
     assert free > MB
-    (disk,) = bench.volumes.rooms()  # there is but one here
+    (disk,) = bench.volumes.disks()  # there is but one here
     assert disk.path.startswith("/") and disk.total >= disk.free > MB and abs(disk.free - free) < disk.total / 10
 
 
@@ -196,7 +197,7 @@ def test_all_are_told_at_once(bench: Bench) -> None:
 
 
 def test_the_last_change_shows_every_change(bench: Bench) -> None:
-    place = bench.volumes.place(bench.create())
+    place = bench.volumes.data_path(bench.create())
     before = bench.volumes.last_change(place)
     assert bench.volumes.last_change(place) == before
     bench.write("vol-0", "new", "x")
@@ -207,12 +208,14 @@ def test_data_is_carried_whatever_was_there(bench: Bench) -> None:
     old, new = bench.create(0), bench.create(1, "12MB")
     bench.write(old, "kept", "x" * 1000)
     bench.write(new, "other", "y")
-    transfer = bench.volumes.begin(bench.volumes.place(old), bench.volumes.place(new), lambda _done, _total: None)
+    transfer = bench.volumes.begin(
+        bench.volumes.data_path(old), bench.volumes.data_path(new), lambda _done, _total: None
+    )
     transfer.copy_live()
     bench.write(old, "later", "z")
     transfer.settle()
     transfer.finish()
-    assert bench.read(bench.volumes.place(new)) == {"kept": "x" * 1000, "later": "z"}
+    assert bench.read(bench.volumes.data_path(new)) == {"kept": "x" * 1000, "later": "z"}
 
 
 def test_data_that_does_not_fit_is_refused(bench: Bench) -> None:
@@ -221,12 +224,12 @@ def test_data_that_does_not_fit_is_refused(bench: Bench) -> None:
     old, new = bench.create(0), bench.create(1, "1MB")
     bench.write(old, "large", "x" * 3 * MB)
     with pytest.raises(Unavailable) as refused:
-        bench.carry(bench.volumes.place(old), bench.volumes.place(new))
+        bench.carry(bench.volumes.data_path(old), bench.volumes.data_path(new))
     assert refused.value.part == "disk"
 
 
 def test_a_place_is_carried_to_a_volume_only(bench: Bench) -> None:
-    place = bench.volumes.place(bench.create())
+    place = bench.volumes.data_path(bench.create())
     for source, target in ((place, place), ("", place), (place, ""), ("/absent", place), (place, "/tmp")):
         with pytest.raises(LayerCopyFailed):
             bench.carry(source, target)
@@ -239,16 +242,16 @@ def test_data_set_aside_is_found_again(bench: Bench) -> None:
     assert not bench.engine.volume_exists(name)
     assert bench.volumes.set_aside(name) == aside
     assert bench.volumes.measure(aside)[1] == 1
-    bench.carry(aside, bench.volumes.place(bench.create(1)))
-    assert bench.read(bench.volumes.place("vol-1")) == {"kept": "x"}
+    bench.carry(aside, bench.volumes.data_path(bench.create(1)))
+    assert bench.read(bench.volumes.data_path("vol-1")) == {"kept": "x"}
     bench.volumes.discard_aside(aside)
     bench.volumes.discard_aside(aside)
     with pytest.raises(LayerCopyFailed):
-        bench.carry(aside, bench.volumes.place("vol-1"))
+        bench.carry(aside, bench.volumes.data_path("vol-1"))
 
 
 def test_only_what_was_set_aside_is_deleted_as_such(bench: Bench) -> None:
-    place = bench.volumes.place(bench.create())
+    place = bench.volumes.data_path(bench.create())
     for other in (place, "", "/", "/tmp"):
         with pytest.raises(VolumeDeleteFailed):
             bench.volumes.discard_aside(other)
@@ -259,7 +262,7 @@ def test_a_name_whose_data_was_set_aside_is_free_again(bench: Bench) -> None:
     name = bench.create()
     bench.write(name, "first", "x")
     bench.volumes.set_aside(name)
-    assert bench.read(bench.volumes.place(bench.create())) == {}
+    assert bench.read(bench.volumes.data_path(bench.create())) == {}
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -270,12 +273,12 @@ def test_nothing_is_set_aside_that_a_container_has(bench: Bench, running: bool) 
     with pytest.raises(VolumeInUse) as refused:
         bench.volumes.set_aside(name)
     assert refused.value.data == {"containers": ["user-0"]}
-    assert bench.read(bench.volumes.place(name)) == {"kept": "x"}
+    assert bench.read(bench.volumes.data_path(name)) == {"kept": "x"}
 
 
 def test_a_discarded_volume_is_gone(bench: Bench) -> None:
     name = bench.create()
-    place = bench.volumes.place(name)
+    place = bench.volumes.data_path(name)
     bench.write(name, "large", "x" * MB)
     bench.volumes.discard(name)
     bench.volumes.discard(name)
@@ -291,7 +294,7 @@ def test_a_running_container_keeps_its_volume(bench: Bench) -> None:
     with pytest.raises(VolumeInUse) as refused:
         bench.volumes.discard(name)
     assert refused.value.data == {"containers": ["user-0"]}
-    assert bench.read(bench.volumes.place(name)) == {"kept": "x"}
+    assert bench.read(bench.volumes.data_path(name)) == {"kept": "x"}
 
 
 def test_a_stopped_container_keeps_an_empty_one(bench: Bench) -> None:
@@ -304,9 +307,9 @@ def test_a_stopped_container_keeps_an_empty_one(bench: Bench) -> None:
     if bench.way == LOOP:
         assert bench.volumes.usage(name) is None
         with pytest.raises(VolumeNotFound):
-            bench.volumes.ready([name])
+            bench.volumes.ensure_mounted([name])
     else:
-        assert bench.read(bench.volumes.place(name)) == {}
+        assert bench.read(bench.volumes.data_path(name)) == {}
     bench.engine.remove(identity)
     bench.volumes.discard(name)
     assert not bench.engine.volume_exists(name)
@@ -323,8 +326,8 @@ def test_undo_takes_what_that_operation_made(bench: Bench) -> None:
 
 def test_a_ready_volume_can_be_mounted(bench: Bench) -> None:
     name = bench.create()
-    bench.volumes.ready([name])
-    bench.volumes.ready([name, name])
+    bench.volumes.ensure_mounted([name])
+    bench.volumes.ensure_mounted([name, name])
     identity = bench.container(name, running=True)
     seen = bench.engine.inspect(identity)
     assert seen is not None

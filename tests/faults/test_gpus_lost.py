@@ -42,7 +42,7 @@ def test_a_gpu_is_lost_before_the_start(rich: RichSite, tally: Tally, thief: Thi
     lab, trial = rich.lab, rich.trial(name, SCENARIOS[name])
 
     def off(names: Names) -> list[str]:
-        trial.pause(names, trial.step_of("engine.start"), thief.steal)
+        trial.pause(names, trial.step_of("containers.start"), thief.steal)
         wait_for(thief.noticed, what="the loss")
         answer = lab.server.call("GET", f"/containers/{names.container}")
         seen: dict[str, Any] = answer.json()["data"] if answer.ok else {"gpus": [], "drift": []}

@@ -46,7 +46,7 @@ def mess(lab: Lab, trial: Trial) -> list[Names]:
     labels = {NODE: "test-node", FAMILY: late.container, VERSION: "0", OPERATION: operation}
     marks = [f"--label={label}={value}" for label, value in labels.items()]
     lab.dockerd.docker("create", *marks, "--name", f"{late.container}-0", images.IMAGE)
-    step = next(number for number, (call, _) in enumerate(trial.calls, 1) if call == "engine.start")
+    step = next(number for number, (call, _) in enumerate(trial.calls, 1) if call == "containers.start")
     assert trial.kill(half, str(step)) == []
     return everything
 

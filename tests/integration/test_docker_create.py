@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.errors import ContainerExists, InvalidRequest, PortTaken, StartFailed, StartRefused
 from app.model.container import Bind, ContainerPlan, Labels, PortMapping, Spec
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE, VOLUME_IMAGE
 
 GPUS = ("GPU-04adce59-e7fc-19ed-6800-bc09e5f8fa31", "GPU-281d9730-5a26-7c56-12fb-3a3d5a24ab68")
@@ -135,10 +135,7 @@ def test_the_upper_directory_holds_what_the_container_writes(engine: DockerEngin
     identity = engine.create(plan(engine))
     engine.start(identity)
     engine.execute(identity, ["sh", "-c", "echo hello > /root/file"], None, 5, 100)
-    seen = engine.inspect(identity)
-    assert seen is not None
-    assert seen.upper_dir is not None
-    assert Path(seen.upper_dir, "root/file").read_text() == "hello\n"
+    assert Path(engine.locate(identity), "root/file").read_text() == "hello\n"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from app.adapters.docker.containers import DockerEngine
 from app.adapters.docker.exec import execute
 from app.errors import CommandRefused, ContainerNotRunning
 from app.model.container import ContainerPlan, ExecResult, Labels, Spec
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE
 
 CAP = 1 << 20

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.errors import Unavailable
 from app.model.container import ContainerPlan, Labels, Spec
 from tests.support.cut_off import CutOff
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE
 
 READS: list[Callable[[DockerEngine], object]] = [

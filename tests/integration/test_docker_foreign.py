@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.model.adoption import ALL_GPUS, UnmanagedContainer
 from app.model.container import Bind, ContainerPlan, Labels, PortMapping, Spec
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE, VOLUME_IMAGE
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
+from app.adapters.docker.client import Clients
 from app.adapters.docker.images import DockerImages
 from app.errors import ImageInUse, ImageNotFound, ImageNotInRegistry, InvalidRequest, RegistryUnreachable
 from app.model.container import ContainerPlan, Labels, Spec
 from app.model.image import LocalImage, PullState
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE, rootfs
 from tests.support.registry import Registry
 
@@ -23,7 +24,7 @@ BIG = 30 << 20
 def images(dockerd: Dockerd, image: str) -> Iterator[DockerImages]:
     """The adapter; what a test adds to the images is removed in the end."""
     before = dockerd.docker("images", "-q", "--no-trunc").split()
-    yield DockerImages(dockerd.url)
+    yield DockerImages(Clients(dockerd.url))
     dockerd.remove_containers()
     for added in set(dockerd.docker("images", "-q", "--no-trunc").split()) - set(before):
         dockerd.docker("rmi", "-f", added)

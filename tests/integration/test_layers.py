@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import OverlayLayers
 from app.adapters.treecopy import delta, sync
 from app.adapters.treecopy.delta import Comparison, Plan
 from app.adapters.treecopy.files import listing
 from app.errors import LayerCopyFailed, Unavailable
+from tests.support.layers import LAYERS
 from tests.support.trees import differences, make_everything, make_layer, store_mapped, untold
-
-LAYERS = OverlayLayers()
 
 
 @pytest.fixture
@@ -422,8 +420,8 @@ def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path
     for number in range(20_000):
         (source / f"f{number}").touch()
     program = (
-        "from app.adapters.overlay import OverlayLayers as L; from tests.support.trees import untold; "
-        f"L().begin({str(source)!r}, {str(target)!r}, untold).finish()"
+        "from tests.support.layers import LAYERS as L; from tests.support.trees import untold; "
+        f"L.begin({str(source)!r}, {str(target)!r}, untold).finish()"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as copier:
         deadline = time.monotonic() + 20

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import OverlayLayers
 from tests.support.churn import churning
+from tests.support.layers import LAYERS
 from tests.support.trees import differences, make_layer, untold
-
-LAYERS = OverlayLayers()
 
 
 @pytest.mark.parametrize("seed", range(4))

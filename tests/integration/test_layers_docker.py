@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import OverlayLayers
 from tests.support.dockerd import Dockerd
+from tests.support.layers import LAYERS
 from tests.support.trees import untold
-
-LAYERS = OverlayLayers()
 
 CHANGE = """
 rm /data/shipped && rm -r /root && mkdir /root && echo new >/root/new && mv /etc/group /etc/moved

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.treecopy import copy, progress
+from app.adapters.treecopy.transfer import TreeTransfer
 from app.errors import Cancelled, Unavailable
 from tests.support.trees import differences, make_everything
 
@@ -87,7 +87,7 @@ def copies_running(target: Path) -> list[str]:
 def test_a_long_copy_tells_how_far_it_is(step: str, source: Path, target: Path, talkative: None) -> None:
     make_large(source)
     told = Told()
-    getattr(LayerTransfer(str(source), str(target), told), step)()
+    getattr(TreeTransfer(str(source), str(target), told), step)()
     done = [done for done, _ in told.calls]
     assert done == sorted(done)
     assert len({number for number in done if 0 < number < _FILES * _FILE}) > 2
@@ -101,7 +101,7 @@ def test_everything_is_counted_once(steps: list[str], source: Path, target: Path
     make_everything(source)
     total = sum({path.lstat().st_ino: path.lstat().st_size for path in source.rglob("*") if is_file(path)}.values())
     told = Told()
-    transfer = LayerTransfer(str(source), str(target), told)
+    transfer = TreeTransfer(str(source), str(target), told)
     for step in steps:
         getattr(transfer, step)()
         assert told.calls[-1] == (total, total)
@@ -115,7 +115,7 @@ def is_file(path: Path) -> bool:
 def test_one_huge_file_is_told_of_in_its_middle(source: Path, target: Path, talkative: None) -> None:
     make_huge(source / "huge")
     told = Told()
-    LayerTransfer(str(source), str(target), told).copy_live()
+    TreeTransfer(str(source), str(target), told).copy_live()
     assert len({done for done, _ in told.calls}) >= _FILES
     assert told.calls[-1] == (_FILES * _FILE, _FILES * _FILE)
 
@@ -130,7 +130,7 @@ def test_a_pass_ends_in_the_middle(
 ) -> None:
     make(source)
     told = Told(reason)
-    transfer = LayerTransfer(str(source), str(target), told)
+    transfer = TreeTransfer(str(source), str(target), told)
     with pytest.raises(type(reason)) as raised:
         getattr(transfer, step)()
     assert raised.value is reason and raised.value.__cause__ is None
@@ -142,7 +142,7 @@ def test_a_pass_ends_in_the_middle(
 def test_cp_ends_in_the_middle(reason: Exception, source: Path, target: Path, talkative: None) -> None:
     make_large(source)
     with pytest.raises(type(reason)) as raised:
-        LayerTransfer(str(source), str(target), Told(reason)).finish()
+        TreeTransfer(str(source), str(target), Told(reason)).finish()
     assert raised.value is reason and raised.value.__cause__ is None
     assert copies_running(target) == []
     assert 0 < size(target) < size(source)
@@ -156,7 +156,7 @@ def test_cp_is_seen_while_it_runs(source: Path, target: Path, talkative: None) -
     # Or the test above could not tell that it is gone.
     make_large(source)
     seen: list[str] = []
-    LayerTransfer(str(source), str(target), lambda done, total: seen.extend(copies_running(target))).finish()
+    TreeTransfer(str(source), str(target), lambda done, total: seen.extend(copies_running(target))).finish()
     assert seen
 
 
@@ -169,14 +169,14 @@ def test_a_copy_can_be_ended_that_has_no_bytes_to_copy(source: Path, target: Pat
             raise Cancelled("not wanted")
 
     with pytest.raises(Cancelled):
-        LayerTransfer(str(source), str(target), refuse).copy_live()
+        TreeTransfer(str(source), str(target), refuse).copy_live()
     assert len(list(target.iterdir())) == 1
 
 
 def test_after_an_end_in_the_middle_a_new_copy_starts_over(source: Path, target: Path, talkative: None) -> None:
     make_large(source)
     told = Told(Cancelled("not wanted"))
-    transfer = LayerTransfer(str(source), str(target), told)
+    transfer = TreeTransfer(str(source), str(target), told)
     with pytest.raises(Cancelled):
         transfer.copy_live()
     told.reason = None
@@ -192,7 +192,7 @@ def test_what_cp_says_does_not_hold_it_up(source: Path, target: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k,nr_inodes=2", "none", target], check=True)
     try:
         with pytest.raises(Unavailable) as raised:
-            LayerTransfer(str(source), str(target), Told()).finish()
+            TreeTransfer(str(source), str(target), Told()).finish()
     finally:
         subprocess.run(["umount", target], check=True)
     assert raised.value.part == "disk"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.treecopy import progress, sync
 from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.transfer import TreeTransfer
 from app.errors import LayerCopyFailed
 from tests.support.churn import churning
 from tests.support.trees import differences, make_everything, untold
@@ -62,7 +62,7 @@ def test_whatever_writers_do_the_rest_arrives(
     (source / "quiet").mkdir()
     make_everything(source / "quiet")
     (source / "quiet too").write_text("x")
-    transfer = LayerTransfer(str(source), str(target), untold)
+    transfer = TreeTransfer(str(source), str(target), untold)
     with churning(source, tmp_path / "outside", seed):
         for _ in range(10):
             if live:
@@ -71,7 +71,7 @@ def test_whatever_writers_do_the_rest_arrives(
             assert differences(source / "quiet", target / "quiet") == []
             assert (target / "quiet too").read_text() == "x"
             assert not (target / "stale").exists()
-            transfer = transfer if live else LayerTransfer(str(source), str(target), untold)
+            transfer = transfer if live else TreeTransfer(str(source), str(target), untold)
     transfer.settle()
     assert differences(source, target) == []
 
@@ -81,7 +81,7 @@ def test_where_times_tell_nothing_all_is_copied(memory: Path, target: Path, tmp_
     (source / "quiet").mkdir(parents=True)
     for number in range(100):
         (source / f"quiet/f{number}").write_bytes(os.urandom(1000 * number))
-    transfer = LayerTransfer(str(source), str(target), untold)
+    transfer = TreeTransfer(str(source), str(target), untold)
     with churning(source, tmp_path / "outside", 1):
         for _ in range(5):
             transfer.copy_live()
@@ -133,7 +133,7 @@ def test_no_failure_and_nothing_lost_when(
     change: str, earlier: bool, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_everything(source)
-    transfer = LayerTransfer(str(source), str(target), untold)
+    transfer = TreeTransfer(str(source), str(target), untold)
     if earlier:
         transfer.copy_live()
     swapped_after_looking(monkeypatch, lambda: CHANGES[change](source))
@@ -146,7 +146,7 @@ def test_a_directory_out_of_sight_for_a_moment_is_not_emptied(
 ) -> None:
     (source / "d").mkdir()
     (source / "d/file").write_text("x")
-    transfer = LayerTransfer(str(source), str(target), untold)
+    transfer = TreeTransfer(str(source), str(target), untold)
     transfer.copy_live()
     monkeypatch.setattr(sync, "_ROUNDS", 1)
     real = Comparison._compare
@@ -198,7 +198,7 @@ def test_an_inode_number_used_again_makes_no_link(source: Path, target: Path, mo
         (source / name).write_text(f"old {name}")
         (source / f"{name}2").hardlink_to(source / name)
     reuse = Reuse(source, target)
-    LayerTransfer(str(source), str(target), reuse).settle()
+    TreeTransfer(str(source), str(target), reuse).settle()
     assert reuse.done
     assert (target / reuse.other).read_text() == "new"
 
@@ -209,7 +209,7 @@ def test_what_really_fails_is_told(source: Path, target: Path) -> None:
     (source / "d/file").write_text("x")
     subprocess.run(["chattr", "+i", target / "d"], check=True)
     try:
-        transfer = LayerTransfer(str(source), str(target), untold)
+        transfer = TreeTransfer(str(source), str(target), untold)
         transfer.copy_live()
         with pytest.raises(LayerCopyFailed):
             transfer.settle()
@@ -220,5 +220,5 @@ def test_what_really_fails_is_told(source: Path, target: Path) -> None:
 def test_a_source_that_is_gone_altogether_is_a_failure(source: Path, target: Path) -> None:
     source.rmdir()
     with pytest.raises(LayerCopyFailed):
-        LayerTransfer(str(source), str(target), untold).settle()
+        TreeTransfer(str(source), str(target), untold).settle()
     assert (target / "stale/file").exists()

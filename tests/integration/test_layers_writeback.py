@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.treecopy import copy, progress, writeback
+from app.adapters.treecopy.transfer import TreeTransfer
 from app.errors import Cancelled, LayerCopyFailed, Unavailable
 from tests.support.trees import differences, untold
 
@@ -56,7 +56,7 @@ def test_a_disk_that_refuses_fails_the_copy(step: str, source: Path, dying_disk:
     target = dying_disk / "new"
     target.mkdir()
     with pytest.raises((LayerCopyFailed, Unavailable)):  # kernels disagree on what is wrong with it
-        getattr(LayerTransfer(str(source), str(target), untold), step)()
+        getattr(TreeTransfer(str(source), str(target), untold), step)()
 
 
 @pytest.mark.parametrize("step", _STEPS)
@@ -65,7 +65,7 @@ def test_little_is_left_to_be_written_in_the_end(step: str, source: Path, tmp_pa
     target.mkdir()
     os.sync()
     before = _written(target)
-    getattr(LayerTransfer(str(source), str(target), untold), step)()
+    getattr(TreeTransfer(str(source), str(target), untold), step)()
     assert _written(target) - before > 50 << 20
     assert differences(source, target) == []
 
@@ -89,4 +89,4 @@ def test_what_ends_a_copy_counts_more_than_what_the_disk_says(
             raise Cancelled("not wanted")
 
     with pytest.raises(Cancelled):
-        LayerTransfer(str(source), str(target), refuse).copy_live()
+        TreeTransfer(str(source), str(target), refuse).copy_live()

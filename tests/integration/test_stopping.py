@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.adapters.docker.processes import Process
 from app.adapters.docker.stop import signal_number
 from app.model.container import ContainerPlan, Labels, Spec
 from tests.support.dockerd import NODE, Dockerd
+from tests.support.engine import DockerEngine
 from tests.support.images import IMAGE
 
 TIMEOUT = 3
@@ -55,8 +55,7 @@ def written(engine: DockerEngine, ref: str, name: str) -> str | None:
     """What the container has in /root/`name`, None if there is no such file."""
     seen = engine.inspect(ref)
     assert seen is not None
-    assert seen.upper_dir is not None
-    file = Path(seen.upper_dir, "root", name)
+    file = Path(engine.locate(seen.id), "root", name)
     return file.read_text() if file.exists() else None
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.docker.client import Clients
+from app.adapters.volumes.drivers import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -36,19 +37,19 @@ def plan(version: int = 0, node: str = NODE) -> VolumePlan:
 
 def test_auto_takes_the_best_way_that_works_and_leaves_nothing(docker: Dockerd, best: str) -> None:
     images = sorted(docker.docker("images", "-aq").split())
-    assert DockerVolumes(docker.url, NODE, "auto").way() == best
+    assert SizedVolumes(Clients(docker.url), NODE, "auto").driver() == best
     assert docker.docker("volume", "ls", "-q") + docker.docker("ps", "-aq") == ""
     assert sorted(docker.docker("images", "-aq").split()) == images
     assert (list(home(docker).iterdir()), mounted(docker)) == ([], [])
 
 
 def test_auto_concludes_nothing_while_docker_is_down(docker: Dockerd, best: str, tmp_path: Path) -> None:
-    volumes = DockerVolumes(f"unix://{tmp_path}/sock", NODE, "auto")
+    volumes = SizedVolumes(Clients(f"unix://{tmp_path}/sock"), NODE, "auto")
     for _ in range(2):
         with pytest.raises(Unavailable):
-            volumes.way()
+            volumes.driver()
     (tmp_path / "sock").symlink_to(docker.root / "sock")
-    assert volumes.way() == best
+    assert volumes.driver() == best
 
 
 def test_auto_falls_back_to_no_limit_where_nothing_can_be_mounted(
@@ -57,8 +58,8 @@ def test_auto_falls_back_to_no_limit_where_nothing_can_be_mounted(
     (tmp_path / "mkfs.ext4").symlink_to("/bin/false")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr("app.adapters.volumes.drivers.QuotaVolumes", _Refusing)
-    volumes = DockerVolumes(docker.url, NODE, "auto")
-    assert volumes.way() == "none"
+    volumes = SizedVolumes(Clients(docker.url), NODE, "auto")
+    assert volumes.driver() == "none"
     volumes.create(plan())
     assert volumes.usage("vol-0") == Usage()
 
@@ -75,14 +76,14 @@ class _Refusing:
 
 def test_leftovers_of_a_dead_trial_are_removed_by_the_next_one(docker: Dockerd, best: str) -> None:
     left = VolumePlan(Labels(NODE, "gpudock.trial.00000000", 0, "trial"), parse_size("1MB"))
-    DockerVolumes(docker.url, NODE, "loop").create(left)
-    assert DockerVolumes(docker.url, NODE, "auto").way() == best
+    SizedVolumes(Clients(docker.url), NODE, "loop").create(left)
+    assert SizedVolumes(Clients(docker.url), NODE, "auto").driver() == best
     assert docker.docker("volume", "ls", "-q") == ""
     assert (list(home(docker).iterdir()), mounted(docker)) == ([], [])
 
 
 def test_quotas_that_docker_refuses_are_told_with_what_to_do(docker: Dockerd, best: str) -> None:
-    volumes = DockerVolumes(docker.url, NODE, "quota")
+    volumes = SizedVolumes(Clients(docker.url), NODE, "quota")
     if best == "quota":
         volumes.create(plan())
         return
@@ -92,10 +93,10 @@ def test_quotas_that_docker_refuses_are_told_with_what_to_do(docker: Dockerd, be
 
 
 def test_a_volume_keeps_to_its_way_when_the_setting_changes(docker: Dockerd) -> None:
-    DockerVolumes(docker.url, NODE, "loop").create(plan(0))
-    DockerVolumes(docker.url, NODE, "none").create(plan(1))
+    SizedVolumes(Clients(docker.url), NODE, "loop").create(plan(0))
+    SizedVolumes(Clients(docker.url), NODE, "none").create(plan(1))
     for setting in ("quota", "none", "loop"):
-        volumes = DockerVolumes(docker.url, NODE, setting)
+        volumes = SizedVolumes(Clients(docker.url), NODE, setting)
         assert volumes.usage("vol-0") != Usage()
         assert volumes.usage("vol-1") == Usage()
     volumes.discard("vol-0")
@@ -104,8 +105,8 @@ def test_a_volume_keeps_to_its_way_when_the_setting_changes(docker: Dockerd) -> 
 
 
 def test_volumes_of_another_node_are_not_touched(docker: Dockerd) -> None:
-    DockerVolumes(docker.url, "elsewhere", "none").create(plan(node="elsewhere"))
-    volumes = DockerVolumes(docker.url, NODE, "none")
+    SizedVolumes(Clients(docker.url), "elsewhere", "none").create(plan(node="elsewhere"))
+    volumes = SizedVolumes(Clients(docker.url), NODE, "none")
     volumes.undo("op0")
     for act in (volumes.discard, volumes.set_aside):
         with pytest.raises(VolumeDeleteFailed):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.docker.client import Clients
+from app.adapters.volumes.drivers import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -26,8 +27,8 @@ MB = 1 << 20
 
 
 @pytest.fixture
-def volumes(dockerd: Dockerd, image: str) -> Iterator[DockerVolumes]:
-    yield DockerVolumes(dockerd.url, NODE, "loop")
+def volumes(dockerd: Dockerd, image: str) -> Iterator[SizedVolumes]:
+    yield SizedVolumes(Clients(dockerd.url), NODE, "loop")
     remove_everything(dockerd)
 
 
@@ -44,7 +45,7 @@ def entries(dockerd: Dockerd) -> list[Path]:
 
 
 @pytest.mark.parametrize("size", ["20MB", "300MB"])
-def test_a_container_can_write_the_size_and_hardly_more(volumes: DockerVolumes, dockerd: Dockerd, size: str) -> None:
+def test_a_container_can_write_the_size_and_hardly_more(volumes: SizedVolumes, dockerd: Dockerd, size: str) -> None:
     wanted = plan(size)
     volumes.create(wanted)
     said = in_container(dockerd, "dd if=/dev/zero of=/v/f bs=64k 2>&1; stat -c %s /v/f")
@@ -58,7 +59,7 @@ def test_a_container_can_write_the_size_and_hardly_more(volumes: DockerVolumes, 
 
 
 @pytest.mark.parametrize("size", ["4KB", "1.5MB", "127MB", "128MB", "1GB", "1TB"])
-def test_any_size_is_met(volumes: DockerVolumes, dockerd: Dockerd, size: str) -> None:
+def test_any_size_is_met(volumes: SizedVolumes, dockerd: Dockerd, size: str) -> None:
     wanted = plan(size)
     volumes.create(wanted)
     usage = volumes.usage("vol-0")
@@ -71,13 +72,13 @@ def test_any_size_is_met(volumes: DockerVolumes, dockerd: Dockerd, size: str) ->
     assert (directory / "image").stat().st_blocks * 512 < 400 * MB, "an empty one takes next to nothing"
 
 
-def test_a_size_beyond_the_largest_file_is_refused(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_size_beyond_the_largest_file_is_refused(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     with pytest.raises(VolumeCreateFailed, match="smaller size"):
         volumes.create(plan("900000TB"))
     assert entries(dockerd) == []
 
 
-def test_many_small_files_fit(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_many_small_files_fit(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("200MB"))
     script = "cd /v; k=$(printf %01024d 0); i=0; while [ $i -lt 20000 ]; do echo $k >f$i || exit 1; i=$((i+1)); done"
     in_container(dockerd, script)
@@ -86,72 +87,75 @@ def test_many_small_files_fit(volumes: DockerVolumes, dockerd: Dockerd) -> None:
     assert usage.files == 20_000
 
 
-def test_what_is_deleted_inside_is_given_back_to_the_host(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_what_is_deleted_inside_is_given_back_to_the_host(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("200MB"))
     (image,) = home(dockerd).glob("*/image")
     in_container(dockerd, "dd if=/dev/urandom of=/v/f bs=1M count=100 2>/dev/null; sync")
     assert image.stat().st_blocks * 512 > 100 * MB
     in_container(dockerd, "rm /v/f")
-    volumes.sync(volumes.place("vol-0"))
+    volumes.sync(volumes.data_path("vol-0"))
     wait_for(lambda: image.stat().st_blocks * 512 < 40 * MB)
 
 
-def test_it_begins_as_dockers_own_do(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_it_begins_as_dockers_own_do(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
-    place = Path(volumes.place("vol-0"))
+    place = Path(volumes.data_path("vol-0"))
     status = place.stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (0, 0, 0o755)
     dockerd.docker("create", "-v", "vol-0:/data", VOLUME_IMAGE, "sh")
     assert (place / "shipped").read_text() == "with the image\n"
 
 
-def test_every_kind_of_file_is_carried(volumes: DockerVolumes) -> None:
+def test_every_kind_of_file_is_carried(volumes: SizedVolumes) -> None:
     for version, size in enumerate(("40MB", "60MB")):
         volumes.create(plan(size, version))
-    old, new = volumes.place("vol-0"), volumes.place("vol-1")
+    old, new = volumes.data_path("vol-0"), volumes.data_path("vol-1")
     make_everything(Path(old))
     volumes.begin(old, new, untold).finish()
     assert differences(Path(old), Path(new)) == []
 
 
-def test_after_a_reboot_nothing_starts_before_it_is_ready(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_after_a_reboot_nothing_starts_before_it_is_ready(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     script = "cat /v/f || echo first >/v/f; exec sleep 600"
     dockerd.docker("run", "-d", "--name", "user", "-v", "vol-0:/v", IMAGE, "sh", "-c", script)
-    wait_for((Path(volumes.place("vol-0")) / "f").exists)
+    wait_for((Path(volumes.data_path("vol-0")) / "f").exists)
     dockerd.docker("kill", "user")
     unmount_all(dockerd)
     dockerd.restart()
 
     start = [*dockerd.command, "start", "user"]
     assert subprocess.run(start, capture_output=True, check=False).returncode != 0
-    volumes.ready(["vol-0"])
+    volumes.ensure_mounted(["vol-0"])
     subprocess.run(start, check=True)
     wait_for(lambda: "first" in dockerd.docker("logs", "user"))
 
 
-def test_many_that_make_it_ready_mount_it_once(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_many_that_make_it_ready_mount_it_once(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (mount,) = mounted(dockerd)
-    code = f"from app.adapters.volumes import *; DockerVolumes({dockerd.url!r}, {NODE!r}, 'loop').ready(['vol-0'])"
+    code = (
+        "from tests.integration.test_volumes_loop import *\n"
+        f"SizedVolumes(Clients({dockerd.url!r}), NODE, 'loop').ensure_mounted(['vol-0'])"
+    )
     for _ in range(2):
         unmount_all(dockerd)
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: volumes.ready(["vol-0"]), range(16)))
+            list(pool.map(lambda _: volumes.ensure_mounted(["vol-0"]), range(16)))
         assert [process.wait(60) for process in processes] == [0] * 4
         assert mounted(dockerd) == [mount]
         assert len(loop_devices(dockerd)) == 1
 
 
-def test_an_image_deleted_by_hand_is_a_volume_that_is_gone(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_an_image_deleted_by_hand_is_a_volume_that_is_gone(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (image,) = home(dockerd).glob("*/image")
     image.unlink()
     with pytest.raises(VolumeNotFound, match="image file"):
-        volumes.ready(["vol-0"])
+        volumes.ensure_mounted(["vol-0"])
     with pytest.raises(VolumeNotFound):
-        volumes.place("vol-0")
+        volumes.data_path("vol-0")
     assert volumes.usage("vol-0") is None
     volumes.discard("vol-0")
     assert dockerd.docker("volume", "ls", "-q") == ""
@@ -174,7 +178,7 @@ def small_disk(dockerd: Dockerd) -> Iterator[Path]:
         image.unlink()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     with small_disk(dockerd) as disk:
         filler = disk / "lost+found/filler"
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], check=False, capture_output=True)
@@ -188,10 +192,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(volumes: DockerVolumes, dockerd:
         volumes.discard("vol-0")
 
 
-def test_a_creation_killed_at_any_moment_can_be_undone(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_creation_killed_at_any_moment_can_be_undone(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     code = (
         "from tests.integration.test_volumes_loop import *\n"
-        f"volumes = DockerVolumes({dockerd.url!r}, NODE, 'loop'); volumes.free_bytes()\n"
+        f"volumes = SizedVolumes(Clients({dockerd.url!r}), NODE, 'loop'); volumes.free_bytes()\n"
         "print('begins', flush=True); volumes.create(plan('20MB')); print('made', flush=True)"
     )
     images = sorted(dockerd.docker("images", "-aq").split())
@@ -212,7 +216,7 @@ def test_a_creation_killed_at_any_moment_can_be_undone(volumes: DockerVolumes, d
             time.sleep(0.05)
 
 
-def not_undone(volumes: DockerVolumes, dockerd: Dockerd, images: list[str]) -> list[object]:
+def not_undone(volumes: SizedVolumes, dockerd: Dockerd, images: list[str]) -> list[object]:
     volumes.undo("op0")
     left: list[object] = [*entries(dockerd), *mounted(dockerd), *loop_devices(dockerd)]
     objects = [dockerd.docker("volume", "ls", "-q"), dockerd.docker("ps", "-aq")]
@@ -220,7 +224,7 @@ def not_undone(volumes: DockerVolumes, dockerd: Dockerd, images: list[str]) -> l
     return [*left, *filter(None, objects), *(set(now) ^ set(images))]
 
 
-def test_a_discard_that_broke_off_is_finished_and_takes_nothing_else(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_discard_that_broke_off_is_finished_and_takes_nothing_else(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     aside = volumes.set_aside("vol-0")
     volumes.create(VolumePlan(Labels(NODE, "vol", 0, "op9"), parse_size("20MB")))
@@ -231,9 +235,9 @@ def test_a_discard_that_broke_off_is_finished_and_takes_nothing_else(volumes: Do
     assert volumes.set_aside("vol-0") == aside
 
 
-def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
-    place = Path(volumes.place("vol-0"))
+    place = Path(volumes.data_path("vol-0"))
     (place / "kept").write_text("x")
     with subprocess.Popen(["sleep", "600"], cwd=place) as holder:
         with pytest.raises(VolumeDeleteFailed):
@@ -243,13 +247,13 @@ def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: DockerVolumes,
     assert volumes.measure(volumes.set_aside("vol-0"))[1] == 1
 
 
-def test_a_volume_below_a_mount_that_came_later_is_mounted_again(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_volume_below_a_mount_that_came_later_is_mounted_again(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     """As after a start of Docker that mounted its root over itself."""
     volumes.create(plan("8MB"))
-    Path(volumes.place("vol-0"), "file").write_text("kept")
+    Path(volumes.data_path("vol-0"), "file").write_text("kept")
     subprocess.run(["mount", "--bind", home(dockerd), home(dockerd)], check=True)
     try:
-        assert Path(volumes.place("vol-0"), "file").read_text() == "kept"
+        assert Path(volumes.data_path("vol-0"), "file").read_text() == "kept"
         assert in_container(dockerd, "cat /v/file") == "kept"
     finally:
         subprocess.run(["umount", "--recursive", home(dockerd)], check=True)

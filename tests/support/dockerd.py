@@ -16,7 +16,7 @@ import pytest
 from tests.support import images
 
 if TYPE_CHECKING:
-    from app.adapters.docker.containers import DockerEngine
+    from tests.support.engine import DockerEngine
 
 HOOKS = Path(__file__).parent / "hook"
 NODE = "test-node"
@@ -187,7 +187,7 @@ def image(dockerd: Dockerd) -> str:
 @pytest.fixture
 def engine(dockerd: Dockerd, image: str) -> Iterator["DockerEngine"]:
     """The real engine adapter on `dockerd`; every container and volume is removed after the test."""
-    from app.adapters.docker.containers import DockerEngine
+    from tests.support.engine import DockerEngine
     from tests.support.volumes import remove_everything
 
     yield DockerEngine(dockerd.url, node=NODE, gpu_request="nvidia", stop_timeout=3)

@@ -75,7 +75,6 @@ class FakeContainer:
             state=self.state,
             labels=self.labels,
             image_id=self.image_id,
-            upper_dir=self.upper_dir,
             anonymous=dict(self.anonymous),
             started=self.started,
             exit_code=self.exit_code,
@@ -279,6 +278,11 @@ class FakeEngine:
         with self._call("logs"):
             return "".join(self._get(ref).output.splitlines(keepends=True)[-tail:] if tail else ())
 
+    def locate(self, container: str) -> str:
+        """The layer of a container, as `FakeLayers` finds it."""
+        with self._call("locate"):
+            return self._get(container).upper_dir
+
     def add_foreign(
         self,
         name: str,
@@ -321,12 +325,16 @@ class FakeEngine:
 
 
 class FakeLayers:
-    """Carries the files of FakeEngine's layers; `fail_next` takes "copy_live", "finish" and "set_aside"."""
+    """Carries the files of an engine's layers; `fail_next` takes "copy_live", "finish" and "set_aside"."""
 
-    def __init__(self, layers: dict[str, dict[str, str]]) -> None:
-        self.layers = layers
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.layers = engine.layers
         self.synced: list[str] = []
         self.fail_next: dict[str, DomainError] = {}
+
+    def locate(self, container: str) -> str:
+        return self._engine.locate(container)
 
     def begin(self, source: str, target: str, progress: Progress) -> "FakeTransfer":
         return FakeTransfer(self, source, target, progress)

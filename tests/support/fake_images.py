@@ -24,6 +24,30 @@ class FakeImages:
         self.fail_next: DomainError | None = None
         self.sizes: dict[str, int] = {}
 
+    def image(self, name: str) -> Image:
+        return self._engine.image(name)
+
+    def hold_image(self, image_id: str) -> None:
+        self._engine.hold_image(image_id)
+
+    def release_image(self, image_id: str) -> None:
+        self._engine.release_image(image_id)
+
+    def held_images(self) -> set[str]:
+        return self._engine.held_images()
+
+    def commit(self, ref: str, image_name: str, operation: str) -> str:
+        return self._engine.commit(ref, image_name, operation)
+
+    def name_commit(self, operation: str, image_name: str) -> bool:
+        return self._engine.name_commit(operation, image_name)
+
+    def nameless_commits(self) -> set[str]:
+        return self._engine.nameless_commits()
+
+    def drop_commit(self, operation: str) -> None:
+        self._engine.drop_commit(operation)
+
     def all(self) -> list[LocalImage]:
         self._engine.list()  # Docker may be down
         known = {image.id for image in self._engine.images.values()}

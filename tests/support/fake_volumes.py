@@ -44,8 +44,8 @@ class FakeVolumes:
         self._clock = count(1)
         self._seen: dict[str, tuple[Files, int]] = {}
 
-    def way(self) -> str:
-        self._fault("way")
+    def driver(self) -> str:
+        self._fault("driver")
         return self.chosen
 
     def create(self, plan: VolumePlan) -> str:
@@ -78,17 +78,17 @@ class FakeVolumes:
         self._fault("free_bytes")
         return self.free
 
-    def rooms(self) -> list[DiskSpace]:
+    def disks(self) -> list[DiskSpace]:
         return [DiskSpace("/var/lib/docker", self.free, 1 << 41)]
 
-    def ready(self, names: Sequence[str]) -> None:
-        self._fault("ready")
+    def ensure_mounted(self, names: Sequence[str]) -> None:
+        self._fault("ensure_mounted")
         for name in names:
-            self.place(name)
+            self.data_path(name)
         self.readied.extend(names)
 
-    def place(self, name: str) -> str:
-        self._fault("place")
+    def data_path(self, name: str) -> str:
+        self._fault("data_path")
         if name not in self.engine.volumes:
             raise VolumeNotFound(f"there is no volume {name}")
         if self._ours(name) and _place(name) not in self.files:
@@ -171,7 +171,7 @@ class FakeVolumes:
 
     def write(self, name: str, path: str, content: str) -> None:
         """What a container does that has the volume; OSError ENOSPC if it is full."""
-        self.write_at(self.place(name), {**self._at(self.place(name)), path: content})
+        self.write_at(self.data_path(name), {**self._at(self.data_path(name)), path: content})
 
     def write_at(self, place: str, files: Files) -> None:
         """Replace all that is at a place; OSError ENOSPC if that is more than its volume holds."""

@@ -28,10 +28,9 @@ from app.config import load
 HEADER, CALLS, VARIABLE = "X-Kill-At", "X-Calls", "KILL_AT"
 _WRITING = {
     "store": {"transact"},
-    "engine": {
-        *("create", "start", "stop", "remove", "remove_volume"),
-        *("hold_image", "release_image", "commit", "name_commit", "drop_commit"),
-    },
+    "containers": {"create", "start", "stop", "remove"},
+    "images": {"hold_image", "release_image", "commit", "name_commit", "drop_commit"},
+    "docker_volumes": {"remove_volume"},
     "layers": {"sync", "set_aside", "discard"},
     "volumes": {"create", "sync", "set_aside", "discard", "discard_aside", "undo"},
     "transfer": {"copy_live", "settle", "finish"},
@@ -125,7 +124,7 @@ class Mortal:
 
 def counted(parts: Backends) -> Backends:
     """The same backends, counted."""
-    names = ("store", "engine", "layers", "volumes")
+    names = ("store", "containers", "images", "docker_volumes", "layers", "volumes")
     proxies: dict[str, Any] = {name: Counted(name, getattr(parts, name)) for name in names}
     return replace(parts, **proxies)
 

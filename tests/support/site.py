@@ -66,11 +66,12 @@ class Site:
         """With `store` and `peers` another node beside those that have the same."""
         self.store, self.engine = store or DeadStore(), DeadEngine(config.node)
         self.inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
-        layers = FakeLayers(self.engine.layers)
+        layers = FakeLayers(self.engine)
         self.volumes = FakeVolumes(self.engine)
         self.images = FakeImages(self.engine)
-        outside = (self.store, self.engine, self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
-        parts = Backends(*outside, self.images, peers or FakePeers())
+        docker = (self.engine, self.images, self.engine, self.engine)
+        host = (self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
+        parts = Backends(self.store, *docker, *host, peers or FakePeers())
         self.app = create_app(config, parts)
         self.app.jinja_env.undefined = StrictUndefined
         self.services: Services = self.app.extensions["gpudock"]

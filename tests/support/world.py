@@ -65,9 +65,7 @@ class World:
 
     def files(self, name: str) -> dict[str, str]:
         """The files in the writable layer of a container."""
-        inspected = self.engine.inspect(name)
-        assert inspected is not None and inspected.upper_dir is not None
-        return self.engine.layers[inspected.upper_dir]
+        return self.engine.layers[self.engine.locate(name)]
 
     def in_use(self) -> set[str]:
         """The UUIDs of the GPUs that the API says are in use."""
@@ -86,11 +84,12 @@ class World:
 def make_world(config: Config = CONFIG, store: MemoryStore | None = None) -> World:
     """A fresh world, with nothing in it; with `store` another node beside those that have the same."""
     store, engine, host = store or MemoryStore(), FakeEngine(config.node), FakeHost()
-    layers = FakeLayers(engine.layers)
+    layers = FakeLayers(engine)
     inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
     volumes = FakeVolumes(engine)
     images = FakeImages(engine)
-    services = build_services(config, Backends(store, engine, inventory, layers, host, volumes, FakeSignals(), images))
+    parts = Backends(store, engine, images, engine, engine, inventory, layers, host, volumes, FakeSignals())
+    services = build_services(config, parts)
     return World(store, engine, layers, host, volumes, inventory, images, services)
 
 

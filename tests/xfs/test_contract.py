@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.adapters.docker.containers import DockerEngine
 from app.model.volume import QUOTA
 from tests.contract.test_volumes import *  # noqa: F403 - whatever is tested there is to hold here
 from tests.contract.test_volumes import Bench, real_bench
 from tests.support.dockerd import Dockerd
+from tests.support.engine import DockerEngine
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.docker.client import Clients
 from app.adapters.docker.labels import write_volume
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.drivers import SizedVolumes
 from app.adapters.volumes.project_quota import project_id
 from app.errors import VolumeExists
 from app.model.container import Labels
@@ -21,9 +22,9 @@ MB = 1 << 20
 
 
 @pytest.fixture
-def volumes(dockerd: Dockerd, image: str) -> Iterator[DockerVolumes]:
+def volumes(dockerd: Dockerd, image: str) -> Iterator[SizedVolumes]:
     """The adapter with the setting of most hosts; what the test made is removed."""
-    yield DockerVolumes(dockerd.url, NODE, "auto")
+    yield SizedVolumes(Clients(dockerd.url), NODE, "auto")
     remove_everything(dockerd)
 
 
@@ -31,13 +32,13 @@ def plan(family: str, size: str) -> VolumePlan:
     return VolumePlan(Labels(NODE, family, 0, f"op{family}"), parse_size(size))
 
 
-def make(volumes: DockerVolumes, family: str, size: str) -> Path:
+def make(volumes: SizedVolumes, family: str, size: str) -> Path:
     """Create version 0 of a family; its directory."""
     volumes.create(plan(family, size))
-    return Path(volumes.place(f"{family}-0"))
+    return Path(volumes.data_path(f"{family}-0"))
 
 
-def carry(volumes: DockerVolumes, source: Path | str, target: Path) -> None:
+def carry(volumes: SizedVolumes, source: Path | str, target: Path) -> None:
     volumes.begin(str(source), str(target), lambda _done, _total: None).finish()
     volumes.sync(str(target))
 
@@ -50,13 +51,13 @@ def filled(dockerd: Dockerd, volume: str) -> int:
     return int(size)
 
 
-def usage(volumes: DockerVolumes, volume: str) -> Usage:
+def usage(volumes: SizedVolumes, volume: str) -> Usage:
     found = volumes.usage(volume)
     assert found is not None
     return found
 
 
-def test_each_volume_has_its_own_limit(volumes: DockerVolumes) -> None:
+def test_each_volume_has_its_own_limit(volumes: SizedVolumes) -> None:
     first, second = make(volumes, "first", "20MB"), make(volumes, "second", "30MB")
     (first / "x").write_bytes(bytes(15 * MB))
     (second / "x").write_bytes(bytes(25 * MB))
@@ -65,13 +66,13 @@ def test_each_volume_has_its_own_limit(volumes: DockerVolumes) -> None:
         (second / "y").write_bytes(bytes(6 * MB))
 
 
-def test_the_limit_is_there_when_docker_comes_back(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_the_limit_is_there_when_docker_comes_back(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     (make(volumes, "back", "20MB") / "x").write_bytes(bytes(5 * MB))
     dockerd.restart()
     assert 14 * MB <= filled(dockerd, "back-0") <= 15 * MB
 
 
-def test_one_that_was_never_mounted_is_adopted_with_its_limit(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_one_that_was_never_mounted_is_adopted_with_its_limit(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     # What a process leaves that dies right after Docker made the volume.
     wanted = plan("adopted", "20MB")
     labels = write_volume(wanted.labels, QUOTA, wanted.size.bytes).items()
@@ -81,14 +82,14 @@ def test_one_that_was_never_mounted_is_adopted_with_its_limit(volumes: DockerVol
     assert 0.95 * 20 * MB <= filled(dockerd, wanted.name) <= 20 * MB
 
 
-def test_a_name_of_somebody_else_is_refused_though_it_has_a_limit(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_name_of_somebody_else_is_refused_though_it_has_a_limit(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     dockerd.docker("volume", "create", "--opt=size=20MB", "foreign-0")
     with pytest.raises(VolumeExists):
         volumes.create(plan("foreign", "20MB"))
     assert dockerd.docker("volume", "ls", "-q") == "foreign-0"
 
 
-def test_what_is_carried_counts_for_the_new_one(volumes: DockerVolumes) -> None:
+def test_what_is_carried_counts_for_the_new_one(volumes: SizedVolumes) -> None:
     old = make(volumes, "old", "40MB")
     make_everything(old)
     for family, size in (("larger", "60MB"), ("smaller", "15MB")):
@@ -103,8 +104,8 @@ def test_what_is_carried_counts_for_the_new_one(volumes: DockerVolumes) -> None:
         assert now.used > MB
 
 
-def test_data_set_aside_is_whole_and_counts_for_nobody(volumes: DockerVolumes, dockerd: Dockerd) -> None:
-    volumes.way()  # its trial takes a number too
+def test_data_set_aside_is_whole_and_counts_for_nobody(volumes: SizedVolumes, dockerd: Dockerd) -> None:
+    volumes.driver()  # its trial takes a number too
     dockerd.restart()  # Docker counts anew, from the highest number that its volumes have
     place = make(volumes, "aside", "20MB")
     make_everything(place)

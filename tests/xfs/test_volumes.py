@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.docker.client import Clients
 from app.adapters.treecopy.files import opened
-from app.adapters.volumes.drivers import DockerVolumes
+from app.adapters.volumes.drivers import SizedVolumes
 from app.adapters.volumes.project_quota import project_id
 from app.errors import Unavailable, VolumeCreateFailed, VolumeInUse
 from app.model.container import Labels
@@ -26,8 +27,8 @@ MB = 1 << 20
 
 
 @pytest.fixture
-def volumes(dockerd: Dockerd, image: str) -> Iterator[DockerVolumes]:
-    yield DockerVolumes(dockerd.url, NODE, "quota")
+def volumes(dockerd: Dockerd, image: str) -> Iterator[SizedVolumes]:
+    yield SizedVolumes(Clients(dockerd.url), NODE, "quota")
     remove_everything(dockerd)
 
 
@@ -55,14 +56,14 @@ def _project(path: str) -> int | None:
         return int.from_bytes(fcntl.ioctl(fd, 0x801C581F, bytes(28))[12:16], sys.byteorder)
 
 
-def test_auto_takes_quotas_where_they_work_and_leaves_nothing(dockerd: Dockerd, volumes: DockerVolumes) -> None:
+def test_auto_takes_quotas_where_they_work_and_leaves_nothing(dockerd: Dockerd, volumes: SizedVolumes) -> None:
     images = sorted(dockerd.docker("images", "-aq").split())
-    assert DockerVolumes(dockerd.url, NODE, "auto").way() == "quota"
+    assert SizedVolumes(Clients(dockerd.url), NODE, "auto").driver() == "quota"
     assert dockerd.docker("volume", "ls", "-q") + dockerd.docker("ps", "-aq") == ""
     assert sorted(dockerd.docker("images", "-aq").split()) == images
 
 
-def test_the_size_is_dockers_option_and_holds(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_the_size_is_dockers_option_and_holds(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (seen,) = json.loads(dockerd.docker("volume", "inspect", "vol-0"))
     assert (seen["Driver"], seen["Options"]) == ("local", {"size": "20MB"})
@@ -72,17 +73,17 @@ def test_the_size_is_dockers_option_and_holds(volumes: DockerVolumes, dockerd: D
     said = in_container(dockerd, "dd if=/dev/zero of=/v/f bs=64k 2>&1; stat -c %s /v/f")
     assert "No space left on device" in said
     assert 0.95 * 20 * MB <= int(said.splitlines()[-1]) <= 20 * MB
-    volumes.sync(volumes.place("vol-0"))
+    volumes.sync(volumes.data_path("vol-0"))
     usage = volumes.usage("vol-0")
     assert usage is not None
     assert usage.used is not None
     assert usage.used > 19 * MB
     assert usage.files == 1
-    assert volumes.measure(volumes.place("vol-0")) == (usage.used, 1)
+    assert volumes.measure(volumes.data_path("vol-0")) == (usage.used, 1)
 
 
 @pytest.mark.parametrize("size", ["4KB", "1.5MB", "0.1GB", "900TB"])
-def test_any_size_is_met(volumes: DockerVolumes, size: str) -> None:
+def test_any_size_is_met(volumes: SizedVolumes, size: str) -> None:
     volumes.create(plan(size))
     usage = volumes.usage("vol-0")
     assert usage is not None
@@ -91,7 +92,7 @@ def test_any_size_is_met(volumes: DockerVolumes, size: str) -> None:
     assert abs(usage.capacity - min(parse_size(size).bytes, volumes.free_bytes())) < MB
 
 
-def test_a_volume_without_a_limit_is_not_believed(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_volume_without_a_limit_is_not_believed(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     labels = {"node": NODE, "family": "vol", "version": "0", "operation": "op0", "way": "quota", "size": str(20 * MB)}
     options = [f"--label=gpudock.{label}={value}" for label, value in labels.items()]
     dockerd.docker("volume", "create", *options, "vol-0")
@@ -100,7 +101,7 @@ def test_a_volume_without_a_limit_is_not_believed(volumes: DockerVolumes, docker
 
 
 def test_a_name_that_comes_again_has_its_limit_before_and_after_dockers_next_start(
-    volumes: DockerVolumes, dockerd: Dockerd
+    volumes: SizedVolumes, dockerd: Dockerd
 ) -> None:
     for size in ("20MB", "30MB", "10MB"):
         volumes.create(plan(size))
@@ -114,10 +115,10 @@ def test_a_name_that_comes_again_has_its_limit_before_and_after_dockers_next_sta
     assert 19 * MB <= int(in_container(dockerd, dd, "vol-1")) <= 20 * MB
 
 
-def test_every_kind_of_file_is_carried_and_what_does_not_fit_is_refused(volumes: DockerVolumes) -> None:
+def test_every_kind_of_file_is_carried_and_what_does_not_fit_is_refused(volumes: SizedVolumes) -> None:
     for version, size in enumerate(("60MB", "90MB", "1MB")):
         volumes.create(plan(size, version))
-    places = [volumes.place(f"vol-{version}") for version in range(3)]
+    places = [volumes.data_path(f"vol-{version}") for version in range(3)]
     make_everything(Path(places[0]))
     volumes.begin(places[0], places[1], untold).finish()
     assert differences(Path(places[0]), Path(places[1])) == []
@@ -126,9 +127,9 @@ def test_every_kind_of_file_is_carried_and_what_does_not_fit_is_refused(volumes:
         volumes.begin(places[0], places[2], untold).finish()
 
 
-def test_what_is_set_aside_counts_for_no_project_any_more(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_what_is_set_aside_counts_for_no_project_any_more(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("60MB"))
-    place = Path(volumes.place("vol-0"))
+    place = Path(volumes.data_path("vol-0"))
     make_everything(place)
     before = {path.relative_to(place): path.lstat().st_ino for path in place.rglob("*")}
     assert projects(place) == {project_id(place)}
@@ -143,16 +144,16 @@ def test_what_is_set_aside_counts_for_no_project_any_more(volumes: DockerVolumes
     usage = volumes.usage("vol-1")
     assert usage is not None
     assert usage.used == 0
-    volumes.begin(str(aside), volumes.place("vol-1"), untold).finish()
-    assert differences(aside, Path(volumes.place("vol-1"))) == []
+    volumes.begin(str(aside), volumes.data_path("vol-1"), untold).finish()
+    assert differences(aside, Path(volumes.data_path("vol-1"))) == []
     volumes.discard_aside(str(aside))
     assert list(home(dockerd).iterdir()) == []
 
 
-def test_a_stopped_container_keeps_an_empty_one(volumes: DockerVolumes, dockerd: Dockerd) -> None:
+def test_a_stopped_container_keeps_an_empty_one(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     dockerd.docker("create", "-v", "vol-0:/v", IMAGE, "sh")
-    (Path(volumes.place("vol-0")) / "large").write_bytes(bytes(MB))
+    (Path(volumes.data_path("vol-0")) / "large").write_bytes(bytes(MB))
     with pytest.raises(VolumeInUse):
         volumes.set_aside("vol-0")
     volumes.discard("vol-0")

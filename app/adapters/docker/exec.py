@@ -11,7 +11,8 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError
 
-from app.adapters.docker.errors import answered, plain, reason
+from app.adapters.docker.client import QUICK, Clients
+from app.adapters.docker.errors import answered, plain, reason, translate_errors
 from app.adapters.docker.processes import kill_session
 from app.errors import CommandRefused, ContainerNotRunning, DomainError
 from app.model.container import ExecResult
@@ -21,9 +22,39 @@ _HEADER = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
 _REFUSED = ("OCI runtime exec failed", "exec failed")
 _POLL = 0.01
+_LOG_CAP = 1 << 20
 _BEGIN = 10  # seconds; how long Docker may take to learn the pid of what it has started
 # A command that prints this many times the cap is a flood; Docker passes on some 25 MB/s, so it would take for ever.
 _FLOOD = 64
+
+
+class DockerExec:
+    """Implements `ports.Exec` for the engine that `clients` speak to; it need not be up yet."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
+        """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
+
+        Raises ContainerNotRunning, or CommandRefused if there is no such command or directory.
+        """
+        with translate_errors():
+            return execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
+
+    def logs(self, ref: str, tail: int) -> str:
+        """The last `tail` lines that its main process printed, at most the last 1 MiB of them."""
+        with translate_errors():
+            client = self._clients.quick()
+            url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
+            kept = bytearray()
+            with client.get(url, params={"stdout": 1, "stderr": 1, "tail": tail}, stream=True, timeout=QUICK) as answer:
+                answered(answer)
+                # With a TTY the streams are one and unframed.
+                for chunk in answer.iter_content(1 << 16):
+                    kept += chunk
+                    del kept[:-_LOG_CAP]
+        return kept.decode(errors="replace")
 
 
 def execute(

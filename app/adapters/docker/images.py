@@ -1,29 +1,98 @@
 """The images of this host, through docker-py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from app.adapters.docker import labels, pull
+from app.adapters.docker import image_tags, labels, pull
 from app.adapters.docker import names as image_names
 from app.adapters.docker.client import Clients
 from app.adapters.docker.errors import reason, translate_errors
-from app.errors import ImageInUse, ImageNotFound, ImageRemoveFailed, OperationFailed
+from app.errors import CommitFailed, DeleteFailed, ImageInUse, ImageNotFound, ImageRemoveFailed, OperationFailed
+from app.model.container import Image
 from app.model.image import LocalImage, PullState
 from app.model.messages import Text
 
-# Seconds that Docker may take to delete the layers of an image.
-_REMOVE = 300
-_HELD, _NONE = "gpudock-held:", "<none>"
+# Seconds that Docker may take to delete the layers of an image, and to pack one.
+_REMOVE, _COMMIT = 300, 900
+_HELD, _NONE = "gpudock-held", "<none>"
 
 
 class DockerImages:
-    """Implements `ports.Images` for the engine at `base_url`; it need not be up yet."""
+    """Implements `ports.Images` for the engine that `clients` speak to; it need not be up yet."""
 
-    def __init__(self, base_url: str) -> None:
-        self._clients = Clients(base_url)
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def image(self, name: str) -> Image:
+        """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
+        absent = ImageNotFound(
+            Text("there is no image {name} on this host; pull or build it there first", name=repr(name))
+        )
+        if not image_names.IMAGE.fullmatch(name):
+            raise absent
+        with translate_errors():
+            try:
+                raw = self._clients.quick().inspect_image(image_names.unlike_an_id(name))  # type: ignore[no-untyped-call]
+            except APIError as exc:
+                if exc.status_code in (400, 404):
+                    raise absent from exc
+                raise
+        return Image(raw["Id"], tuple(raw["Config"].get("Volumes") or ()))
+
+    def hold_image(self, image_id: str) -> None:
+        """Tag the image `gpudock-held:…`, so that no prune takes it; ImageNotFound if it is gone."""
+        with translate_errors(missing=ImageNotFound):
+            self._clients.quick().tag(image_id, _HELD, _held_tag(image_id))
+
+    def release_image(self, image_id: str) -> None:
+        """Take that tag away, and with it an image that has no other name and no containers."""
+        with translate_errors():
+            try:
+                client = self._clients.patient(_REMOVE)
+                client.remove_image(f"{_HELD}:{_held_tag(image_id)}", noprune=True)
+            except APIError as exc:
+                if exc.status_code not in (404, 409):  # gone already; the last name of what a container needs
+                    raise
+
+    def held_images(self) -> set[str]:
+        """The ids of the images with such a tag, without those that a container, anybody's, was made of."""
+        with translate_errors():
+            return image_tags.held(self._clients.quick(), _HELD)
+
+    def nameless_commits(self) -> set[str]:
+        """The operations whose commits made images that have no name."""
+        with translate_errors():
+            return image_tags.nameless_commits(self._clients.quick())
+
+    def commit(self, ref: str, image_name: str, operation: str) -> str:
+        """Make an image of the container for an operation and return its id; CommitFailed if Docker cannot.
+
+        It gets its name at the end, from here: Docker goes on with a commit whose caller has died, and must not give
+        the name away then. Raises InvalidRequest for a name that no image can have.
+        """
+        with translate_errors():
+            image_names.check_new(self._clients.quick(), image_name)
+        with translate_errors(CommitFailed):
+            client, changes = self._clients.patient(_COMMIT), [*labels.blanked(), *self._origin(ref)]
+            made = str(client.commit(ref, changes=[*changes, labels.committed_by(operation)])["Id"])
+            client.tag(made, *image_names.parts(image_name))
+        return made
+
+    def name_commit(self, operation: str, image_name: str) -> bool:
+        """Give the image that `commit` made for an operation its name, once more if need be.
+
+        False if there is no such image, or if another one has the name by now.
+        """
+        with translate_errors(CommitFailed):
+            return image_tags.name_commit(self._clients.quick(), operation, image_name)
+
+    def drop_commit(self, operation: str) -> None:
+        """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
+        with translate_errors(DeleteFailed):
+            image_tags.drop_commit(self._clients.patient(_REMOVE), operation)
 
     def all(self) -> list[LocalImage]:
         """Every image that has a name, a container or no image built on it, the newest first."""
@@ -70,9 +139,14 @@ class DockerImages:
                     raise ImageInUse(Text("{name} stays: {why}", name=name, why=reason(exc))) from exc
                 raise
 
+    def _origin(self, ref: str) -> Sequence[str]:
+        raw = self._clients.quick().inspect_container(ref)
+        origin = labels.read(raw["Config"]["Labels"])
+        return [labels.committed(origin.name)] if origin else []
+
 
 def _image(raw: dict[str, Any]) -> LocalImage:
-    tags = [tag for tag in raw["RepoTags"] or () if not tag.startswith((_HELD, _NONE))]
+    tags = [tag for tag in raw["RepoTags"] or () if not tag.startswith((f"{_HELD}:", _NONE))]
     digests = [name for name in raw["RepoDigests"] or () if not name.startswith(_NONE)]
     created = datetime.fromtimestamp(raw["Created"], UTC).isoformat(timespec="milliseconds")
     return LocalImage(
@@ -84,3 +158,7 @@ def _image(raw: dict[str, Any]) -> LocalImage:
         committed=labels.read_commit(raw["Labels"]),
         maker=labels.read_maker(raw["Labels"]),
     )
+
+
+def _held_tag(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:32]

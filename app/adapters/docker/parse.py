@@ -26,8 +26,6 @@ def inspected(raw: dict[str, Any]) -> Inspected:
         state=raw["State"]["Status"],
         labels=label_names.read(raw["Config"]["Labels"]),
         image_id=raw["Image"],
-        # Docker with containerd's image store tells no GraphDriver.
-        upper_dir=((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir"),
         anonymous=_anonymous(raw),
         started=not raw["State"]["StartedAt"].startswith(_NEVER),
         exit_code=raw["State"]["ExitCode"],

@@ -3,13 +3,15 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.adapters.docker.client import Clients
 from app.adapters.docker.errors import translate_errors
+from app.adapters.docker.layers.locators import LOCATORS, DriverLocator
 from app.adapters.volumes.drivers import try_out
-from app.errors import DomainError, Unavailable
+from app.errors import ContainerNotFound, DomainError, LayerCopyFailed, Unavailable
 from app.model.findings import Finding, fail, ok, warning
 from app.model.volume import LOOP, NONE, QUOTA
 
@@ -24,9 +26,8 @@ def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iter
     """Findings about Docker, its storage, the sizes of volumes and its way to the GPUs."""
     try:
         with translate_errors():
-            client = Clients(docker_host).quick()
-            info, layer = client.info(), _some_layer(client)
-            client.close()
+            clients = Clients(docker_host)
+            info, layer = clients.quick().info(), _some_layer(clients)
     except Unavailable as exc:
         yield fail(
             "docker",
@@ -36,16 +37,16 @@ def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iter
         return
     yield _docker(info, docker_host)
     yield _storage(info, layer)
-    yield _volumes(docker_host, node, volumes)
+    yield _volumes(clients, node, volumes)
     yield _disk(info["DockerRootDir"])
     yield _gpu_request(info, gpu_request)
 
 
-def _some_layer(client: Any) -> str | None:
-    """The writable layer's directory of any container, if there is one: the proof that this is Docker's host."""
-    for container in client.containers(all=True, limit=1):
-        data = client.inspect_container(container["Id"])["GraphDriver"]["Data"] or {}
-        return str(data.get("UpperDir"))
+def _some_layer(clients: Clients) -> str | None:
+    """Find the writable layer of any container, if there is one: the proof that this is Docker's host."""
+    with suppress(LayerCopyFailed, ContainerNotFound):
+        for container in clients.quick().containers(all=True, limit=1):
+            return DriverLocator(clients).locate(container["Id"])
     return None
 
 
@@ -66,22 +67,22 @@ def _storage(info: Mapping[str, Any], layer: str | None) -> Finding:
     if "containerd" in details.get("driver-type", ""):
         advice = 'put {"features": {"containerd-snapshotter": false}} into /etc/docker/daemon.json and restart Docker'
         return fail("storage", f"{info['Driver']} in containerd's image store, not supported yet", advice)
-    if info["Driver"] != "overlay2":
+    if info["Driver"] not in LOCATORS:
         return fail(
             "storage", found, 'put {"storage-driver": "overlay2"} into /etc/docker/daemon.json and restart Docker'
         )
-    if not os.access(layer or f"{info['DockerRootDir']}/overlay2", os.W_OK | os.X_OK):
+    if not os.access(layer or f"{info['DockerRootDir']}/{info['Driver']}", os.W_OK | os.X_OK):
         return fail(
             "storage", f"{found}, but {info['DockerRootDir']} is out of reach", "run gpudock as root on Docker's host"
         )
     return ok("storage", f"{found}, layers within reach")
 
 
-def _volumes(docker_host: str, node: str, setting: str) -> Finding:
+def _volumes(clients: Clients, node: str, setting: str) -> Finding:
     """Which way a volume's size is enforced, found out by making a small one as the setting says, and removing it."""
     asked = f"GPUDOCK_VOLUMES={setting}"
     try:
-        way = try_out(docker_host, node, setting)
+        way = try_out(clients, node, setting)
     except DomainError as exc:
         found, _, advice = exc.message.partition("; ")
         return fail("volumes", f"{asked}: {found}", advice or "see the log, or choose another way with GPUDOCK_VOLUMES")

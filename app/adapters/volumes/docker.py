@@ -42,10 +42,10 @@ class VolumeDetails:
 
 
 class VolumeDocker:
-    """Speaks with the engine at `base_url` about the volumes of one node."""
+    """Speaks with Docker about the volumes of one node."""
 
-    def __init__(self, base_url: str, node: str) -> None:
-        self._clients = Clients(base_url)
+    def __init__(self, clients: Clients, node: str) -> None:
+        self._clients = clients
         self._node = node
         self._root: Path | None = None
 

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from app.adapters.docker.layers_overlay2 import LayerTransfer
+from app.adapters.docker.client import Clients
 from app.adapters.filesystem import room
+from app.adapters.treecopy.transfer import TreeTransfer
 from app.adapters.volumes.directories import Home, locked
 from app.adapters.volumes.docker import VolumeDetails, VolumeDocker, taken
 from app.adapters.volumes.errors import as_failure, on_disk
@@ -28,20 +29,20 @@ AUTO = "auto"
 _TRIAL = "trial"
 
 
-class DockerVolumes:
-    """Implements `ports.Volumes` for the engine at `base_url`, which need not be up yet.
+class SizedVolumes:
+    """Implements `ports.Volumes` for the engine that `clients` speak to; it need not be up yet.
 
     `setting` is auto or one of domain.volumes.WAYS and decides how new volumes are made; one that exists is always
     handled in the way that its label says.
     """
 
-    def __init__(self, base_url: str, node: str, setting: str) -> None:
-        self._docker = VolumeDocker(base_url, node)
+    def __init__(self, clients: Clients, node: str, setting: str) -> None:
+        self._docker = VolumeDocker(clients, node)
         self._node, self._setting = node, setting
         self._trying = threading.Lock()
         self._found: str | None = None
 
-    def way(self) -> str:
+    def driver(self) -> str:
         """The setting, or with auto the first way that works; nothing is concluded while Docker is down.
 
         That none works is found out anew each time: it may have been a passing trouble.
@@ -59,7 +60,7 @@ class DockerVolumes:
         Returns the way in which it was made. Raises VolumeExists for a name that Docker has already,
         VolumeCreateFailed, or Unavailable("disk").
         """
-        return self._create(plan, self.way())
+        return self._create(plan, self.driver())
 
     def usage(self, name: str) -> Usage | None:
         """How full it is; None if Docker has no volume of that name, or its data is gone."""
@@ -78,26 +79,26 @@ class DockerVolumes:
             status = os.statvfs(root)
         return status.f_bavail * status.f_frsize
 
-    def rooms(self) -> list[DiskSpace]:
+    def disks(self) -> list[DiskSpace]:
         """The filesystems of Docker's root, and of gpudock's volumes if that is another one."""
         root = self._docker.root()
         with on_disk(Text("the room under {place} is unknown", place=str(root))):
             places = {path.stat().st_dev: path for path in (Home(root).path, root) if path.exists()}
             return [room(path) for path in places.values()]
 
-    def ready(self, names: Sequence[str]) -> None:
+    def ensure_mounted(self, names: Sequence[str]) -> None:
         """Mount what has a filesystem of its own; VolumeNotFound for a volume that is gone, or whose data are."""
         for name in names:
             seen = self._get(name)
             if seen.labels:
                 self._way(seen).ready(seen)
 
-    def place(self, name: str) -> str:
+    def data_path(self, name: str) -> str:
         """The directory that containers see, mounted; VolumeNotFound if it is gone."""
         seen = self._get(name)
         return self._way(seen).place(seen) if seen.labels else str(seen.mountpoint)
 
-    def begin(self, source: str, target: str, progress: Progress) -> LayerTransfer:
+    def begin(self, source: str, target: str, progress: Progress) -> TreeTransfer:
         """Check both places, mount what must be mounted, and copy nothing yet; LayerCopyFailed if one is no place."""
         return self._places().begin(source, target, progress)
 
@@ -243,13 +244,13 @@ class DockerVolumes:
         return Places(self._docker.root(), self._home())
 
 
-def try_out(base_url: str, node: str, setting: str) -> str:
+def try_out(clients: Clients, node: str, setting: str) -> str:
     """The way in which a process with this setting makes volumes, found out by making one and removing it.
 
     Raises VolumeCreateFailed if that does not work, and Unavailable if Docker does not answer.
     """
-    volumes = DockerVolumes(base_url, node, setting)
-    chosen = volumes.way()
+    volumes = SizedVolumes(clients, node, setting)
+    chosen = volumes.driver()
     if chosen == setting:
         volumes._try(chosen)
     return chosen

@@ -6,11 +6,11 @@ That of a volume is what containers see. Data set aside is in gpudock's home: an
 import os
 from pathlib import Path
 
-from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.filesystem import sync_filesystem
 from app.adapters.treecopy.errors import translate_errors
 from app.adapters.treecopy.files import opened
 from app.adapters.treecopy.measure import inodes, measure_tree
+from app.adapters.treecopy.transfer import TreeTransfer
 from app.adapters.volumes import directories
 from app.adapters.volumes.directories import Home
 from app.adapters.volumes.errors import as_failure
@@ -30,7 +30,7 @@ class Places:
     def __init__(self, root: Path, home: Home) -> None:
         self._root, self._home = root, home
 
-    def begin(self, source: str, target: str, progress: Progress) -> LayerTransfer:
+    def begin(self, source: str, target: str, progress: Progress) -> TreeTransfer:
         """A transfer from any place to that of a volume; a filesystem that was set aside is mounted for it."""
         with translate_errors(Text("The files of {old} cannot be carried to {new}", old=source, new=target)):
             old, new = self._existing(source), self._existing(target)
@@ -38,7 +38,7 @@ class Places:
                 raise ValueError(Text("{place} is no volume's directory", place=repr(target)))
             if old.is_relative_to(new) or new.is_relative_to(old):
                 raise ValueError(Text("one is the other, or inside it"))
-        return LayerTransfer(str(old), str(new), progress)
+        return TreeTransfer(str(old), str(new), progress)
 
     def sync(self, place: str) -> None:
         """Return once everything written to the place's filesystem is on disk."""

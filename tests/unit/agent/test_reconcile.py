@@ -25,7 +25,9 @@ def foo(world: World) -> World:
 
 
 def snapshot_reader(world: World) -> SnapshotReader:
-    return SnapshotReader(world.store, world.engine, world.volumes, world.inventory, world.host, "test-node")
+    return SnapshotReader(
+        world.store, world.engine, world.images, world.volumes, world.inventory, world.host, "test-node"
+    )
 
 
 def executor(world: World) -> ActionExecutor:

@@ -21,7 +21,7 @@ LONG = 20.0
 def sizes(world: World) -> LayerSizes:
     world.services.creator.create("foo", spec())
     world.files("foo-0")["/x"] = "x" * 1000
-    return LayerSizes(world.engine, world.layers, "test-node")
+    return LayerSizes(world.layers, "test-node")
 
 
 def records(world: World) -> Sequence[VersionRecord]:
@@ -60,7 +60,7 @@ def test_what_is_not_here_or_cannot_be_measured_is_left_out(
         raise LayerCopyFailed(f"{path} is no layer")
 
     monkeypatch.setattr(world.layers, "measure", refuse)
-    assert LayerSizes(world.engine, world.layers, "test-node").of([record], LONG) == {}
+    assert LayerSizes(world.layers, "test-node").of([record], LONG) == {}
 
 
 def test_an_old_size_is_told_while_it_is_measured_again(

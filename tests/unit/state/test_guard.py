@@ -126,12 +126,14 @@ def _on_another_node(world: World) -> World:
     parts = Backends(
         world.store,
         there.engine,
+        there.images,
+        there.engine,
+        there.engine,
         SimulatedInventory(8, "another"),
         there.layers,
         there.host,
         there.volumes,
         FakeSignals(),
-        there.images,
     )
     return replace(there, store=world.store, services=build_services(config, parts))
 

@@ -28,7 +28,7 @@ def foo(vol: World) -> World:
 
 
 def files(world: World, name: str) -> dict[str, str]:
-    return world.volumes.files[world.volumes.place(name)]
+    return world.volumes.files[world.volumes.data_path(name)]
 
 
 def resize(world: World, size: str = "128KB") -> str:

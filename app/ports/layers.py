@@ -1,0 +1,47 @@
+"""The writable layers of containers: directories of this host."""
+
+from typing import Protocol
+
+from app.ports.transfer import Progress, Transfer
+
+
+class LayerLocator(Protocol):
+    """Know where one of Docker's storage drivers keeps the writable layers: nobody else does."""
+
+    def locate(self, container: str) -> str:
+        """Find the directory of the writable layer of the container with that id.
+
+        Raises ContainerNotFound if there is none, LayerCopyFailed if the storage driver shows no such directory.
+        """
+
+    def root(self, path: str) -> str | None:
+        """Find the driver's data root, above the layer at `path` and on its filesystem; None if that is no layer."""
+
+
+class LayerReader(Protocol):
+    """Look at writable layers."""
+
+    def locate(self, container: str) -> str:
+        """Find the directory of the writable layer of the container with that id.
+
+        Raises ContainerNotFound if there is none, LayerCopyFailed if the storage driver shows no such directory.
+        """
+
+    def measure(self, path: str) -> tuple[int, int]:
+        """Bytes and number of files in a layer, by walking through it."""
+
+
+class Layers(LayerReader, Protocol):
+    """Carry writable layers from container to container."""
+
+    def begin(self, source: str, target: str, progress: Progress) -> Transfer:
+        """Prepare to make `target` equal to `source`, whatever is in `target`; nothing is copied yet."""
+
+    def sync(self, path: str) -> None:
+        """Return once everything written to the filesystem of `path` is on disk."""
+
+    def set_aside(self, layer: str, name: str) -> str:
+        """Move a layer out of Docker's reach on the same filesystem, and return its new path."""
+
+    def discard(self, path: str) -> None:
+        """Delete a layer that was set aside; nothing happens if it is gone already."""
