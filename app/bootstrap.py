@@ -1,6 +1,6 @@
-"""The composition root: builds adapters from the settings and services from the adapters."""
+"""The composition root: builds adapters from the settings, and services from the adapters, one function per feature."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.adapters.docker.client import Clients
 from app.adapters.docker.containers import DockerContainers
@@ -30,128 +30,87 @@ from app.cluster.placement import Placement
 from app.cluster.reports import RemoteReports
 from app.cluster.summary import ClusterSummary
 from app.config import Config
-from app.containers.adopt import Adopter
-from app.containers.binds import Binds
-from app.containers.change import Changer
 from app.containers.cleanup import Cleanup
-from app.containers.commit import Committer
-from app.containers.create import Creator
-from app.containers.delete import Deleter
 from app.containers.drift import Drifts
 from app.containers.execute import ContainerExec
 from app.containers.layer_sizes import LayerSizes
-from app.containers.migration import Migrator
-from app.containers.prune import Pruner
 from app.containers.queries import ContainerQueries
-from app.containers.recreate import Recreator
-from app.containers.stop_restart import Lifecycle
-from app.containers.transactions import Versions
+from app.containers.service import ContainerService
 from app.containers.undo import Undo
-from app.gpus.allocation import Allocator
 from app.gpus.health import GpuHealth
 from app.gpus.history import GpuHistory
 from app.gpus.queries import Gpus
 from app.gpus.sampling import Sampler
 from app.gpus.visibility import GpuVisibility
 from app.health import Health
-from app.images.pull import ImagePuller
 from app.images.queries import ImageService
+from app.kinds import registry
 from app.operations.journal import Journal
 from app.operations.queries import Operations
+from app.operations.reader import PlanSettings, Reader
+from app.operations.resolve import Resolver
+from app.operations.runner import Runner
+from app.operations.service import OperationService
 from app.operations.startup import Startup
-from app.ports import (
-    Containers,
-    DockerVolumes,
-    Exec,
-    Host,
-    Images,
-    Inventory,
-    Layers,
-    Peers,
-    Signals,
-    Store,
-    Volumes,
-)
-from app.state.containers import Records
+from app.ports import Backends
 from app.state.gpus import GpuRecords
 from app.state.guard import StateGuard
 from app.state.idempotency import Idempotency
 from app.state.retained_data import RetainedData
-from app.state.volumes import VolumeRecords
-from app.volumes.adopt import VolumeAdopter
-from app.volumes.claims import VolumeClaims
-from app.volumes.create import VolumeCreator
-from app.volumes.delete import VolumeDeleter
 from app.volumes.disk_usage import DiskUsage
 from app.volumes.drift import VolumeDrifts
 from app.volumes.queries import VolumeQueries
-from app.volumes.resize import VolumeResizer
-from app.volumes.transactions import VolumeMaker
+from app.volumes.service import VolumeService
 
 
 @dataclass(frozen=True)
-class Backends:
-    """The outside world: the real one, or a test's."""
+class Cluster:
+    """The nodes that share one etcd: who is there, what is where, and how they are asked."""
 
-    store: Store
-    containers: Containers
-    images: Images
-    docker_volumes: DockerVolumes
-    exec: Exec
-    inventory: Inventory
-    layers: Layers
-    host: Host
-    volumes: Volumes
-    signals: Signals
-    peers: Peers = field(default_factory=HttpPeers)
+    nodes: Nodes
+    reports: RemoteReports
+    gpus: GpusElsewhere
+    forwarder: Forwarder
 
 
 @dataclass(frozen=True)
-class VolumeServices:
-    """The use cases of volumes."""
+class GpuServices:
+    """The GPUs of all nodes; the health, the holders so far and the readings of this node's."""
 
-    records: VolumeRecords
-    creator: VolumeCreator
-    resizer: VolumeResizer
-    deleter: VolumeDeleter
-    inquiry: VolumeQueries
+    gpus: Gpus
+    health: GpuHealth
+    history: GpuHistory
+    sampler: Sampler
+
+
+@dataclass(frozen=True)
+class AgentServices:
+    """What the node's own process does, and what a fresh worker does at its start."""
+
+    reconciler: Reconciler
+    presence: Presence
+    startup: Startup
 
 
 @dataclass(frozen=True)
 class Services:
-    """The use cases, for the API and the pages alike."""
+    """Everything gpudock can do, by feature, for the API, the pages and the commands alike."""
 
     config: Config
-    records: Records
-    journal: Journal
-    continuity: StateGuard
-    creator: Creator
-    adopter: Adopter
-    changer: Changer
-    lifecycle: Lifecycle
-    deleter: Deleter
-    inside: ContainerExec
-    committer: Committer
+    containers: ContainerService
+    volumes: VolumeService
     images: ImageService
-    puller: ImagePuller
-    layer_sizes: LayerSizes
-    inquiry: ContainerQueries
-    operations: Operations
-    volumes: VolumeServices
     gpus: Gpus
-    gpu_health: GpuHealth
-    health: Health
-    holders: GpuHistory
-    sampler: Sampler
-    space: DiskUsage
-    idempotency: Idempotency
-    startup: Startup
-    reconciler: Reconciler
-    presence: Presence
-    whereabouts: Locator
+    gpu: GpuServices
+    operations: OperationService
     forwarder: Forwarder
+    locator: Locator
     placement: Placement
-    survey: ClusterSummary
+    summary: ClusterSummary
+    agent: AgentServices
+    guard: StateGuard
+    idempotency: Idempotency
+    health: Health
 
 
 def build_backends(config: Config) -> Backends:
@@ -168,110 +127,184 @@ def build_backends(config: Config) -> Backends:
         host=LocalHost(),
         volumes=SizedVolumes(clients, config.node, config.volumes),
         signals=EventSignals(config.docker_host, config.node, config.etcd, config.prefix),
+        peers=HttpPeers(),
     )
 
 
 def build_services(config: Config, backends: Backends) -> Services:
     """The services over these backends."""
-    store, layers, volumes = backends.store, backends.layers, backends.volumes
-    containers, images, docker_volumes = backends.containers, backends.images, backends.docker_volumes
-    records, volume_records = Records(store, config.node), VolumeRecords(store, config.node)
-    continuity = StateGuard(store, containers, volumes, config.node)
-    journal = Journal(store, backends.host, config.node, continuity.ensure)
-    claims = VolumeClaims(volume_records, journal, containers, docker_volumes, volumes)
-    gpu_records = GpuRecords(store, config.node)
-    versions = Versions(records, journal, claims, gpu_records)
-    inventory, foreign = backends.inventory, config.foreign_memory
-    allocator = Allocator(records, journal, gpu_records, inventory, backends.host, config.port_range, foreign)
-    binds = Binds(backends.host, config.bind_roots)
-    undo = Undo(store, records, containers, images, docker_volumes, claims)
-    asides = RetainedData(store, layers, volumes)
-    retire = Cleanup(journal, docker_volumes, layers, undo, asides)
-    maker = VolumeMaker(volume_records, journal, volumes)
-    volume_deleter = VolumeDeleter(volume_records, records, journal, maker, containers, volumes)
-    deleter = Deleter(records, journal, versions, containers, layers, retire, volume_deleter)
-    pruner = Pruner(records, volume_records, deleter, volume_deleter, config.keep_versions)
-    carrier = Migrator(containers, layers, volumes)
-    recreator = Recreator(
-        records,
-        journal,
-        versions,
-        containers,
-        images,
-        layers,
-        carrier,
-        allocator,
-        binds,
-        claims,
-        undo,
-        retire,
-        pruner,
+    reader = build_reader(config, backends)
+    images = ImageService(backends.store, backends.images, config.node)
+    guard = StateGuard(backends.store, backends.containers, backends.volumes, config.node)
+    operations = build_operations(backends, reader, images, guard)
+    cluster = build_cluster(config, backends)
+    gpu = build_gpus(config, backends, reader, cluster)
+    containers = build_containers(config, backends, reader, operations, cluster, gpu)
+    volumes = build_volumes(config, backends, reader, operations, cluster)
+    return Services(
+        config=config,
+        containers=containers,
+        volumes=volumes,
+        images=images,
+        gpus=gpu.gpus,
+        gpu=gpu,
+        operations=operations,
+        forwarder=cluster.forwarder,
+        locator=Locator(backends.store, cluster.nodes, reader.records, reader.volume_records, cluster.gpus),
+        placement=Placement(cluster.nodes, gpu.gpus, reader.volume_records, cluster.reports),
+        summary=ClusterSummary(cluster.nodes, gpu.gpus, reader.records, reader.volume_records),
+        agent=build_agent(config, backends, reader, operations, containers, volumes, gpu, guard),
+        guard=guard,
+        idempotency=Idempotency(backends.store, backends.host, config.node),
+        health=Health(backends.store, backends.containers, backends.inventory),
     )
-    creator = Creator(records, journal, versions, containers, images, allocator, binds, claims, undo)
-    volume_creator = VolumeCreator(maker)
-    changer = Changer(records, versions, recreator)
-    lifecycle = Lifecycle(records, journal, versions, containers, changer, claims)
-    gpu_health = GpuHealth(gpu_records, GpuVisibility(store, records, containers, backends.exec), inventory)
-    nodes = Nodes(store, config.node)
-    reported = RemoteReports(store, nodes)
-    gpus_elsewhere = GpusElsewhere(store, nodes)
-    gpus = Gpus(records, gpu_records, inventory, foreign, gpus_elsewhere.views)
-    shelf = ImageService(store, images, config.node)
-    drifts = Drifts(journal, volume_records, docker_volumes, gpus, gpu_health)
-    operations = Operations(store, journal)
-    startup = Startup(journal, volume_records, volumes)
-    leadership = Leadership(store, backends.host, config.node)
-    inquiry = ContainerQueries(records, containers, drifts, reported)
-    volume_inquiry = VolumeQueries(volume_records, containers, volumes, VolumeDrifts(journal, docker_volumes), reported)
-    reporter = Reporter(store, leadership, inquiry, volume_inquiry, inventory, foreign, volumes.disks)
-    presence = Presence(store, reporter, backends.host, config.node)
+
+
+def build_reader(config: Config, backends: Backends) -> Reader:
+    """What plans may look at."""
+    return Reader(
+        node=config.node,
+        store=backends.store,
+        containers=backends.containers,
+        images=backends.images,
+        docker_volumes=backends.docker_volumes,
+        layers=backends.layers,
+        volumes=backends.volumes,
+        inventory=backends.inventory,
+        host=backends.host,
+        settings=PlanSettings(config.port_range, config.foreign_memory, config.bind_roots, config.keep_versions),
+    )
+
+
+def build_operations(backends: Backends, reader: Reader, images: ImageService, guard: StateGuard) -> OperationService:
+    """The one way in which everything is changed."""
+    undo = build_undo(backends, reader)
+    retained = RetainedData(backends.store, backends.layers, backends.volumes)
+    cleanup = Cleanup(backends.docker_volumes, backends.layers, undo, retained)
+    kinds = registry(backends, reader, undo, cleanup, retained, images)
+    journal = Journal(backends.store, backends.host, reader.node, kinds, guard.ensure)
+    queries = Operations(backends.store, journal)
+    return OperationService(
+        runner=Runner(reader, kinds, journal),
+        journal=journal,
+        queries=queries,
+        resolver=Resolver(reader.node, reader.operations, kinds, journal, queries),
+    )
+
+
+def build_cluster(config: Config, backends: Backends) -> Cluster:
+    """The other nodes."""
+    nodes = Nodes(backends.store, config.node)
+    return Cluster(
+        nodes=nodes,
+        reports=RemoteReports(backends.store, nodes),
+        gpus=GpusElsewhere(backends.store, nodes),
+        forwarder=Forwarder(nodes, backends.peers, backends.host),
+    )
+
+
+def build_gpus(config: Config, backends: Backends, reader: Reader, cluster: Cluster) -> GpuServices:
+    """The GPUs."""
+    records = GpuRecords(backends.store, config.node)
+    visibility = GpuVisibility(backends.store, reader.records, backends.containers, backends.exec)
+    return GpuServices(
+        gpus=Gpus(reader.records, records, backends.inventory, config.foreign_memory, cluster.gpus.views),
+        health=GpuHealth(records, visibility, backends.inventory),
+        history=GpuHistory(backends.store),
+        sampler=Sampler(backends.inventory),
+    )
+
+
+def build_containers(
+    config: Config, backends: Backends, reader: Reader, operations: OperationService, cluster: Cluster, gpu: GpuServices
+) -> ContainerService:
+    """Containers."""
+    drifts = Drifts(reader.operations, reader.volume_records, backends.docker_volumes, gpu.gpus, gpu.health)
+    return ContainerService(
+        runner=operations.runner,
+        records=reader.records,
+        queries=ContainerQueries(reader.records, backends.containers, drifts, cluster.reports),
+        exec=ContainerExec(reader.records, backends.exec, config.exec_timeout),
+        layer_sizes=LayerSizes(backends.layers, config.node),
+    )
+
+
+def build_volumes(
+    config: Config, backends: Backends, reader: Reader, operations: OperationService, cluster: Cluster
+) -> VolumeService:
+    """Volumes."""
+    drifts = VolumeDrifts(reader.operations, backends.docker_volumes)
+    return VolumeService(
+        runner=operations.runner,
+        records=reader.volume_records,
+        queries=VolumeQueries(reader.volume_records, backends.containers, backends.volumes, drifts, cluster.reports),
+        disk_usage=DiskUsage(backends.volumes, cluster.reports, config.node),
+    )
+
+
+def build_agent(
+    config: Config,
+    backends: Backends,
+    reader: Reader,
+    operations: OperationService,
+    containers: ContainerService,
+    volumes: VolumeService,
+    gpu: GpuServices,
+    guard: StateGuard,
+) -> AgentServices:
+    """The node's own process."""
+    store, host, journal = backends.store, backends.host, operations.journal
+    leadership = Leadership(store, host, config.node)
+    reporter = Reporter(
+        store,
+        leadership,
+        containers.queries,
+        volumes.queries,
+        backends.inventory,
+        config.foreign_memory,
+        backends.volumes.disks,
+    )
+    presence = Presence(store, reporter, host, config.node)
+    startup = Startup(journal, reader.volume_records, backends.volumes)
     reconciler = Reconciler(
         leadership=leadership,
         contact=Contact(store, leadership),
-        snapshot_reader=SnapshotReader(store, containers, images, volumes, inventory, backends.host, config.node),
-        executor=ActionExecutor(store, journal, containers, images, lifecycle, undo, volumes, asides),
+        snapshot_reader=SnapshotReader(
+            store, backends.containers, backends.images, backends.volumes, backends.inventory, host, config.node
+        ),
+        executor=build_executor(backends, reader, operations),
         startup=startup,
-        continuity=continuity,
-        gpu_health=gpu_health,
+        guard=guard,
+        gpu_health=gpu.health,
         signals=backends.signals,
         presence=presence,
     )
-    return Services(
-        config=config,
-        records=records,
-        journal=journal,
-        continuity=continuity,
-        creator=creator,
-        adopter=Adopter(creator, carrier, layers, VolumeAdopter(volume_creator, containers, docker_volumes)),
-        changer=changer,
-        lifecycle=lifecycle,
-        deleter=deleter,
-        committer=Committer(records, journal, versions, containers, images),
-        images=shelf,
-        puller=ImagePuller(journal, images, shelf),
-        layer_sizes=LayerSizes(layers, config.node),
-        inside=ContainerExec(records, backends.exec, config.exec_timeout),
-        inquiry=inquiry,
-        operations=operations,
-        volumes=VolumeServices(
-            records=volume_records,
-            creator=volume_creator,
-            resizer=VolumeResizer(maker, containers, pruner, asides),
-            deleter=volume_deleter,
-            inquiry=volume_inquiry,
-        ),
-        gpus=gpus,
-        gpu_health=gpu_health,
-        health=Health(store, containers, inventory),
-        holders=GpuHistory(store),
-        sampler=Sampler(inventory),
-        space=DiskUsage(volumes, reported, config.node),
-        idempotency=Idempotency(store, backends.host, config.node),
-        startup=startup,
-        reconciler=reconciler,
-        presence=presence,
-        whereabouts=Locator(store, nodes, records, volume_records, gpus_elsewhere),
-        forwarder=Forwarder(nodes, backends.peers, backends.host),
-        placement=Placement(nodes, gpus, volume_records, reported),
-        survey=ClusterSummary(nodes, gpus, records, volume_records),
+    return AgentServices(reconciler, presence, startup)
+
+
+def build_executor(backends: Backends, reader: Reader, operations: OperationService) -> ActionExecutor:
+    """What carries the agent's plans out."""
+    return ActionExecutor(
+        store=backends.store,
+        journal=operations.journal,
+        containers=backends.containers,
+        images=backends.images,
+        runner=operations.runner,
+        reader=reader,
+        undo=build_undo(backends, reader),
+        volumes=backends.volumes,
+        retained=RetainedData(backends.store, backends.layers, backends.volumes),
+    )
+
+
+def build_undo(backends: Backends, reader: Reader) -> Undo:
+    """What undoes a version that was not committed."""
+    return Undo(
+        backends.store,
+        reader.records,
+        reader.volume_records,
+        backends.containers,
+        backends.images,
+        backends.docker_volumes,
+        backends.volumes,
     )

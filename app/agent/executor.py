@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.agent.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMOVE_VOLUME, Action
-from app.containers.stop_restart import Lifecycle
+from app.containers.start import ResumeContainer
 from app.containers.undo import Undo
 from app.errors import DomainError, Unavailable
 from app.model.messages import Text, joined, to_json
 from app.model.names import VOLUME, Name, parse
-from app.model.operation import now
+from app.model.operation import Kind, State, now
 from app.operations.journal import Journal
+from app.operations.reader import Reader
+from app.operations.runner import Runner
 from app.ports import Containers, Delete, Images, Put, Store, Volumes
 from app.state.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
 from app.state.retained_data import RetainedData
@@ -39,10 +41,11 @@ class ActionExecutor:
     journal: Journal
     containers: Containers
     images: Images
-    lifecycle: Lifecycle
+    runner: Runner
+    reader: Reader
     undo: Undo
     volumes: Volumes
-    asides: RetainedData
+    retained: RetainedData
     pauses: dict[str, _Pause] = field(default_factory=dict)
     planned: frozenset[str] = frozenset()
 
@@ -89,22 +92,22 @@ class ActionExecutor:
         self.pauses[str(action)] = _Pause(time.monotonic() + pause.length, min(2 * pause.length, _LONGEST_PAUSE))
 
     def _settle(self, action: Action) -> None:
-        self.journal.settle_orphans()
+        self.journal.recover_orphans()
 
     def _start(self, action: Action) -> None:
-        self.lifecycle.resume(parse(action.target))
+        self.runner.run(ResumeContainer(parse(action.target)))
 
     def _stop(self, action: Action) -> None:
         name = parse(action.target)
-        if self.journal.running(name.family) is None:
+        if self.reader.operations.running(name.family) is None:
             self.containers.stop(str(action.container))
-            self._note("stop stray", name, action.reason)
+            self._note(Kind.STOP_STRAY, name, action.reason)
 
     def _remove(self, action: Action) -> None:
         name = parse(action.target)
-        if self.journal.running(name.family) is None:
+        if self.reader.operations.running(name.family) is None:
             self.undo.sweep(name.family)
-            self._note("remove stray", name, action.reason)
+            self._note(Kind.REMOVE_STRAY, name, action.reason)
 
     def _release(self, action: Action) -> None:
         """Only if claim and family are as they were, and nobody works on the family."""
@@ -118,21 +121,21 @@ class ActionExecutor:
             operation_key(CONTAINERS, holder.family): 0,
         }
         if self.store.transact(expected, [Delete(action.claim.key)]) is not None:
-            self._note("release", Name(holder.family, holder.version), joined([action.target, action.reason], ": "))
+            self._note(Kind.RELEASE, Name(holder.family, holder.version), joined([action.target, action.reason], ": "))
 
     def _discard(self, action: Action) -> None:
-        if (aside := action.aside) and self.asides.drop(aside.resource, aside.family, aside.version):
-            self._note("discard", Name(aside.family, aside.version), action.reason, aside.resource)
+        if (aside := action.aside) and self.retained.drop(aside.resource, aside.family, aside.version):
+            self._note(Kind.DISCARD, Name(aside.family, aside.version), action.reason, aside.resource)
 
     def _release_image(self, action: Action) -> None:
         if self.undo.release_image(action.target):
-            self._note("release", Name(action.target), action.reason, IMAGES)
+            self._note(Kind.RELEASE, Name(action.target), action.reason, IMAGES)
 
     def _remove_volume(self, action: Action) -> None:
         if action.target in self.containers.mounts():  # somebody has found a use for it
             return
         self.volumes.undo(str(action.operation))
-        self._note("remove stray", parse(action.target, VOLUME), action.reason, VOLUMES)
+        self._note(Kind.REMOVE_STRAY, parse(action.target, VOLUME), action.reason, VOLUMES)
 
     def _remove_image(self, action: Action) -> None:
         operation = str(action.operation)
@@ -141,9 +144,9 @@ class ActionExecutor:
         if ended is not None and operation not in self.images.nameless_commits():
             name = Name(ended.value["family"], ended.value["version"])
             reason = Text("the image of commit {operation}: {reason}", operation=operation, reason=action.reason)
-            self._note("remove stray", name, reason)
+            self._note(Kind.REMOVE_STRAY, name, reason)
 
-    def _note(self, kind: str, name: Name, reason: str, resource: str = CONTAINERS) -> None:
-        operation = self.journal.operation(kind, name.family, name.version or 0, resource)
-        history = {**operation.to_json(), "ended": now(), "outcome": "done", "error": to_json(reason)}
+    def _note(self, kind: Kind, name: Name, reason: str, resource: str = CONTAINERS) -> None:
+        operation = self.reader.draft(kind, name.family, name.version or 0, resource)
+        history = {**operation.to_json(), "ended": now(), "outcome": State.DONE, "error": to_json(reason)}
         self.store.transact({}, [Put(HISTORY + operation.id, history)])

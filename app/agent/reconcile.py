@@ -32,7 +32,7 @@ class Reconciler:
     snapshot_reader: SnapshotReader
     executor: ActionExecutor
     startup: Startup
-    continuity: StateGuard
+    guard: StateGuard
     gpu_health: GpuHealth
     signals: Signals
     presence: Presence
@@ -72,7 +72,7 @@ class Reconciler:
         if not self.leadership.acquire():
             return ()
         self._appear()
-        self.continuity.check()  # an etcd older than Docker would have us end what it does not know
+        self.guard.check()  # an etcd older than Docker would have us end what it does not know
         moment = time.time()
         snapshot = self.snapshot_reader.read()
         outages = self.contact.renew(moment, self._away)

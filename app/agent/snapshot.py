@@ -103,7 +103,9 @@ class SnapshotReader:
             families=families,
             versions=versions,
             operations=here,
-            orphans=[operation for operation in here if not self._host.process_alive(operation.owner)],
+            orphans=[
+                operation for operation in here if not operation.stuck and not self._host.process_alive(operation.owner)
+            ],
             claims=self._claims(entries),
             containers=containers,
             ended=self._ended(families, containers),

@@ -58,7 +58,7 @@ def restore(file: str, replace: bool) -> None:
 
 def _what_next() -> str:
     try:
-        _services().continuity.check()
+        _services().guard.check()
     except DomainError as exc:
         return f"note: {exc.message}"
     return "etcd explains everything that Docker has on this node; start gpudock again"

@@ -189,9 +189,7 @@ def _plan(
     operation = reader.draft(Kind.DELETE, request.name.family, parent.version, parent=parent)
     operation = replace(operation, erase=request.erase)
     claimed = claim(reader, operation, revision)
-    return DeletePlan(
-        operation=operation, expected=claimed.expected, writes=claimed.writes, name=name, volumes=volumes
-    )
+    return DeletePlan(operation=operation, expected=claimed.expected, writes=claimed.writes, name=name, volumes=volumes)
 
 
 def _plan_unrecorded(reader: Reader, request: DeleteContainer) -> DeletePlan:

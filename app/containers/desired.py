@@ -17,7 +17,9 @@ def plan_on_newest(reader: Reader, kind: Kind, state: FamilyState) -> dict[str, 
     """Plan an operation on the newest version as it is: the fields of its Plan. ContainerNotFound if it was deleted."""
     current = state.current
     if state.record.desired == "removed":
-        raise ContainerNotFound(Text("{name} was deleted; restart brings it back as the next version", name=current.name))
+        raise ContainerNotFound(
+            Text("{name} was deleted; restart brings it back as the next version", name=current.name)
+        )
     parent = Parent(current.version, current.container_id, runs(reader, state))
     operation = reader.draft(kind, current.family, current.version, parent=parent)
     claimed = claim(reader, operation, state.revision)

@@ -14,10 +14,10 @@ from app.model.gpu_health import ABSENT
 from app.model.operation import Operation, works_on
 from app.model.volume import VolumeRecord
 from app.model.volume_drift import is_incomplete
-from app.operations.journal import Journal
-from app.ports import Engine
+from app.ports import DockerVolumeReader
 from app.state.containers import Claims
 from app.state.keys import CONTAINERS
+from app.state.operations import OperationRecords
 from app.state.volumes import VolumeRecords
 
 
@@ -101,11 +101,16 @@ class Drifts:
     """Asks the parts of this node, each once, for what drift is judged by."""
 
     def __init__(
-        self, journal: Journal, volumes: VolumeRecords, engine: Engine, gpus: Gpus, gpu_health: GpuHealth
+        self,
+        operations: OperationRecords,
+        volumes: VolumeRecords,
+        docker_volumes: DockerVolumeReader,
+        gpus: Gpus,
+        gpu_health: GpuHealth,
     ) -> None:
-        self._journal = journal
+        self._operations = operations
         self._volumes = volumes
-        self._engine = engine
+        self._docker_volumes = docker_volumes
         self._gpus = gpus
         self._gpu_health = gpu_health
 
@@ -113,14 +118,14 @@ class Drifts:
         self, since: str, observed: Mapping[str, Observed], claims: Claims, records: Sequence[VersionRecord]
     ) -> DriftContext:
         """For containers with these records; asks no part about what none of them has."""
-        operations = self._journal.all_running()
+        operations = self._operations.all_running()
         bound = {bind.src for record in records for bind in record.spec.binds if bind.is_volume}
         return DriftContext(
             since=since,
             observed=observed,
             claims=claims,
             operations=operations,
-            volumes=frozenset(self._engine.volume_names()) if bound else frozenset(),
+            volumes=frozenset(self._docker_volumes.volume_names()) if bound else frozenset(),
             incomplete=self._incomplete(bound, operations),
             gpus=self._faults() if claims.gpus else {},
             inside=self._gpu_health.faults_inside() if claims.gpus else {},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.errors import DomainError
 from app.model.container import VersionRecord
-from app.ports import Engine, Layers
+from app.ports import LayerReader
 
 _MAX_AGE = 10.0
 # Measuring means to walk through all files: with no layer for more than a hundredth of the time.
@@ -24,8 +24,7 @@ class _Size:
 class LayerSizes:
     """Remembers the sizes for this process; a thread of its own measures what is asked for and not known, or old."""
 
-    def __init__(self, engine: Engine, layers: Layers, node: str) -> None:
-        self._engine = engine
+    def __init__(self, layers: LayerReader, node: str) -> None:
         self._layers = layers
         self._node = node
         self._sizes: dict[str, _Size] = {}
@@ -86,10 +85,7 @@ class LayerSizes:
     def _measure(self, record: VersionRecord) -> int | None:
         """Bytes, or None where there is no layer that could be measured."""
         try:
-            if record.layer:
-                return self._layers.measure(record.layer)[0]
-            seen = self._engine.inspect(record.container_id)
-            return self._layers.measure(seen.upper_dir)[0] if seen and seen.upper_dir else None
+            return self._layers.measure(record.layer or self._layers.locate(record.container_id))[0]
         except DomainError:  # gone meanwhile, or Docker is down: asked again when it is wanted again
             return None
 

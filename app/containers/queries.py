@@ -10,7 +10,7 @@ from app.model.container_drift import Leftover
 from app.model.drift import Drift, unreachable
 from app.model.names import Name
 from app.model.operation import now
-from app.ports import Engine
+from app.ports import ContainerReader
 from app.state.containers import Claims, Records
 from app.state.keys import CONTAINERS
 
@@ -87,13 +87,13 @@ class _ListFilter:
 class ContainerQueries:
     """Reads containers for lists and pages."""
 
-    def __init__(self, records: Records, engine: Engine, drifts: Drifts, elsewhere: RemoteReports) -> None:
+    def __init__(self, records: Records, containers: ContainerReader, drifts: Drifts, elsewhere: RemoteReports) -> None:
         self._records = records
-        self._engine = engine
+        self._containers = containers
         self._drifts = drifts
         self._elsewhere = elsewhere
 
-    def containers(
+    def page(
         self,
         state: str | None = None,
         gpu: str | None = None,
@@ -119,7 +119,7 @@ class ContainerQueries:
         own = [family for family in families if family.node == seen.node]
         return _views(own, versions, seen), seen.here.leftovers(families)
 
-    def container(self, name: Name) -> ContainerView:
+    def show(self, name: Name) -> ContainerView:
         """The family of `name` with its versions, newest first; ContainerNotFound if that version never was."""
         self._records.known_version(name)
         since, observed = now(), self._observed()
@@ -154,12 +154,12 @@ class ContainerQueries:
         )
 
     def _observed(self) -> dict[str, Observed]:
-        return {container.id: container for container in self._engine.list()}
+        return {container.id: container for container in self._containers.list()}
 
     def _look_closely(self, newest: VersionRecord, observed: dict[str, Observed]) -> dict[str, Observed]:
         """The same with everything that Docker knows of a newest version that does not run."""
         seen = observed.get(newest.container_id)
-        inspected = self._engine.inspect(seen.id) if seen and not seen.running else None
+        inspected = self._containers.inspect(seen.id) if seen and not seen.running else None
         return {**observed, inspected.id: inspected} if inspected else observed
 
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from app.errors import NotEnoughGpus, PortTaken
+from app.errors import PortTaken
 from app.model.container import PortMapping, Spec
 from app.model.gpu import Gpu, Holder, choose, foreign, split_kept
 from app.model.messages import Text
@@ -70,9 +70,7 @@ def _check_port(reader: Reader, family: str, port: int, holder: Holder | None) -
     if holder is not None and holder.family == family:
         return
     if holder is not None:
-        message = Text(
-            "host port {port} is taken by container {family}; use another", port=port, family=holder.family
-        )
+        message = Text("host port {port} is taken by container {family}; use another", port=port, family=holder.family)
         raise PortTaken(message, hostPort=port)
     if not reader.host.port_free(port):
         message = Text("host port {port} is used by another process on the host; use another", port=port)

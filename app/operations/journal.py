@@ -129,9 +129,7 @@ class Journal:
 
     def orphaned(self, operation: Operation) -> bool:
         """Tell if an operation is this node's, and its process dead. One that is stuck waits for an operator."""
-        return (
-            operation.node == self._node and not operation.stuck and not self._host.process_alive(operation.owner)
-        )
+        return operation.node == self._node and not operation.stuck and not self._host.process_alive(operation.owner)
 
     def trim_history(self) -> None:
         """Now and then, forget the oldest finished operations beyond HISTORY_LENGTH."""

@@ -151,4 +151,6 @@ def _running(entry: Entry) -> OperationView:
 def _ended(entry: Entry) -> OperationView:
     value = entry.value
     operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
-    return OperationView(operation, State(value["outcome"]), value["ended"], from_json(value["error"]), value.get("code"))
+    return OperationView(
+        operation, State(value["outcome"]), value["ended"], from_json(value["error"]), value.get("code")
+    )

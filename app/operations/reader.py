@@ -90,5 +90,3 @@ class Reader:
             who=asking.who,
             request=asking.request,
         )
-
-

@@ -33,6 +33,8 @@ class Registry:
         """The kind that runs, recovers and resolves an operation; OperationNotFound for one of a later gpudock."""
         found = self.kinds.get((operation.resource, operation.kind))
         if found is None:
-            message = Text("this gpudock knows no operation {kind} on {what}", kind=operation.kind, what=operation.resource)
+            message = Text(
+                "this gpudock knows no operation {kind} on {what}", kind=operation.kind, what=operation.resource
+            )
             raise OperationNotFound(message)
         return found

@@ -65,4 +65,3 @@ class Resolver:
                 Text("the operation is not stuck; wait for its end, or cancel it if it is not of use any more")
             )
         return found
-

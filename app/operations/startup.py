@@ -34,7 +34,7 @@ class Startup:
             if record.node == self.records.node and not record.removed:
                 self._make_ready(record.name)
         self.volumes.driver()
-        self.journal.settle_orphans()
+        self.journal.recover_orphans()
 
     def _make_ready(self, name: str) -> None:
         try:

@@ -5,6 +5,7 @@ naming its part when that part does not answer in time. A part that can be chang
 that change it, so that the type of a parameter says who may write.
 """
 
+from app.ports.backends import Backends
 from app.ports.docker import ContainerReader, Containers, DockerVolumeReader, DockerVolumes, Exec, ImageReader, Images
 from app.ports.gpus import Inventory
 from app.ports.host import Host
@@ -17,6 +18,7 @@ from app.ports.volumes import VolumeReader, Volumes
 
 __all__ = [
     "DOCKER_IS_BACK",
+    "Backends",
     "ContainerReader",
     "Containers",
     "Delete",

@@ -15,8 +15,8 @@ from app.model.sizes import human
 from app.model.volume import VolumeRecord
 from app.operations.reader import Reader
 from app.ports import Put, VolumeReader, Volumes
-from app.state.operations import busy
 from app.state.keys import VOLUMES, version_key
+from app.state.operations import busy
 from app.state.volumes import VolumeRecords
 
 
@@ -121,9 +121,7 @@ def _check(reader: Reader, record: VolumeRecord, merge: Merge | None) -> None:
     ):
         raise busy(operation)
     if record.removed:
-        raise VolumeNotFound(
-            Text("{name} was deleted; a change of its size brings its data back", name=record.name)
-        )
+        raise VolumeNotFound(Text("{name} was deleted; a change of its size brings its data back", name=record.name))
     if record.merging and not is_target:
         raise VolumeIncomplete(
             Text(

@@ -65,9 +65,7 @@ def check_absent(reader: Reader, family: str) -> None:
     if operation is not None and (operation.kind != Kind.CREATE or operation.stuck):
         raise busy(operation)
     if operation is not None:
-        raise VolumeExists(
-            Text("volume {name} is being created by another request; choose another name", name=family)
-        )
+        raise VolumeExists(Text("volume {name} is being created by another request; choose another name", name=family))
     if reader.volume_records.find(family) is not None:
         raise VolumeExists(Text("volume {name} exists already; choose another name or delete it first", name=family))
     if left := reader.volumes.names(family):

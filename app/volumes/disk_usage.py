@@ -5,20 +5,20 @@ from dataclasses import replace
 
 from app.cluster.reports import RemoteReports
 from app.model.alerts import DiskSpace
-from app.ports import Volumes
+from app.ports import VolumeReader
 
 
 class DiskUsage:
     """Asks the filesystems on which containers, images and volumes are; `node` is this one's name."""
 
-    def __init__(self, volumes: Volumes, reported: RemoteReports, node: str) -> None:
+    def __init__(self, volumes: VolumeReader, reported: RemoteReports, node: str) -> None:
         self._volumes = volumes
         self._reported = reported
         self._node = node
 
     def here(self) -> Sequence[DiskSpace]:
         """Each of this node's once; raises Unavailable if Docker or a disk does not answer."""
-        return [replace(room, node=self._node) for room in self._volumes.rooms()]
+        return [replace(room, node=self._node) for room in self._volumes.disks()]
 
     def elsewhere(self) -> Sequence[DiskSpace]:
         """Those of the other nodes that live, as they told last; raises Unavailable without etcd."""

@@ -8,9 +8,9 @@ from app.model.container import Mount
 from app.model.drift import Drift
 from app.model.operation import Operation, works_on
 from app.model.volume import VolumeFamily, VolumeRecord
-from app.operations.journal import Journal
-from app.ports import Engine
+from app.ports import DockerVolumeReader
 from app.state.keys import VOLUMES
+from app.state.operations import OperationRecords
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class VolumeDriftContext:
 class VolumeDrifts:
     """Asks the parts of this node, each once, for what the drift of volumes is judged by."""
 
-    journal: Journal
-    engine: Engine
+    operations: OperationRecords
+    docker_volumes: DockerVolumeReader
 
     def of_volumes(
         self, since: str, present: frozenset[str], mounts: Mapping[str, Sequence[Mount]]
     ) -> VolumeDriftContext:
         """For all volumes, of which the data of `present` is there."""
-        operations, names = self.journal.all_running(), frozenset(self.engine.volume_names())
+        operations, names = self.operations.all_running(), frozenset(self.docker_volumes.volume_names())
         return VolumeDriftContext(since, operations, names, present, mounts)

@@ -9,7 +9,7 @@ from app.model.drift import Drift, unreachable
 from app.model.names import Name
 from app.model.operation import now
 from app.model.volume import Usage, VolumeFamily, VolumeRecord
-from app.ports import Engine, Volumes
+from app.ports import ContainerReader, VolumeReader
 from app.state.keys import VOLUMES
 from app.state.volumes import VolumeRecords
 from app.volumes.drift import VolumeDriftContext, VolumeDrifts
@@ -65,15 +65,20 @@ class VolumeQueries:
     """Reads volumes for lists and pages."""
 
     def __init__(
-        self, records: VolumeRecords, engine: Engine, volumes: Volumes, drifts: VolumeDrifts, elsewhere: RemoteReports
+        self,
+        records: VolumeRecords,
+        containers: ContainerReader,
+        volumes: VolumeReader,
+        drifts: VolumeDrifts,
+        elsewhere: RemoteReports,
     ) -> None:
         self._records = records
-        self._engine = engine
+        self._containers = containers
         self._volumes = volumes
         self._drifts = drifts
         self._elsewhere = elsewhere
 
-    def volumes(
+    def page(
         self,
         state: str | None = None,
         name: str | None = None,
@@ -101,7 +106,7 @@ class VolumeQueries:
         """The volumes of this node with all their versions."""
         return self._views(self._records.node)
 
-    def volume(self, name: Name) -> VolumeView:
+    def show(self, name: Name) -> VolumeView:
         """The family of `name` with its versions, newest first; VolumeNotFound if that version never was."""
         self._records.known_version(name)
         seen = self._see()
@@ -110,7 +115,7 @@ class VolumeQueries:
 
     def _see(self, node: str | None = None) -> _Seen:
         """What is to be seen of one node, or of all."""
-        since, usages, mounts = now(), self._volumes.usages(), self._engine.mounts()
+        since, usages, mounts = now(), self._volumes.usages(), self._containers.mounts()
         here = self._drifts.of_volumes(since, frozenset(usages), mounts)
         alone = node == self._records.node
         return _Seen(usages, here, Reports({}, {}) if alone else self._elsewhere.reports(VOLUMES), self._records.node)
