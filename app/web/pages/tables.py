@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
-from flask import Blueprint, request
+from flask import request
+
+from app.web.pages.blueprint import blueprint
 
 T = TypeVar("T")
 PAGE_SIZE = 50
@@ -33,11 +35,6 @@ class Table(Generic[T]):
     def next_order(self, column: str) -> str:
         """What the head of the column leads to: ascending first, then descending."""
         return f"-{column}" if self.sort == column else column
-
-
-def register(blueprint: Blueprint) -> None:
-    """Make `with_query` known to every template, also in macros."""
-    blueprint.add_app_template_global(with_query)
 
 
 def table(every: Sequence[T], fits: Callable[[T], bool], sorters: Sorters[T], default: str) -> Table[T]:
@@ -71,6 +68,7 @@ def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
     return {name: value if value in allowed.get(name, (value,)) else "" for name, value in found.items()}
 
 
+@blueprint.app_template_global()
 def with_query(**changes: Any) -> str:
     """The address of this page with other parameters; None takes one away."""
     query = {**request.args.to_dict(), **changes}

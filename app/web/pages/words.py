@@ -4,6 +4,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.model.operation import Operation
 from app.model.volume import LOOP, NONE, QUOTA
+from app.web.pages.blueprint import blueprint
 from app.web.pages.page_texts import _
 
 _KINDS = {
@@ -113,32 +114,38 @@ def meaning(word: str) -> str | None:
     return None if found is None else str(found)
 
 
+@blueprint.app_template_filter()
 def kind_words(kind: str) -> str:
     """What an operation does, or why a version was made, for people."""
     return str(_KINDS.get(kind, kind))
 
 
+@blueprint.app_template_filter()
 def state_words(state: str) -> str:
     """A state of anything, for people."""
     return str(_STATES.get(state, state))
 
 
+@blueprint.app_template_filter()
 def requester_words(operation: Operation) -> str:
     """Who asked for an operation, and by what, for people."""
     by = str(_CHANNELS.get(operation.by or "", operation.by or "–"))
     return _("%(who)s, by %(channel)s", who=operation.who, channel=by) if operation.who else by
 
 
+@blueprint.app_template_filter()
 def step_words(step: str) -> str:
     """A step of an operation, for people."""
     return str(_STEPS.get(step, step))
 
 
+@blueprint.app_template_filter()
 def driver_words(way: str) -> str:
     """How a volume's size is enforced, for people."""
     return str(_WAYS.get(way, way))
 
 
+@blueprint.app_template_filter()
 def status_words(status: int, phrase: str) -> str:
     """What an HTTP status says, `phrase` for one that has no words here."""
     return str(_STATUS.get(status, phrase))

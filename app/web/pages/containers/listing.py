@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app.containers.queries import STATES, ContainerView, Page
 from app.model.container_drift import Leftover
 from app.web.pages import etcd_fallback, polling, tables
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.actions import listed
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
@@ -30,11 +30,7 @@ class Choices:
     states: Sequence[str] = STATES
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers", view_func=containers)
-
-
+@blueprint.route("/containers")
 def containers() -> Response:
     """The containers that fit the filters of the address, sorted as it says."""
     seen = PageData()
