@@ -1,4 +1,4 @@
-"""Which GPUs and host ports an operation takes: read what is claimed, choose among the rest."""
+"""Allocation of GPUs and host ports to an operation: read what is claimed, choose among the rest."""
 
 import random
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from app.state.gpus import GpuRecords
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a version gets: `gpus` all it will hold, of which `taken` are new; `freed` are given up at the commit.
+    """The GPUs and ports of a version: `gpus` it will hold, of which `taken` are new; `freed` go at the commit.
 
     `spec` has its host ports filled in; of those, `new_ports` are to be claimed.
     """
@@ -30,7 +30,7 @@ class Allocation:
     new_ports: tuple[int, ...]
 
     def plan(self, operation: Operation, copies: Sequence[Measure] = ()) -> Plan:
-        """What `operation` will hold and copy, for whoever asks before it begins."""
+        """Return what `operation` will hold and copy, for whoever asks before it begins."""
         return Plan(operation, self.gpus, [port.host for port in self.spec.ports], copies)
 
 

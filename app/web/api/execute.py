@@ -1,4 +1,4 @@
-"""What is done with one container as it is: execute, logs, commit."""
+"""Work in one container as it is: execute, logs, commit."""
 
 from dataclasses import asdict
 from typing import Any
@@ -42,7 +42,7 @@ class Execute(MethodView):
 
 @blueprint.route("/api/v1/containers/<name>/logs")
 class Logs(MethodView):
-    """What the main process printed."""
+    """The output of the main process."""
 
     @blueprint.arguments(LogsQuery, location="query")
     @blueprint.response(200, envelope(LogsSchema))

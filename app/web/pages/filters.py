@@ -1,4 +1,4 @@
-"""How values look on a page."""
+"""Template filters: the looks of values on a page."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ def moment(text: str) -> str:
 
 @blueprint.app_template_filter()
 def lasted(started: str, ended: str | None) -> str:
-    """How long it took from one recorded time to another, or took so far."""
+    """Return the time from one recorded moment to another, or until now, for people."""
     took = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
     return span(max(0.0, took.total_seconds()))  # another node's clock may be ahead
 

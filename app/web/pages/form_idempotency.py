@@ -94,5 +94,5 @@ def _again(first: StoredAnswer) -> Response:
 
 
 def _flashes() -> list[tuple[str, str]]:
-    """What the next page is going to tell."""
+    """Return the notices that the next page is going to show."""
     return [(category, message) for category, message in session.get("_flashes", ())]

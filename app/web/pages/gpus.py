@@ -35,7 +35,7 @@ def gpu(uuid: str) -> Response:
 
 @blueprint.route("/gpus/<uuid>/readings")
 def readings(uuid: str) -> Response:
-    """What was read of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
+    """Answer with the readings of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
     series = services().sampler.series(uuid, request.args.get("since", 0, type=int))
     memory = [None if value is None else value // _MIB for value in series.memory]
     return jsonify({**vars(series), "memory": memory, "every": services().sampler.every})

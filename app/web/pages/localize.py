@@ -1,4 +1,4 @@
-"""What services tell, in the language of the page's reader."""
+"""Texts of services, in the language of the page's reader."""
 
 from app.model.messages import render
 from app.web.pages.blueprint import blueprint

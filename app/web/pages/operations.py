@@ -26,7 +26,7 @@ class WantedOperations(ListFilter):
 
     @property
     def filtered(self) -> bool:
-        """Whether that may be less than everything."""
+        """Tell whether that may be less than everything."""
         return super().filtered or self.kind is not None or self.who is not None
 
 

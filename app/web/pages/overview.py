@@ -48,7 +48,7 @@ def _known(seen: PageData) -> dict[str, set[str]]:
 
 
 def concerns(seen: PageData) -> list[Alert]:
-    """What needs attention, as far as it is known, the grave things first."""
+    """Collect what needs attention, as far as it is known, the grave things first."""
     found: list[Alert] = []
     if seen.gpus is not None:
         found += alerts.of_gpus(seen.gpus)

@@ -29,11 +29,11 @@ class Table(Generic[T]):
     pages: int = 1
 
     def order(self, column: str) -> str:
-        """How the column is sorted, in the words of aria-sort."""
+        """Return the column's order, in the words of aria-sort."""
         return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "none")
 
     def next_order(self, column: str) -> str:
-        """What the head of the column leads to: ascending first, then descending."""
+        """Return the order to which the head of the column leads: ascending first, then descending."""
         return f"-{column}" if self.sort == column else column
 
 
@@ -60,7 +60,7 @@ def ordered(rows: Sequence[T], key: Callable[[T], Any], descending: bool) -> lis
 
 
 def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
-    """What the request's query says to filter by: the value of each of these parameters, empty if it has none.
+    """Return the filters in the request's query: the value of each of these parameters, empty if it has none.
 
     Those in `allowed` count only if they have one of the values there.
     """

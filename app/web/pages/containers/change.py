@@ -85,7 +85,7 @@ def roll_container_back(name: str) -> ResponseReturnValue:
 
 
 def _before_and_after(target: Name, work: Callable[[], ContainerResult], change: Change, **more: Any) -> Context:
-    """What there is, and what the change would make of it; to be found out when it is to be shown."""
+    """Return a context with the container before and after the change, to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
         found = _seen(target)
@@ -114,7 +114,7 @@ def _with_volumes(context: Context) -> Context:
 
 
 def _exchange(holds: tuple[str, ...], plan: Preview) -> dict[str, list[str]]:
-    """Which GPUs it keeps, gets and gives up, as it is planned now."""
+    """Return the GPUs that the container keeps, gets and gives up, as it is planned now."""
     held, wanted = set(holds), set(plan.gpus if plan.operation else holds)
     return {"kept": sorted(held & wanted), "added": sorted(wanted - held), "freed": sorted(held - wanted)}
 

@@ -48,7 +48,7 @@ def _offered(draft: Draft) -> ResponseReturnValue:
 
 
 def _placed(draft: Draft, then: Callable[[Draft], ResponseReturnValue]) -> ResponseReturnValue:
-    """What comes `then`, on the node where the container is to be."""
+    """Answer with `then`, on the node where the container is to be."""
     try:
         place_container(draft.name, draft.spec, draft.node or None)
     except DomainError as exc:

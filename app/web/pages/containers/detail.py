@@ -72,7 +72,7 @@ def _sizes(view: ContainerView) -> dict[str, int]:
 
 
 def _settings(spec: Spec) -> dict[str, Any]:
-    """What it was made with, as much of it as is to be seen."""
+    """Return the settings that the container was made with, as much of them as is to be seen."""
     revealed = request.args.get("secrets") == "shown"
     return {
         "command": json.dumps(command(spec, revealed), ensure_ascii=False) if spec.cmd else None,
@@ -84,7 +84,7 @@ def _settings(spec: Spec) -> dict[str, Any]:
 
 
 def _possible(view: ContainerView, shown: VersionView, busy: bool) -> dict[str, Any]:
-    """What can be done with it and read of it now."""
+    """Return the actions possible with the container, and what can be read of it now."""
     return {
         "actions": legal(view, shown, busy),
         "executable": shown.state == "running",

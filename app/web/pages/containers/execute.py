@@ -1,4 +1,4 @@
-"""What is done with one container as it is: run a command, read its output."""
+"""Pages for work in one container as it is: run a command, read its output."""
 
 import shlex
 from dataclasses import replace
@@ -69,12 +69,12 @@ def _shown(run: Run) -> ResponseReturnValue:
 
 
 def _begun(error: DomainError) -> bool:
-    """Whether the command may have done something before it failed."""
+    """Tell whether the command may have done something before it failed."""
     return isinstance(error, CommandTimeout) or status_of(error) >= 500
 
 
 def _so_far(error: DomainError) -> ExecResult | None:
-    """What a command had printed until it was killed."""
+    """Return the output that a command had printed until it was killed."""
     if not isinstance(error, CommandTimeout) or error.data is None:
         return None
     return ExecResult(error.data["stdout"], error.data["stderr"], None, False, timed_out=True)

@@ -32,7 +32,7 @@ def restart(name: str) -> ResponseReturnValue:
 
 
 def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
-    """What a page shows of a container before `work` changes it: how it is, and what would happen."""
+    """Return what a page shows of a container before `work` changes it: its state, and what would happen."""
     seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()

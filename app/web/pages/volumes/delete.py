@@ -46,7 +46,7 @@ def delete_volume(name: str) -> ResponseReturnValue:
 
 
 def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
-    """What is wrong with the form, or that not all can go."""
+    """Check the form, and whether all can go; None if nothing is wrong."""
     newest = shown.record.version == view.newest.record.version
     if refusal := wrong(shown.record.name, newest):
         return refusal

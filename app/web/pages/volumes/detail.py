@@ -58,7 +58,7 @@ def version_of(view: VolumeView, asked: Name) -> VolumeVersionView:
 
 
 def legal(view: VolumeView, shown: VolumeVersionView) -> tuple[str, ...]:
-    """What can be done with the version `shown` as it is."""
+    """Return the actions that are possible with the version `shown` as it is."""
     record = shown.record
     if shown.state == "unreachable":
         return ()
@@ -78,7 +78,7 @@ def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> li
 
 
 def _merging(seen: PageData, record: VolumeRecord) -> bool:
-    """Whether its parent's data is on the way into it right now."""
+    """Tell whether the parent's data is on the way into the version right now."""
     if record.merging is None:
         return False
     running = seen.ask(("merging", record.name), lambda: [each.id for each in services().journal.all_running()])

@@ -49,7 +49,7 @@ def volumes() -> Response:
 
 
 def fits(view: VolumeView, asked: Mapping[str, str]) -> bool:
-    """Whether a volume is what the filters ask for; one whose state is not known may be in any."""
+    """Tell whether a volume fits the filters; one whose state is not known may be in any."""
     newest = view.newest
     return (
         asked["name"].lower() in newest.record.name.lower()
