@@ -1,4 +1,4 @@
-"""What needs an operator's attention, gathered from everything that the services find out anyway."""
+"""Alerts: what needs an operator's attention, gathered from everything that the services find out anyway."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -75,7 +75,7 @@ def sorted_by_weight(concerns: Iterable[Alert]) -> list[Alert]:
 
 
 def counts(views: Sequence[ContainerView]) -> dict[str, int]:
-    """How many containers are in each state that any is in."""
+    """Count the containers in each state that any is in."""
     found: dict[str, int] = {}
     for view in views:
         found[view.state] = found.get(view.state, 0) + 1
@@ -89,5 +89,5 @@ def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Alert:
 
 
 def _failed(view: OperationView) -> bool:
-    """Whether it was undone, but not because somebody wished so."""
+    """Tell whether the operation was undone, but not because somebody wished so."""
     return view.state == "undone" and view.code != Cancelled.code

@@ -48,7 +48,7 @@ class ContainerNameHasDash(InvalidRequest):
 
 
 class ContainerNameLacksVersion(InvalidRequest):
-    """What follows the dash of a container's name is no version number."""
+    """A container's name in which no version number follows the dash."""
 
     code, title = 1007, "container name lacks its version"
 
@@ -90,7 +90,7 @@ class VolumeNameMissing(InvalidRequest):
 
 
 class VolumeNameLacksVersion(InvalidRequest):
-    """What follows the dash of a volume's name is no version number."""
+    """A volume's name in which no version number follows the dash."""
 
     code, title = 1026, "volume name lacks its version"
 
@@ -108,7 +108,7 @@ class VolumeNameBeginsWithSlash(InvalidRequest):
 
 
 class NotFound(DomainError):
-    """What the caller named does not exist."""
+    """The named thing does not exist."""
 
     code, title = 2010, "no such resource"
 
@@ -258,13 +258,13 @@ class AlreadyManaged(Conflict):
 
 
 class AdoptionRefused(Conflict):
-    """What was to be taken in has settings that gpudock cannot keep; data: settings."""
+    """The container or volume to take in has settings that gpudock cannot keep; data: settings."""
 
     code, title = 2086, "it has what gpudock cannot take over"
 
 
 class OnAnotherNode(Conflict):
-    """What is asked for is another host's to do; data: node.
+    """The request is another host's to do; data: node.
 
     Requests are then sent on to that node, so callers see this only if the nodes do not agree where it is.
     """

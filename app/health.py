@@ -1,4 +1,4 @@
-"""Whether the parts that gpudock needs answer."""
+"""The health of the parts that gpudock needs."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ class Health:
         }
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, by part (docker, etcd, nvml); empty if all answer."""
+        """Find what is wrong, by part (docker, etcd, nvml); empty if all answer."""
         with ThreadPoolExecutor(len(self._checks)) as pool:
             answers = {part: pool.submit(_problem, check) for part, check in self._checks.items()}
             return {part: problem for part, answer in answers.items() if (problem := answer.result())}

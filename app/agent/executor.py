@@ -1,4 +1,4 @@
-"""Carries the actions of a pass out. Each one looks again first: the snapshot are a moment old by then."""
+"""Carries the actions of a pass out. Each one looks again first: the snapshot is a moment old by then."""
 
 import time
 from collections.abc import Callable

@@ -32,7 +32,7 @@ class Leadership:
     revision: int = 0
 
     def acquire(self) -> bool:
-        """Whether this process leads, from now on if nobody alive did."""
+        """Take the lead if nobody alive has it, and tell whether this process leads."""
         key, own = reconciler_key(self.node), self.host.own_token()
         entry = self.store.get(key)
         if entry is not None and entry.value["owner"] == own:

@@ -1,4 +1,4 @@
-"""What is left of operations whose process was killed or held up right at their end, beside containers.
+"""Leftovers of operations whose process was killed or held up right at their end, beside containers.
 
 Nothing of it can do harm, so there is no hurry: it goes once two passes in a row have found it.
 """
@@ -29,8 +29,8 @@ class RetainedFiles:
 
 @dataclass(frozen=True)
 class Found:
-    """What Docker has: ids of images that are held and of which there is no container, operations whose commits made
-    images without a name, and by its name which operation made each volume of ours.
+    """The objects in Docker that may be left over: ids of images that are held and of which there is no container,
+    operations whose commits made images without a name, and by its name which operation made each volume of ours.
     """
 
     held: frozenset[str]
@@ -40,7 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What may go: images to be let go of, data set aside, and by what they made, operations that may have been undone.
+    """The things that may go: images, data set aside, and by what they made, operations that may have been undone.
 
     `volumes` and `commits` count only as far as those operations were undone.
     """
@@ -52,12 +52,12 @@ class Leftovers:
 
 
 def look(images: ImageReader, volumes: VolumeReader) -> Found:
-    """What Docker has, to be asked before etcd."""
+    """Read what Docker has, to be asked before etcd."""
     return Found(frozenset(images.held_images()), frozenset(images.nameless_commits()), volumes.made())
 
 
 def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
-    """That of it which no entry of etcd explains; `entries` has all records and operations, as of one revision."""
+    """Find those that no entry of etcd explains; `entries` has all records and operations, as of one revision."""
     needed = {e.value.get("image_id") for e in entries if e.value.get("node") == node}
     volumes = {name for name, entry in _versions(entries, VOLUMES) if not entry.value["removed"]}
     return Leftovers(

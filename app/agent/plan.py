@@ -1,4 +1,4 @@
-"""What a pass would do, and why: decided from the snapshot alone, so that it can be printed as well as done."""
+"""The actions of a pass and their reasons: decided from the snapshot alone, so that they can be printed too."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def plan(snapshot: Snapshot, outages: Outages) -> list[Action]:
 
 
 def why_ended(container: Inspected, outages: Outages) -> Text | None:
-    """Why a container that should run ended through no doing of its own; None if its program ended by itself."""
+    """Say why a container that should run ended through no doing of its own; None if its program ended by itself."""
     if not container.started:
         return Text("it was never started")
     if container.out_of_memory:
@@ -80,7 +80,7 @@ def _start(snapshot: Snapshot, outages: Outages) -> Iterator[Action]:
 
 
 def _gpus_are_there(snapshot: Snapshot, record: VersionRecord) -> bool:
-    """Whether it still holds every GPU it was made with, and each is known to be healthy."""
+    """Tell whether the version still holds every GPU it was made with, and each is known to be healthy."""
     if not record.spec.gpu_count:
         return True
     held = [claim.gpu for claim in snapshot.claims if claim.gpu and claim.holder.container_id == record.container_id]
@@ -89,7 +89,7 @@ def _gpus_are_there(snapshot: Snapshot, record: VersionRecord) -> bool:
 
 
 def _remove(snapshot: Snapshot) -> Iterator[Action]:
-    """What Docker made too late, when its operation had been undone. Whatever else nobody knows is left alone:
+    """Remove what Docker made too late, when its operation had been undone. Whatever else nobody knows is left alone:
     it may be an older version of an erased family, which is its owner's.
     """
     for container in snapshot.containers.values():
@@ -149,7 +149,7 @@ def _given_up(snapshot: Snapshot, family: FamilySnapshot, claim: HeldClaim) -> b
 
 
 def _may_use(snapshot: Snapshot, claim: HeldClaim) -> bool:
-    """Whether a container of that family still runs, whatever its record says: then it may be using it."""
+    """Tell whether a container of that family still runs, whatever its record says: then it may be using it."""
     return any(
         container.running and container.labels and container.labels.family == claim.holder.family
         for container in snapshot.containers.values()

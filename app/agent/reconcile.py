@@ -90,7 +90,7 @@ class Reconciler:
         self.signals.close()
 
     def rehearse(self) -> Sequence[Action]:
-        """What a pass would do now; nothing is done, and it does not matter who leads."""
+        """Plan what a pass would do now; nothing is done, and it does not matter who leads."""
         return plan(self.snapshot_reader.read(), self.contact.outages())
 
     def _appear(self) -> None:

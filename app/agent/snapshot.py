@@ -1,4 +1,4 @@
-"""What a pass knows: Docker first and etcd after it, so that whatever Docker has is explained if it can be."""
+"""The snapshot of a pass: Docker first and etcd after it, so that whatever Docker has is explained if it can be."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class SnapshotReader:
         self._node = node
 
     def read(self) -> Snapshot:
-        """All snapshot, as they are now."""
+        """Read the snapshot as it is now."""
         containers = {observed.id: observed for observed in self._containers.list()}
         found, gpus = leftovers.look(self._images, self._volumes), self._gpus()
         records = families_prefix(CONTAINERS), families_prefix(VOLUMES)

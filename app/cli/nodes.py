@@ -1,4 +1,4 @@
-"""Which nodes there are, for `gpudock doctor`."""
+"""The nodes of the cluster, for `gpudock doctor`."""
 
 from app.bootstrap import build_backends
 from app.cluster.nodes import Nodes
@@ -8,7 +8,7 @@ from app.model.findings import Finding, ok, warning
 
 
 def examine_nodes(config: Config) -> Finding:
-    """Whether every node that ever joined lives, and can say how its things are."""
+    """Check that every node that ever joined lives, and can say how its things are."""
     try:
         nodes = Nodes(build_backends(config).store, config.node).all()
     except DomainError as exc:

@@ -1,4 +1,4 @@
-"""Whether etcd is older than Docker: for `gpudock doctor`, and `gpudock accept-restored-state` for who has looked."""
+"""An etcd that is older than Docker: for `gpudock doctor`, and `gpudock accept-restored-state` for who has looked."""
 
 from typing import cast
 
@@ -27,7 +27,7 @@ def accept_restored_state(dry_run: bool) -> None:
 
 
 def examine_state(config: Config) -> Finding:
-    """Whether etcd explains what Docker has on this node."""
+    """Check that etcd explains what Docker has on this node."""
     return _examine(build_services(config, build_backends(config)).guard)
 
 

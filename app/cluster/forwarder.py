@@ -18,7 +18,7 @@ class Forwarder:
     host: Host
 
     def url(self, node: str) -> str:
-        """Where `node` can be asked. Raises NodeUnreachable or NodeNotFound."""
+        """Find the URL at which `node` answers. Raises NodeUnreachable or NodeNotFound."""
         target = self.nodes.find(node)
         if target.url is None:
             raise NodeUnreachable("node", Text("{silence}; nothing was changed", silence=target.silence))
@@ -30,7 +30,7 @@ class Forwarder:
         return target.url
 
     def forward(self, node: str, url: str, message: Message) -> Reply:
-        """What `node` answers, whose `url` that is. Raises NodeUnreachable, NodeCutOff or NodeRefused."""
+        """Return the answer of `node`, whose `url` that is. Raises NodeUnreachable, NodeCutOff or NodeRefused."""
         reply = self.peers.ask(node, url, message)
         if reply.status == 401 or _wants_login(reply):
             raise NodeRefused(

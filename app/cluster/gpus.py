@@ -1,4 +1,4 @@
-"""How the GPUs of all nodes are: what each tells of its own, joined with the claims and the health in etcd."""
+"""The GPUs of the other nodes: what each tells of its own, joined with the claims and the health in etcd."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""Whose a container, a volume or a GPU is."""
+"""The node that a container, a volume or a GPU is on."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ class Locator:
         return None
 
     def _last_worked_on(self, kind: str, family: str) -> str | None:
-        """Where it was erased, perhaps just now: reports come a moment late, and there are none of old volumes."""
+        """Return the node that erased the family, perhaps just now: reports come late, none of old volumes."""
         for entry in reversed(self.store.list(HISTORY)):
             if (entry.value.get("resource", CONTAINERS), entry.value["family"]) == (kind, family):
                 return str(entry.value["node"])

@@ -1,4 +1,4 @@
-"""What nodes tell each other of their containers and volumes: how it is written down, and how it is read.
+"""Reports of nodes on their containers and volumes: how they are written down, and how they are read.
 
 Of each family there is one key. It says for which state of the family's record (`updated`) it was written: what was
 changed since is not in it, and is then taken to be as the record wants it.
@@ -35,7 +35,7 @@ class _Family(Protocol):
 
 @dataclass(frozen=True)
 class Told:
-    """What a node tells of one version; of a container `mounts` and `usage` are empty."""
+    """The report of a node on one version; of a container `mounts` and `usage` are empty."""
 
     version: int
     state: str
@@ -46,17 +46,17 @@ class Told:
 
 @dataclass(frozen=True)
 class Reports:
-    """What all other nodes told last of their things of one kind."""
+    """The last reports of all other nodes on their things of one kind."""
 
     nodes: Mapping[str, Node]
     told: Mapping[str, Json]
 
     def silence(self, node: str) -> str | None:
-        """Why it is not known how the things of a node are; None if it is."""
+        """Return the reason for which the state of a node's things is not known; None if it is."""
         return self.nodes.get(node, Node(node)).silence
 
     def of(self, family: _Family, version: int) -> Told | None:
-        """What its node tells of a version; None if it has not done so since the family was changed last."""
+        """Return the report on a version; None if its node wrote none since the family was changed last."""
         report = self.told.get(f"{family.node}/{family.family}")
         if report is None or report["updated"] != family.updated or str(version) not in report["versions"]:
             return None
@@ -71,7 +71,7 @@ class RemoteReports:
         self._nodes = nodes
 
     def reports(self, kind: str) -> Reports:
-        """What the other nodes tell of their containers or volumes."""
+        """Read the reports of the other nodes on their containers or volumes."""
         nodes = self._nodes.others()
         return Reports(nodes, self._told(kind, nodes))
 
@@ -81,7 +81,7 @@ class RemoteReports:
         return tuple(_leftover(found[key]) for key in sorted(found))
 
     def rooms(self) -> tuple[DiskSpace, ...]:
-        """How full the disks of the other nodes are."""
+        """Read the space on the disks of the other nodes."""
         found = self._told(DISKS, self._nodes.others())
         return tuple(room for key in sorted(found) for room in _rooms(key.partition("/")[0], found[key]))
 

@@ -1,1 +1,1 @@
-"""Which GPUs an operation takes, how they are, and who held them."""
+"""GPUs: which an operation takes, how they are, and who held them."""

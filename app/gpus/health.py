@@ -81,7 +81,7 @@ class GpuHealth:
         return _sentence(uuid, before.out, after)
 
     def _judge(self, uuid: str, gpu: Gpu | None, out: OutOfService | None) -> OutOfService | None:
-        """What is to be recorded of a GPU of which `out` is; `gpu` is None for one that has gone."""
+        """Return the record that a GPU is to get, whose present one is `out`; `gpu` is None for one that has gone."""
         if event := self._events.get(uuid):
             return self._taken(uuid, out, event.moment).faulty(xid_fault(event.xid), event.xid)
         if gpu is None:

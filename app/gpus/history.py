@@ -1,4 +1,4 @@
-"""Who had a GPU: read from the records of versions, and for what was deleted since from the history of operations."""
+"""Past holders of a GPU: from the records of versions, and of what was deleted since from the history."""
 
 from dataclasses import dataclass
 

@@ -33,12 +33,12 @@ class GpuView:
 
     @property
     def schedulable(self) -> bool:
-        """What an operator said last: whether it may be given out when it is well."""
+        """Tell whether the GPU may be given out when it is well, as an operator said last."""
         return self.out is None or self.out.schedulable
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with it; None if it is healthy."""
+        """Say what is wrong with the GPU; None if it is healthy."""
         if self.silence:
             return self.silence
         recorded = self.out.fault if self.out else None
@@ -48,7 +48,7 @@ class GpuView:
 
     @property
     def reason(self) -> str | None:
-        """Why it is not given out although nobody holds it; None if nothing is wrong."""
+        """Say why the GPU is not given out although nobody holds it; None if nothing is wrong."""
         reasons = [self.fault] if self.fault else []
         if not self.schedulable:
             reasons.append(DRAINED)
@@ -58,7 +58,7 @@ class GpuView:
 
     @property
     def advice(self) -> str | None:
-        """What to do so that it is given out; None if it is, or will be when its holder gives it up."""
+        """Say what to do so that the GPU is given out; None if it is, or will be when its holder gives it up."""
         if self.silence:
             return Text("see to that host; nobody else gets the GPU meanwhile")
         found = advice(self.fault, self.out)
@@ -77,12 +77,12 @@ class GpuView:
 
     @property
     def free(self) -> bool:
-        """Whether an allocation may take it."""
+        """Tell whether an allocation may take the GPU."""
         return self.holder is None and self.reason is None
 
 
 def used_by(processes: Iterable[GpuProcess]) -> Text:
-    """That these processes of others use a GPU, for people."""
+    """Say that these processes of others use a GPU, for people."""
     pids = ", ".join(str(process.pid) for process in processes)
     return Text("used by processes that gpudock did not start: {pids}", pids=pids)
 

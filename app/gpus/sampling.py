@@ -28,7 +28,7 @@ _GAP = Reading()
 
 @dataclass(frozen=True)
 class Series:
-    """What was read of one GPU: at `times` (seconds since 1970) utilisation in %, memory in bytes, °C and W.
+    """The readings of one GPU: at `times` (seconds since 1970) utilisation in %, memory in bytes, °C and W.
 
     None is a gap: the GPU did not tell, or nobody could ask. A time with nothing but None ends a line in a chart.
     """
@@ -72,7 +72,7 @@ class Sampler:
             self._rounds.append((moment, gpus))
 
     def series(self, uuid: str, since: int = 0) -> Series:
-        """What was read of that GPU after `since` (seconds since 1970), gaps where readings are missing."""
+        """Return the readings of that GPU after `since` (seconds since 1970), gaps where readings are missing."""
         found = Series([], [], [], [], [])
         before: int | None = None
         for moment, gpus in list(self._rounds):

@@ -78,7 +78,7 @@ class GpuVisibility:
         return found
 
     def _ask(self, subject: Subject) -> str | None:
-        """Why it is without its GPUs, "" if it has them all, None if that cannot be told."""
+        """Say why the container is without its GPUs, "" if it has them all, None if that cannot be told."""
         try:
             result = self._exec.execute(subject.record.container_id, _COMMAND, None, TIMEOUT, _CAP)
         except (CommandRefused, ContainerNotRunning, ContainerNotFound, Unavailable):
@@ -121,7 +121,7 @@ class GpuVisibility:
 
 
 def reason(result: ExecResult, gpus: Sequence[str]) -> str:
-    """What the output of `nvidia-smi -L` says is wrong in a container that holds `gpus`; "" if nothing is."""
+    """Say what the output of `nvidia-smi -L` tells to be wrong in a container that holds `gpus`; "" if nothing is."""
     output = f"{result.stdout}\n{result.stderr}"
     if _NO_NVML in output:
         line = next(line for line in output.splitlines() if _NO_NVML in line)

@@ -24,7 +24,7 @@ class ImageView:
 
     @property
     def in_use(self) -> bool:
-        """Whether anybody needs it; then it stays."""
+        """Tell whether anybody needs the image; then it stays."""
         return bool(self.users)
 
 

@@ -1,1 +1,1 @@
-"""What HTTP needs, for the API and the pages alike."""
+"""The parts of HTTP that the API and the pages share: request scope, access, forwarding, errors, caches."""

@@ -61,7 +61,7 @@ class Agent:
             time.sleep(0.01)
 
     def _unsent(self) -> bool:
-        """Whether the thread that sends has not sent all answers yet."""
+        """Tell whether the sending thread still has answers to send."""
         return any(getattr(connection, "total_outbufs_len", 0) for connection in list(self._open.values()))
 
 

@@ -1,4 +1,4 @@
-"""Who may call: the one place that decides access, for the API and the pages alike."""
+"""Access: the one place that decides who may call, for the API and the pages alike."""
 
 import hashlib
 import hmac
@@ -34,7 +34,7 @@ _HEADERS = {
 
 
 class Operator(UserMixin):  # type: ignore[misc]  # flask-login is untyped
-    """Whoever knows a token, with the name that it has, None for the one without. All may do the same."""
+    """A person who knows a token, with the name that it has, None for the one without. All may do the same."""
 
     def __init__(self, name: str | None, token: str) -> None:
         self.id = "operator" if name is None else f"operator {name}"
@@ -46,7 +46,7 @@ class Sessions(SecureCookieSessionInterface):
     """Sessions in a signed cookie that, set over https, never travels without."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Whether this request came over https."""
+        """Tell whether this request came over https."""
         return request.is_secure
 
 
@@ -73,7 +73,7 @@ def init_app(app: Flask, config: Config) -> None:
 
 
 def login_needed() -> bool:
-    """Whether callers must know a token."""
+    """Tell whether callers must know a token."""
     return bool(_operators())
 
 

@@ -32,7 +32,7 @@ def check(request: Request) -> None:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an IP address, perhaps an IPv4 one written as IPv6, is a loopback address."""
+    """Tell whether an IP address, perhaps an IPv4 one written as IPv6, is a loopback address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -41,7 +41,7 @@ def is_loopback(address: str) -> bool:
 
 
 def names_loopback(url: str) -> bool:
-    """Whether the host of a URL is `localhost` or a loopback address."""
+    """Tell whether the host of a URL is `localhost` or a loopback address."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

@@ -61,7 +61,7 @@ def code_table() -> dict[int, str]:
 
 
 def wants_json(path: str) -> bool:
-    """Whether a path belongs to programs; the others are pages."""
+    """Tell whether a path belongs to programs; the others are pages."""
     return path.startswith("/api/") or path in ("/healthz", "/readyz")
 
 

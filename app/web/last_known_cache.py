@@ -1,4 +1,4 @@
-"""What was known last, for the time in which a part does not answer; the workers of one server tell each other."""
+"""The last known answers, for the time in which a part does not answer; the workers of one server share them."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""What every request needs: its id, and the services of the app that serves it."""
+"""The scope of a request: its id, and the services of the app that serves it."""
 
 import re
 import uuid
@@ -25,7 +25,7 @@ def services() -> Services:
 
 
 def forwarded() -> bool:
-    """Whether another node has sent this request here, since it is this one's to answer."""
+    """Tell whether another node has sent this request here, since it is this one's to answer."""
     return FORWARDED in request.headers
 
 

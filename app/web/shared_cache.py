@@ -1,4 +1,4 @@
-"""Where pages put things aside for a while: a file that the workers of one server share, or this process's memory."""
+"""A place for what pages keep a while: a file that the workers of one server share, or this process's memory."""
 
 import hashlib
 import math
@@ -116,7 +116,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 
 def _seal(at: float, packed: bytes) -> bytes:
-    """What tells a value that the disk damaged: to unpack one could do anything."""
+    """Return the checksum that tells a value that the disk damaged: to unpack one could do anything."""
     found = hashlib.blake2b(repr(at).encode(), digest_size=16)
     found.update(packed)
     return found.digest()

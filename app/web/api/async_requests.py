@@ -1,4 +1,4 @@
-"""How every changing call is carried out: now, in the background (`Prefer: respond-async`), or not (`dryRun=true`)."""
+"""Ways to carry out a changing call: now, in the background (`Prefer: respond-async`), or not (`dryRun=true`)."""
 
 import re
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def carry_out(work: Callable[[], T], show: Callable[[T], Any]) -> Any:
 
 
 def wants_preview() -> bool:
-    """Whether the request has dryRun=true; InvalidRequest for any other word."""
+    """Tell whether the request has dryRun=true; InvalidRequest for any other word."""
     given = request.args.get("dryRun", "false").lower()
     if given not in _FLAGS:
         raise errors.InvalidRequest(Text("dryRun must be true or false"))

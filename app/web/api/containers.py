@@ -27,12 +27,12 @@ from app.web.api.schemas import (
 )
 from app.web.request_scope import place_container, services
 
-blueprint = Resource("containers", __name__, url_prefix="/api/v1/containers", description="Containers and versions")
+blueprint = Resource("containers", __name__, description="Containers and versions")
 
 Json = dict[str, Any]
 
 
-@blueprint.route("")
+@blueprint.route("/api/v1/containers")
 class Containers(MethodView):
     """All containers of all nodes."""
 
@@ -83,7 +83,7 @@ class Containers(MethodView):
         return carry_out(lambda: creator.create(body["containerName"], spec), _made)
 
 
-@blueprint.route("/<name>")
+@blueprint.route("/api/v1/containers/<name>")
 class Container(MethodView):
     """One container, by its versioned name or its family's."""
 
@@ -138,7 +138,7 @@ RECREATIONS: tuple[type[errors.DomainError], ...] = (
 )
 
 
-@blueprint.route("/<name>/gpu")
+@blueprint.route("/api/v1/containers/<name>/gpu")
 class ContainerGpus(MethodView):
     """The GPUs of a container."""
 
@@ -152,7 +152,7 @@ class ContainerGpus(MethodView):
         return carry_out(lambda: changer.gpus(target, body["gpuCount"]), _made)
 
 
-@blueprint.route("/<name>/volume")
+@blueprint.route("/api/v1/containers/<name>/volume")
 class ContainerVolume(MethodView):
     """The volumes of a container."""
 
@@ -171,7 +171,7 @@ class ContainerVolume(MethodView):
         return carry_out(lambda: changer.volume(target, old, new), _made)
 
 
-@blueprint.route("/<name>/rollback")
+@blueprint.route("/api/v1/containers/<name>/rollback")
 class ContainerRollback(MethodView):
     """Going back."""
 
@@ -185,7 +185,7 @@ class ContainerRollback(MethodView):
         return carry_out(lambda: changer.rollback(target, body["version"]), _made)
 
 
-@blueprint.route("/<name>/stop")
+@blueprint.route("/api/v1/containers/<name>/stop")
 class ContainerStop(MethodView):
     """Stopping."""
 
@@ -198,7 +198,7 @@ class ContainerStop(MethodView):
         return carry_out(lambda: lifecycle.stop(target), lambda made: ok(None, made.changed))
 
 
-@blueprint.route("/<name>/restart")
+@blueprint.route("/api/v1/containers/<name>/restart")
 class ContainerRestart(MethodView):
     """Restarting."""
 

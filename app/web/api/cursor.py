@@ -13,7 +13,7 @@ def write_cursor(after: str | None) -> str | None:
 
 
 def read_cursor(cursor: str | None) -> str | None:
-    """What `write_cursor` was given; InvalidRequest for anything else."""
+    """Return the value that `write_cursor` was given; InvalidRequest for anything else."""
     try:
         return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else None
     except (binascii.Error, ValueError) as exc:

@@ -1,4 +1,4 @@
-"""What the resources share: bodies read as JSON, answers in the envelope, error answers documented."""
+"""The parts that resources share: bodies read as JSON, answers in the envelope, error answers documented."""
 
 import json
 from collections.abc import Callable

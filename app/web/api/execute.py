@@ -1,4 +1,4 @@
-"""What is done with one container as it is: execute, logs, commit."""
+"""Work in one container as it is: execute, logs, commit."""
 
 from dataclasses import asdict
 from typing import Any
@@ -20,13 +20,13 @@ from app.web.api.schemas import (
 )
 from app.web.request_scope import services
 
-blueprint = Resource("inside", __name__, url_prefix="/api/v1/containers", description="Work in a container")
+blueprint = Resource("inside", __name__, description="Work in a container")
 
 Json = dict[str, Any]
 MISSES: tuple[type[errors.DomainError], ...] = (errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
 
 
-@blueprint.route("/<name>/execute")
+@blueprint.route("/api/v1/containers/<name>/execute")
 class Execute(MethodView):
     """Commands."""
 
@@ -40,9 +40,9 @@ class Execute(MethodView):
         return ok({**result, "exitCode": result["exit_code"]})
 
 
-@blueprint.route("/<name>/logs")
+@blueprint.route("/api/v1/containers/<name>/logs")
 class Logs(MethodView):
-    """What the main process printed."""
+    """The output of the main process."""
 
     @blueprint.arguments(LogsQuery, location="query")
     @blueprint.response(200, envelope(LogsSchema))
@@ -52,7 +52,7 @@ class Logs(MethodView):
         return ok({"logs": services().inside.logs(parse(name), query["tail"])})
 
 
-@blueprint.route("/<name>/commit")
+@blueprint.route("/api/v1/containers/<name>/commit")
 class Commit(MethodView):
     """Images of containers."""
 

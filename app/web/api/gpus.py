@@ -11,12 +11,12 @@ from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import GpuSchema, GpusQuery, GpusSchema, SchedulableSchema, envelope
 from app.web.request_scope import services
 
-blueprint = Resource("gpus", __name__, url_prefix="/api/v1/gpus", description="GPUs of all nodes")
+blueprint = Resource("gpus", __name__, description="GPUs of all nodes")
 
 Json = dict[str, Any]
 
 
-@blueprint.route("")
+@blueprint.route("/api/v1/gpus")
 class Gpus(MethodView):
     """All GPUs of all nodes."""
 
@@ -35,7 +35,7 @@ class Gpus(MethodView):
         return ok({"gpuStatus": {gpu["uuid"]: gpu["status"] for gpu in gpus}, "gpus": gpus})
 
 
-@blueprint.route("/<uuid>")
+@blueprint.route("/api/v1/gpus/<uuid>")
 class Gpu(MethodView):
     """One GPU."""
 

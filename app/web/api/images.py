@@ -23,7 +23,7 @@ from app.web.api.schemas_images import (
 )
 from app.web.request_scope import answer_at, services
 
-blueprint = Resource("images", __name__, url_prefix="/api/v1/images", description="Images of each node")
+blueprint = Resource("images", __name__, description="Images of each node")
 
 Json = dict[str, Any]
 _DRY_RUN = {"in": "query", "name": "dryRun", "schema": {"type": "boolean"}, "description": "Only say what would go."}
@@ -36,7 +36,7 @@ def at_its_node() -> None:
     answer_at(request.args.get("node"))
 
 
-@blueprint.route("", parameters=_NODE)
+@blueprint.route("/api/v1/images", parameters=_NODE)
 class Images(MethodView):
     """All images of a node."""
 
@@ -48,7 +48,7 @@ class Images(MethodView):
         return ok({"images": [serializers.image(view) for view in services().images.all(**query)]})
 
 
-@blueprint.route("/pull", parameters=_NODE)
+@blueprint.route("/api/v1/images/pull", parameters=_NODE)
 class ImagePull(MethodView):
     """Loading an image from its registry."""
 
@@ -74,7 +74,7 @@ class ImagePull(MethodView):
         return carry_out(lambda: puller.pull(body["image"]), _pulled)
 
 
-@blueprint.route("/prune", parameters=_NODE)
+@blueprint.route("/api/v1/images/prune", parameters=_NODE)
 class ImagePrune(MethodView):
     """Tidying up."""
 
@@ -92,7 +92,7 @@ class ImagePrune(MethodView):
         return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
 
 
-@blueprint.route("/<path:name>", parameters=_NODE)
+@blueprint.route("/api/v1/images/<path:name>", parameters=_NODE)
 class Image(MethodView):
     """One image, by its name or id."""
 
@@ -113,7 +113,7 @@ class Image(MethodView):
         return ok()
 
 
-@blueprint.route("/<path:name>/tag", parameters=_NODE)
+@blueprint.route("/api/v1/images/<path:name>/tag", parameters=_NODE)
 class ImageTag(MethodView):
     """One more name."""
 

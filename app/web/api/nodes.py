@@ -10,10 +10,10 @@ from app.web.api.schemas import envelope
 from app.web.api.schemas_nodes import NodesSchema
 from app.web.request_scope import services
 
-blueprint = Resource("nodes", __name__, url_prefix="/api/v1/nodes", description="The hosts of the cluster")
+blueprint = Resource("nodes", __name__, description="The hosts of the cluster")
 
 
-@blueprint.route("")
+@blueprint.route("/api/v1/nodes")
 class Nodes(MethodView):
     """All nodes."""
 

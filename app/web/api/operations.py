@@ -12,12 +12,12 @@ from app.web.api.schemas import envelope
 from app.web.api.schemas_operations import OperationSchema, OperationsQuery, OperationsSchema
 from app.web.request_scope import services
 
-blueprint = Resource("operations", __name__, url_prefix="/api/v1/operations", description="Running and past changes")
+blueprint = Resource("operations", __name__, description="Running and past changes")
 
 Json = dict[str, Any]
 
 
-@blueprint.route("")
+@blueprint.route("/api/v1/operations")
 class Operations(MethodView):
     """All operations, those of the last days."""
 
@@ -31,7 +31,7 @@ class Operations(MethodView):
         return ok({"operations": [serializers.operation(v) for v in page.operations], "next": write_cursor(page.after)})
 
 
-@blueprint.route("/<identity>")
+@blueprint.route("/api/v1/operations/<identity>")
 class Operation(MethodView):
     """One operation."""
 

@@ -42,7 +42,7 @@ class CreateSchema(Schema):
 
 
 class GpuChangeSchema(Schema):
-    """How many GPUs the container shall have."""
+    """The number of GPUs that the container shall have."""
 
     gpuCount = fields.Integer(strict=True, required=True, metadata={"example": 2})
 
@@ -56,7 +56,7 @@ class VolumeChangeSchema(Schema):
 
 
 class DeleteSchema(Schema):
-    """What to delete: a running container too, and the record too."""
+    """The extent of a deletion: a running container too, and the record too."""
 
     force = fields.Boolean(load_default=False, allow_none=True)
     delEtcdInfoAndVersionRecord = fields.Boolean(load_default=False, allow_none=True)
@@ -76,7 +76,7 @@ class ExecuteSchema(Schema):
 
 
 class ListQuery(Schema):
-    """Which containers to list."""
+    """The containers to list."""
 
     state = fields.String(validate=validate.OneOf(STATES))
     gpu = fields.String(metadata={"description": "only the holder of the GPU with this UUID"})
@@ -93,20 +93,20 @@ class RollbackSchema(Schema):
 
 
 class LogsQuery(Schema):
-    """How much of the log."""
+    """The part of the log to read."""
 
     tail = fields.Integer(load_default=100, validate=validate.Range(1, 10_000))
 
 
 class GpusQuery(Schema):
-    """Whether to describe each GPU, and of which node; without one, of all."""
+    """The GPUs to list, described each or not; those of all nodes unless one is named."""
 
     detail = fields.Boolean(load_default=False)
     node = fields.String(metadata={"description": "only those of this node"})
 
 
 class SchedulableSchema(Schema):
-    """Whether the GPU may be given out."""
+    """The permission to give the GPU out."""
 
     schedulable = fields.Boolean(required=True, truthy={True}, falsy={False}, metadata={"example": False})
 
@@ -130,7 +130,7 @@ class CommittedSchema(Schema):
 
 
 class ExecutedSchema(Schema):
-    """What the command printed, at most 1 MiB of each stream; `truncated` says that there was more.
+    """The output of a command, at most 1 MiB of each stream; `truncated` says that there was more.
 
     `exitCode` is null for a command that was killed because it printed more than 64 MiB.
     """
@@ -148,7 +148,7 @@ class LogsSchema(Schema):
 
 
 class DriftSchema(Schema):
-    """What is not as gpudock left it: what is the matter, and what to do about it."""
+    """A difference from how gpudock left something: what is the matter, and what to do about it."""
 
     kind = fields.String(validate=validate.OneOf(CONTAINER_KINDS))
     reason = fields.String()

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 
 class ImagesQuery(Schema):
-    """Which images to list."""
+    """The images to list."""
 
     name = fields.String(metadata={"description": "only those with this in a name or in their id"})
     unused = fields.Boolean(load_default=False, metadata={"description": "only those that nobody needs"})
@@ -49,13 +49,13 @@ class TagSchema(Schema):
 
 
 class PruneSchema(Schema):
-    """Which of the images that nobody needs to remove: all, or those without a name."""
+    """The images to remove among those that nobody needs: all, or those without a name."""
 
     untaggedOnly = fields.Boolean(load_default=True)
 
 
 class PrunedSchema(Schema):
-    """What was removed, or (dryRun) would be; `size` is that of all of them: what they share counts more than once."""
+    """The images removed or (dryRun) to be removed; `size` adds up theirs: what they share counts more than once."""
 
     dryRun = fields.Boolean()
     images = fields.List(fields.Nested(ImageSchema))

@@ -7,7 +7,7 @@ from app.operations.requester import CHANNELS
 
 
 class OperationsQuery(Schema):
-    """Which operations to list."""
+    """The operations to list."""
 
     state = fields.String(validate=validate.OneOf(OPERATION_STATES))
     kind = fields.String(metadata={"description": "only those of this kind", "example": "create"})
@@ -57,7 +57,7 @@ class OperationsSchema(Schema):
 
 
 class BlockerSchema(Schema):
-    """Why a change would be refused, as its error would say."""
+    """The reason for which a change would be refused, as its error would say."""
 
     code = fields.Integer()
     msg = fields.String()
@@ -65,7 +65,7 @@ class BlockerSchema(Schema):
 
 
 class PreviewSchema(Schema):
-    """What a change would do. GPUs and free ports are chosen anew when it really happens; `expectedDowntime` in s."""
+    """The effects of a change. GPUs and free ports are chosen anew when it really happens; `expectedDowntime` in s."""
 
     dryRun = fields.Boolean()
     changes = fields.Boolean(metadata={"description": "false if there is nothing to change, or a blocker"})

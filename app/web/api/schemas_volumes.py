@@ -22,7 +22,7 @@ class SizeSchema(Schema):
 
 
 class VolumesQuery(Schema):
-    """Which volumes to list."""
+    """The volumes to list."""
 
     state = fields.String(validate=validate.OneOf(VOLUME_STATES))
     name = fields.String(metadata={"description": "only names that contain this"})
@@ -49,7 +49,7 @@ class MountSchema(Schema):
 
 
 class VolumeDriftSchema(DriftSchema):
-    """What is not as gpudock left it, of a volume."""
+    """A difference from how gpudock left a volume."""
 
     kind = fields.String(validate=validate.OneOf(VOLUME_KINDS))
 

@@ -49,7 +49,7 @@ def container(view: ContainerView) -> dict[str, Any]:
 
 
 def drift(found: Iterable[Drift]) -> list[dict[str, str]]:
-    """What is not as it was left."""
+    """Return differences from how gpudock left something, as JSON."""
     return [asdict(one) for one in found]
 
 
@@ -185,7 +185,7 @@ def operation(view: OperationView) -> dict[str, Any]:
 
 
 def preview(found: Preview) -> dict[str, Any]:
-    """What a change would do."""
+    """Return the effects of a change, as JSON."""
     blocker = found.blocker
     return {
         "dryRun": True,

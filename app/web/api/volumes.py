@@ -22,7 +22,7 @@ from app.web.api.schemas_volumes import (
 )
 from app.web.request_scope import place_volume, services
 
-blueprint = Resource("volumes", __name__, url_prefix="/api/v1/volumes", description="Sized volumes and versions")
+blueprint = Resource("volumes", __name__, description="Sized volumes and versions")
 
 Json = dict[str, Any]
 MISSES: tuple[type[errors.DomainError], ...] = (
@@ -44,7 +44,7 @@ REMAKES: tuple[type[errors.DomainError], ...] = (
 )
 
 
-@blueprint.route("")
+@blueprint.route("/api/v1/volumes")
 class Volumes(MethodView):
     """All volumes of all nodes."""
 
@@ -80,7 +80,7 @@ class Volumes(MethodView):
         return carry_out(lambda: creator.create(body["name"], body["size"]), _made)
 
 
-@blueprint.route("/<name>")
+@blueprint.route("/api/v1/volumes/<name>")
 class Volume(MethodView):
     """One volume, by its versioned name or its family's."""
 
@@ -105,7 +105,7 @@ class Volume(MethodView):
         return carry_out(lambda: deleter.delete(target, force, erase), ok)
 
 
-@blueprint.route("/<name>/size")
+@blueprint.route("/api/v1/volumes/<name>/size")
 class VolumeSize(MethodView):
     """The size of a volume."""
 
@@ -119,7 +119,7 @@ class VolumeSize(MethodView):
         return carry_out(lambda: resizer.resize(target, body["size"]), _made)
 
 
-@blueprint.route("/<name>/rollback")
+@blueprint.route("/api/v1/volumes/<name>/rollback")
 class VolumeRollback(MethodView):
     """Going back."""
 

@@ -1,8 +1,10 @@
 """The pages for people: the same services as the API, rendered as HTML. JavaScript makes them nicer, none is needed."""
 
-from flask import Blueprint, Flask
+from flask import Flask
 
 from app.web import last_known_cache
+
+# Importing a module adds its routes, filters and hooks to the blueprint.
 from app.web.pages import (
     command_results,
     containers,
@@ -14,14 +16,24 @@ from app.web.pages import (
     overview,
     preferences,
     session,
+    tables,
     volumes,
 )
+from app.web.pages.blueprint import blueprint
 
-blueprint = Blueprint("pages", __name__)
-for part in (overview, gpus, containers, volumes, images, operations, session):
-    part.register(blueprint)
-filters.register(blueprint)
-form_idempotency.register(blueprint)
+__all__ = [
+    "containers",
+    "filters",
+    "form_idempotency",
+    "gpus",
+    "images",
+    "init_app",
+    "operations",
+    "overview",
+    "session",
+    "tables",
+    "volumes",
+]
 
 
 def init_app(app: Flask) -> None:

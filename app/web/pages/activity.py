@@ -1,4 +1,4 @@
-"""What is done and was done with one container or volume, and by whom."""
+"""The operations on one container or volume, running and past, and who asked for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

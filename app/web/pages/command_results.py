@@ -1,4 +1,4 @@
-"""What commands printed, kept for a while: a page that is loaded again shows it again, and runs nothing again."""
+"""Results of commands, kept for a while: a page that is loaded again shows one again, and runs nothing again."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _MOST_TYPED, _MOST_TYPED_BYTES, _TYPED_SECONDS = 1000, 4 << 20, 12 * 3600
 
 @dataclass(frozen=True)
 class CommandFailure:
-    """Why a command failed, and the id of the request that was told so."""
+    """The reason for which a command failed, and the id of the request that was told so."""
 
     message: str
     request_id: str
@@ -38,7 +38,7 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether it is known what came of it."""
+        """Tell whether the command's outcome is known."""
         return self.result is not None or self.failure is not None
 
 
@@ -56,7 +56,7 @@ class Runs:
         return identity if self._results.put(identity, run) else None
 
     def find(self, identity: str, name: str) -> Run:
-        """What was kept for the container `name`, only what was typed if it is too old, nothing if that is too."""
+        """Return the run kept for the container `name`: only what was typed if it is old, nothing if that is too."""
         found = self._results.get(identity) or self._typed.get(identity)
         return found[0] if found and found[0].name == name else Run(name)
 

@@ -1,4 +1,4 @@
-"""What the forms that delete a container or a volume have in common."""
+"""The parts that the forms for deleting a container or a volume share."""
 
 from flask import request
 
@@ -10,7 +10,7 @@ KEEP, ERASE, EVERYTHING = "keep", "erase", "everything"
 
 
 def wrong(name: str, newest: bool) -> Refusal | None:
-    """What is wrong with the form that deletes the version `name`, which is the `newest` of its family or is not.
+    """Check the form that deletes the version `name`, the `newest` of its family or not; None if nothing is wrong.
 
     The name was not typed as it is, nothing was chosen, or the form is out of date.
     """

@@ -1,4 +1,4 @@
-"""What etcd alone knows: for pages while Docker is down, and to link only what has a page here."""
+"""Views from etcd alone: for pages while Docker is down, and to link only what has a page here."""
 
 from app.containers.queries import ContainerView, Page, VersionView
 from app.model.names import Name, versioned

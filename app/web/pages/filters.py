@@ -1,32 +1,29 @@
-"""How values look on a page."""
+"""Template filters: the looks of values on a page."""
 
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from flask import Blueprint
-
 from app.gpus.queries import GpuView
 from app.model import sizes
 from app.model.operation import now
 from app.web import auth
+from app.web.pages.blueprint import blueprint
 from app.web.pages.localize import localize
 from app.web.pages.page_texts import _
-from app.web.pages.words import driver_words, kind_words, requester_words, state_words, status_words, step_words
 
 # What a terminal would obey: colours, cursor movements, window titles.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def register(blueprint: Blueprint) -> None:
-    """Make the functions of this module known to every template."""
-    looks = (gib, human, moment, lasted, span, plain, by_index, gpu_state, gpu_word, short_uuid)
-    for filter_ in (*looks, localize, state_words, kind_words, step_words, requester_words, driver_words, status_words):
-        blueprint.add_app_template_filter(filter_)
-    blueprint.app_context_processor(lambda: {"login_needed": auth.login_needed()})
+@blueprint.app_context_processor
+def login_needed() -> dict[str, bool]:
+    """Tell every template whether callers must know a token."""
+    return {"login_needed": auth.login_needed()}
 
 
+@blueprint.app_template_filter()
 def gib(size: int | None) -> str:
     """A number of bytes in GiB, with one decimal below 10."""
     if size is None:
@@ -35,22 +32,26 @@ def gib(size: int | None) -> str:
     return f"{amount:.0f}" if amount >= 10 or size == 0 else f"{amount:.1f}"
 
 
+@blueprint.app_template_filter()
 def human(size: int) -> str:
     """A number of bytes with a unit."""
     return localize(sizes.human(size))
 
 
+@blueprint.app_template_filter()
 def moment(text: str) -> str:
     """A recorded time to the second, without its zone, which is always UTC."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@blueprint.app_template_filter()
 def lasted(started: str, ended: str | None) -> str:
-    """How long it took from one recorded time to another, or took so far."""
+    """Return the time from one recorded moment to another, or until now, for people."""
     took = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
     return span(max(0.0, took.total_seconds()))  # another node's clock may be ahead
 
 
+@blueprint.app_template_filter()
 def span(seconds: float) -> str:
     """A number of seconds for people."""
     if seconds < 9.95:
@@ -63,16 +64,19 @@ def span(seconds: float) -> str:
     return _("%(seconds)s s", seconds=rest)
 
 
+@blueprint.app_template_filter()
 def by_index(uuids: Iterable[str], indexes: Mapping[str, int]) -> list[str]:
     """GPUs in the order of their indexes, those without a known one last."""
     return sorted(uuids, key=lambda uuid: (indexes.get(uuid, len(indexes)), uuid))
 
 
+@blueprint.app_template_filter()
 def short_uuid(uuid: str) -> str:
     """A UUID without its middle."""
     return uuid if len(uuid) <= 16 else f"{uuid[:8]}…{uuid[-4:]}"
 
 
+@blueprint.app_template_filter()
 def gpu_state(view: GpuView) -> str:
     """One of unreachable, unhealthy, drained, used, foreign, free."""
     if view.silence:
@@ -86,12 +90,14 @@ def gpu_state(view: GpuView) -> str:
     return "free" if view.free else "foreign"
 
 
+@blueprint.app_template_filter()
 def gpu_word(view: GpuView) -> str:
     """The same, but one that is drained and still held is draining."""
     state = gpu_state(view)
     return "draining" if state == "drained" and view.holder else state
 
 
+@blueprint.app_template_filter()
 def plain(text: str) -> str:
     """Terminal output without the sequences that only a terminal understands."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))

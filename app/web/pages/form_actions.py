@@ -1,4 +1,4 @@
-"""How a form is carried out: the next page tells the outcome, a refusal stays on the page with what was typed."""
+"""Actions of forms: the next page tells the outcome, a refusal stays on the page with what was typed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Context = Callable[[], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why what a form asks for was not done: `error` is None if the form itself is at fault, see its fields."""
+    """The reason why a form was not carried out: `error` is None if the form itself is at fault, see its fields."""
 
     message: str
     status: int = 400
@@ -30,7 +30,7 @@ class Refusal:
 
     @property
     def request_id(self) -> str:
-        """What the operator of the service finds it by."""
+        """Return the id by which the operator of the service finds the request."""
         return str(g.request_id)
 
 

@@ -1,4 +1,4 @@
-"""What forms offer to choose from: the volumes that are there."""
+"""The choices that forms offer: the volumes that are there."""
 
 from collections.abc import Sequence
 

@@ -9,12 +9,13 @@ import json
 import secrets
 import time
 
-from flask import Blueprint, flash, g, redirect, request, session
+from flask import flash, g, redirect, request, session
 from werkzeug.wrappers import Response
 
 from app.errors import FirstStillRuns, Unavailable
 from app.model.messages import Text
 from app.state.idempotency import KeyClaim, StoredAnswer, fingerprint
+from app.web.pages.blueprint import blueprint
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
@@ -24,18 +25,13 @@ PATIENCE = 10.0
 _LOOK_EVERY = 0.1
 
 
-def register(blueprint: Blueprint) -> None:
-    """Watch the requests for the pages of the blueprint, and give templates `form_key` for their forms."""
-    blueprint.add_app_template_global(form_key)
-    blueprint.before_request(_begin)
-    blueprint.after_request(_end)
-
-
+@blueprint.app_template_global()
 def form_key() -> str:
     """A new key for one form on one page, to be sent in its field `once`."""
     return secrets.token_urlsafe(12)
 
 
+@blueprint.before_request
 def _begin() -> Response | None:
     key = request.form.get(FIELD) if request.method == "POST" else None
     if not key:
@@ -51,6 +47,7 @@ def _begin() -> Response | None:
     return None
 
 
+@blueprint.after_request
 def _end(response: Response) -> Response:
     claim: KeyClaim | None = g.pop("idempotency", None)
     if claim is not None and response.status_code == 303:
@@ -97,5 +94,5 @@ def _again(first: StoredAnswer) -> Response:
 
 
 def _flashes() -> list[tuple[str, str]]:
-    """What the next page is going to tell."""
+    """Return the notices that the next page is going to show."""
     return [(category, message) for category, message in session.get("_flashes", ())]

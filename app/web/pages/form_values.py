@@ -1,4 +1,4 @@
-"""What a request for a page or from a form asks for."""
+"""Values of a request for a page or from a form."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class ListFilter:
 
     @property
     def filtered(self) -> bool:
-        """Whether that may be less than everything."""
+        """Tell whether that may be less than everything."""
         return any((self.state, self.name, self.after))
 
 
 def wanted(states: Collection[str]) -> ListFilter:
-    """What the request's query asks for; a state that is none of `states` counts as none."""
+    """Return the filter in the request's query; a state that is none of `states` counts as none."""
     state, name, after = (request.args.get(key, "").strip() or None for key in ("state", "name", "after"))
     return ListFilter(state if state in states else None, name, after)
 

@@ -1,11 +1,12 @@
 """The GPUs: the list, each one with its last hour, and the buttons that take one out of service and return it."""
 
-from flask import Blueprint, jsonify, request
+from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from app.gpus.queries import GpuView
 from app.web.pages import polling
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import act
 from app.web.pages.localize import localize
 from app.web.pages.page_data import PageData
@@ -15,15 +16,7 @@ from app.web.request_scope import services
 _MIB = 1 << 20
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/gpus", view_func=gpus)
-    blueprint.add_url_rule("/gpus/<uuid>", view_func=gpu)
-    blueprint.add_url_rule("/gpus/<uuid>/readings", view_func=readings)
-    blueprint.add_url_rule("/gpus/<uuid>/drain", "drain_gpu", drain, methods=["POST"])
-    blueprint.add_url_rule("/gpus/<uuid>/return", "return_gpu", give_back, methods=["POST"])
-
-
+@blueprint.route("/gpus")
 def gpus() -> Response:
     """The GPUs with every reading."""
     seen = PageData()
@@ -31,6 +24,7 @@ def gpus() -> Response:
     return polling.page("gpus.html", seen=seen)
 
 
+@blueprint.route("/gpus/<uuid>")
 def gpu(uuid: str) -> Response:
     """One GPU: its state, its readings of the last hour, and who had it."""
     seen = PageData()
@@ -39,19 +33,22 @@ def gpu(uuid: str) -> Response:
     return polling.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
 
 
+@blueprint.route("/gpus/<uuid>/readings")
 def readings(uuid: str) -> Response:
-    """What was read of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
+    """Answer with the readings of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
     series = services().sampler.series(uuid, request.args.get("since", 0, type=int))
     memory = [None if value is None else value // _MIB for value in series.memory]
     return jsonify({**vars(series), "memory": memory, "every": services().sampler.every})
 
 
-def drain(uuid: str) -> ResponseReturnValue:
+@blueprint.route("/gpus/<uuid>/drain", methods=["POST"])
+def drain_gpu(uuid: str) -> ResponseReturnValue:
     """Have a GPU given out no more, and go back."""
     return act(lambda: _drained(services().gpus.schedule(uuid, False)[0]))
 
 
-def give_back(uuid: str) -> ResponseReturnValue:
+@blueprint.route("/gpus/<uuid>/return", methods=["POST"])
+def return_gpu(uuid: str) -> ResponseReturnValue:
     """Have a GPU given out again, and go back."""
     return act(lambda: _returned(services().gpus.schedule(uuid, True)[0]))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import ngettext
 
@@ -10,17 +10,11 @@ from app.images.pull import PulledImage
 from app.images.queries import ImageView
 from app.model.image import full_name
 from app.web.pages import polling
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_actions import Refusal, answer, carry_out
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, services
-
-
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/images", view_func=images, methods=["GET", "POST"])
-    blueprint.add_url_rule("/images/tag", "tag_image", tag, methods=["GET", "POST"])
-    blueprint.add_url_rule("/images/remove", "remove_images", remove, methods=["GET", "POST"])
 
 
 def offered(seen: PageData) -> Sequence[str]:
@@ -29,6 +23,7 @@ def offered(seen: PageData) -> Sequence[str]:
     return sorted(name for view in seen.images or () for name in view.image.names)
 
 
+@blueprint.route("/images", methods=["GET", "POST"])
 def images() -> ResponseReturnValue:
     """The images with `name` in a name, all or (`unused`) those that nobody needs, and what is being pulled.
 
@@ -38,7 +33,8 @@ def images() -> ResponseReturnValue:
     return _pull() if request.method == "POST" else _page(None)
 
 
-def tag() -> ResponseReturnValue:
+@blueprint.route("/images/tag", methods=["GET", "POST"])
+def tag_image() -> ResponseReturnValue:
     """Ask for one more name for the image `image`, and give it to it."""
     answer_at(_node())
     image, name, shelf = request.args.get("image", ""), request.form.get("name", "").strip(), services().images
@@ -52,7 +48,8 @@ def tag() -> ResponseReturnValue:
     )
 
 
-def remove() -> ResponseReturnValue:
+@blueprint.route("/images/remove", methods=["GET", "POST"])
+def remove_images() -> ResponseReturnValue:
     """Show what would be removed, each `image` or all that nobody needs, and remove the names that were ticked."""
     answer_at(_node())
     ticked, shelf = request.form.getlist("name"), services().images

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from flask import Blueprint, request
+from flask import request
 from flask.typing import ResponseReturnValue
 
 from app.errors import Cancelled, NotCancellable
 from app.model.messages import Text
 from app.operations.queries import KINDS, STATES, OperationView
 from app.web.pages import polling
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import ListFilter, act, wanted
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
@@ -25,17 +26,11 @@ class WantedOperations(ListFilter):
 
     @property
     def filtered(self) -> bool:
-        """Whether that may be less than everything."""
+        """Tell whether that may be less than everything."""
         return super().filtered or self.kind is not None or self.who is not None
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/operations", view_func=operations)
-    blueprint.add_url_rule("/operations/<identity>", view_func=operation)
-    blueprint.add_url_rule("/operations/<identity>/cancel", view_func=cancel, methods=["POST"])
-
-
+@blueprint.route("/operations")
 def operations() -> ResponseReturnValue:
     """Those of a `kind`, in a `state`, of `who`, on what has `name` in its name, older than the one with id `after`."""
     asked, kind, who = wanted(STATES), request.args.get("kind"), request.args.get("who", "").strip() or None
@@ -47,6 +42,7 @@ def operations() -> ResponseReturnValue:
     return polling.page("operations.html", seen=seen, states=STATES, kinds=KINDS, names=names, wanted=asked)
 
 
+@blueprint.route("/operations/<identity>")
 def operation(identity: str) -> ResponseReturnValue:
     """One operation: what it does or did, to what, its steps and how long each took."""
     seen = PageData()
@@ -56,6 +52,7 @@ def operation(identity: str) -> ResponseReturnValue:
     return polling.page("operation.html", seen=seen, view=view, steps=_steps(view))
 
 
+@blueprint.route("/operations/<identity>/cancel", methods=["POST"])
 def cancel(identity: str) -> ResponseReturnValue:
     """Have an operation undone, and go back."""
     return act(lambda: _cancel(identity))

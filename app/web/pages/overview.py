@@ -1,11 +1,11 @@
 """The first page: every GPU, what runs, what is being done, and what needs attention."""
 
-from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app import alerts
 from app.model.alerts import Alert
 from app.web.pages import polling
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
 
@@ -14,11 +14,7 @@ _ALL = 1_000_000
 _CONCERNS = 30
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/", view_func=index)
-
-
+@blueprint.route("/")
 def index() -> Response:
     """Everything at a glance."""
     seen = PageData()
@@ -52,7 +48,7 @@ def _known(seen: PageData) -> dict[str, set[str]]:
 
 
 def concerns(seen: PageData) -> list[Alert]:
-    """What needs attention, as far as it is known, the grave things first."""
+    """Collect what needs attention, as far as it is known, the grave things first."""
     found: list[Alert] = []
     if seen.gpus is not None:
         found += alerts.of_gpus(seen.gpus)

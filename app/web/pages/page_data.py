@@ -1,4 +1,4 @@
-"""What a page shows while some parts are down: everything that the others know, and what was known last."""
+"""The data of a page while some parts are down: everything that the others know, and what was known last."""
 
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -29,7 +29,7 @@ V = TypeVar("V", ContainerView, VolumeView)
 
 @dataclass
 class PageData:
-    """What there is, as far as it can be told; `problems` says by part why not all can.
+    """The data of one page, as far as it can be told; `problems` says by part why not all can.
 
     None means that it is not known, unlike an empty list. What a part that is down knew last counts as known: `age`
     is that of the oldest of it, in seconds. `container_names` and `volume_names` are those that have a page here.
@@ -49,7 +49,7 @@ class PageData:
     _failures: dict[str, Unavailable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """What was found to be down before the view ran is not asked again."""
+        """Note the part that was found to be down before the view ran: it is not asked again."""
         if failure := g.get("etcd_failure"):
             self._fail(failure)
 
@@ -132,7 +132,7 @@ class PageData:
         return {view.gpu.uuid: view.gpu.index for view in self.gpus or ()}
 
     def ask(self, question: Hashable, way: Callable[[], T], other: Callable[[], T] | None = None) -> T | None:
-        """What `way` finds out; while a part is down what it found last, else what `other` finds out, else None."""
+        """Return what `way` finds out; while a part is down what it found last, else what `other` finds, else None."""
         value = self._found(question, way)
         if value is None:
             value = self._known(question)
@@ -147,11 +147,11 @@ class PageData:
 
     @property
     def _failure(self) -> Unavailable:
-        """Why something is not known: without etcd nothing is."""
+        """Return the error for which something is not known: without etcd nothing is."""
         return self._failures.get("etcd") or next(iter(self._failures.values()))
 
     def _one(self, question: Hashable, way: Callable[[], V], other: Callable[[], V]) -> V | None:
-        """What `way` finds out; without Docker what it found last if that fits the records, which `other` reads.
+        """Return what `way` finds out; without Docker what it found last if that fits the records, which `other` reads.
 
         Without etcd what it found last, None if nothing.
         """
@@ -163,14 +163,14 @@ class PageData:
         return now if known is None else known
 
     def _found(self, question: Hashable, way: Callable[[], T]) -> T | None:
-        """What `way` finds out, which is then known; None if a part is down."""
+        """Return what `way` finds out, and remember it; None if a part is down."""
         value = self._try(way)
         if value is not None:
             last_known().remember(question, value)
         return value
 
     def _known(self, question: Hashable, fits: Callable[[T], bool] = lambda _: True) -> T | None:
-        """What was found out last, if it `fits`."""
+        """Return what was found out last, if it `fits`."""
         known = last_known().recall(question)
         if known is None or not fits(known[0]):
             return None
@@ -178,7 +178,7 @@ class PageData:
         return cast(T, known[0])
 
     def _fitting(self, found: V | None, name: Name, even_old: bool) -> V:
-        """What was found, if it has the version that `name` means and is not older than it may be."""
+        """Return what was found, if it has the version that `name` means and is not older than it may be."""
         old = "etcd" in self.problems
         if found is None or (old and not (even_old and _has(found, name))):
             raise self._failure

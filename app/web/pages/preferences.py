@@ -1,4 +1,4 @@
-"""What the reader prefers, kept in cookies: a language, and light or dark. Links choose it: `?lang=…`, `?theme=…`."""
+"""Preferences of the reader, kept in cookies: a language, and light or dark. Links choose it: `?lang=…`, `?theme=…`."""
 
 from urllib.parse import urlencode
 

@@ -1,17 +1,13 @@
 """Logging in with the token, and out."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.web import auth
+from app.web.pages.blueprint import blueprint
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/login", view_func=login, methods=["GET", "POST"])
-    blueprint.add_url_rule("/logout", view_func=logout, methods=["POST"])
-
-
+@blueprint.route("/login", methods=["GET", "POST"])
 def login() -> ResponseReturnValue:
     """The form for the token; once that is right, on to the page that was asked for."""
     wanted = auth.local_path(request.args.get("next", "/"))
@@ -24,6 +20,7 @@ def login() -> ResponseReturnValue:
     return render_template("login.html", wrong=False)
 
 
+@blueprint.route("/logout", methods=["POST"])
 def logout() -> ResponseReturnValue:
     """End the login."""
     auth.log_out()

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
-from flask import Blueprint, request
+from flask import request
+
+from app.web.pages.blueprint import blueprint
 
 T = TypeVar("T")
 PAGE_SIZE = 50
@@ -27,17 +29,12 @@ class Table(Generic[T]):
     pages: int = 1
 
     def order(self, column: str) -> str:
-        """How the column is sorted, in the words of aria-sort."""
+        """Return the column's order, in the words of aria-sort."""
         return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "none")
 
     def next_order(self, column: str) -> str:
-        """What the head of the column leads to: ascending first, then descending."""
+        """Return the order to which the head of the column leads: ascending first, then descending."""
         return f"-{column}" if self.sort == column else column
-
-
-def register(blueprint: Blueprint) -> None:
-    """Make `with_query` known to every template, also in macros."""
-    blueprint.add_app_template_global(with_query)
 
 
 def table(every: Sequence[T], fits: Callable[[T], bool], sorters: Sorters[T], default: str) -> Table[T]:
@@ -63,7 +60,7 @@ def ordered(rows: Sequence[T], key: Callable[[T], Any], descending: bool) -> lis
 
 
 def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
-    """What the request's query says to filter by: the value of each of these parameters, empty if it has none.
+    """Return the filters in the request's query: the value of each of these parameters, empty if it has none.
 
     Those in `allowed` count only if they have one of the values there.
     """
@@ -71,6 +68,7 @@ def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
     return {name: value if value in allowed.get(name, (value,)) else "" for name, value in found.items()}
 
 
+@blueprint.app_template_global()
 def with_query(**changes: Any) -> str:
     """The address of this page with other parameters; None takes one away."""
     query = {**request.args.to_dict(), **changes}

@@ -1,9 +1,10 @@
-"""What recorded words mean, in the language of the page's reader."""
+"""Recorded words in the language of the page's reader."""
 
 from flask_babel import lazy_gettext as _l
 
 from app.model.operation import Operation
 from app.model.volume import LOOP, NONE, QUOTA
+from app.web.pages.blueprint import blueprint
 from app.web.pages.page_texts import _
 
 _KINDS = {
@@ -108,37 +109,43 @@ _RECORDED = {**_STATES, **_KINDS}
 
 
 def meaning(word: str) -> str | None:
-    """What the recorded word for a kind of operation or a state means, None if it is no such word."""
+    """Return the meaning of the recorded word for a kind of operation or a state, None if it is no such word."""
     found = _RECORDED.get(word)
     return None if found is None else str(found)
 
 
+@blueprint.app_template_filter()
 def kind_words(kind: str) -> str:
-    """What an operation does, or why a version was made, for people."""
+    """Return the kind of an operation, or of the one that made a version, for people."""
     return str(_KINDS.get(kind, kind))
 
 
+@blueprint.app_template_filter()
 def state_words(state: str) -> str:
     """A state of anything, for people."""
     return str(_STATES.get(state, state))
 
 
+@blueprint.app_template_filter()
 def requester_words(operation: Operation) -> str:
-    """Who asked for an operation, and by what, for people."""
+    """Return the one who asked for an operation, and the channel, for people."""
     by = str(_CHANNELS.get(operation.by or "", operation.by or "–"))
     return _("%(who)s, by %(channel)s", who=operation.who, channel=by) if operation.who else by
 
 
+@blueprint.app_template_filter()
 def step_words(step: str) -> str:
     """A step of an operation, for people."""
     return str(_STEPS.get(step, step))
 
 
+@blueprint.app_template_filter()
 def driver_words(way: str) -> str:
-    """How a volume's size is enforced, for people."""
+    """Return the way in which a volume's size is enforced, for people."""
     return str(_WAYS.get(way, way))
 
 
+@blueprint.app_template_filter()
 def status_words(status: int, phrase: str) -> str:
-    """What an HTTP status says, `phrase` for one that has no words here."""
+    """Return the meaning of an HTTP status, `phrase` for one that has no words here."""
     return str(_STATUS.get(status, phrase))

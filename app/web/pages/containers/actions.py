@@ -1,4 +1,4 @@
-"""What can be done with a container as it is: just that is offered."""
+"""The actions that are possible with a container as it is: only those are offered."""
 
 from app.containers.queries import ContainerView, VersionView
 
@@ -32,10 +32,10 @@ def legal(view: ContainerView, shown: VersionView, busy: bool) -> tuple[str, ...
 
 
 def listed(view: ContainerView) -> tuple[str, ...]:
-    """What the list offers of a container."""
+    """Return the actions that the list offers for a container."""
     return tuple(action for action in ("stop", "restart") if view.state in _LEGAL[action])
 
 
 def has_log(shown: VersionView) -> bool:
-    """Whether its main process may have printed something that can be read now."""
+    """Tell whether the version's main process may have printed something that can be read now."""
     return shown.state in (*RUNNING, *STOPPED)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.containers.transactions import ContainerResult
@@ -12,6 +12,7 @@ from app.model.container import Bind, Spec
 from app.model.names import Name, parse
 from app.operations.preview import Preview, preview
 from app.web.pages import form_choices
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
 from app.web.pages.containers.timeline import changes
 from app.web.pages.form_actions import Context, Refusal, answer, page
@@ -22,17 +23,8 @@ from app.web.request_scope import services
 Change = Callable[[Spec], Spec]
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    for path, endpoint, view in (
-        ("gpus", "container_gpus", gpus),
-        ("volume", "container_volume", volume),
-        ("rollback", "roll_container_back", rollback),
-    ):
-        blueprint.add_url_rule(f"/containers/<name>/{path}", endpoint, view, methods=["GET", "POST"])
-
-
-def gpus(name: str) -> ResponseReturnValue:
+@blueprint.route("/containers/<name>/gpus", methods=["GET", "POST"])
+def container_gpus(name: str) -> ResponseReturnValue:
     """Ask how many GPUs, show what that would change, and do it."""
     target, template, changer = parse(name), "container_gpus.html", services().changer
     typed = request.values.get("count", "").strip()
@@ -56,7 +48,8 @@ def gpus(name: str) -> ResponseReturnValue:
     )
 
 
-def volume(name: str) -> ResponseReturnValue:
+@blueprint.route("/containers/<name>/volume", methods=["GET", "POST"])
+def container_volume(name: str) -> ResponseReturnValue:
     """Ask which mount and which volume in its place, show what that would change, and do it."""
     target, template, changer = parse(name), "container_volume.html", services().changer
     dest, source = (request.values.get(key, "").strip() for key in ("dest", "source"))
@@ -75,7 +68,8 @@ def volume(name: str) -> ResponseReturnValue:
     return answer(template, _with_volumes(context), work, lambda made: _exchanged(made, new), _back(target))
 
 
-def rollback(name: str) -> ResponseReturnValue:
+@blueprint.route("/containers/<name>/rollback", methods=["GET", "POST"])
+def roll_container_back(name: str) -> ResponseReturnValue:
     """Show what going back to the older version `name` would change, and do it."""
     target, changer = parse(name), services().changer
     origin = services().records.version(target)
@@ -91,7 +85,7 @@ def rollback(name: str) -> ResponseReturnValue:
 
 
 def _before_and_after(target: Name, work: Callable[[], ContainerResult], change: Change, **more: Any) -> Context:
-    """What there is, and what the change would make of it; to be found out when it is to be shown."""
+    """Return a context with the container before and after the change, to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
         found = _seen(target)
@@ -120,7 +114,7 @@ def _with_volumes(context: Context) -> Context:
 
 
 def _exchange(holds: tuple[str, ...], plan: Preview) -> dict[str, list[str]]:
-    """Which GPUs it keeps, gets and gives up, as it is planned now."""
+    """Return the GPUs that the container keeps, gets and gives up, as it is planned now."""
     held, wanted = set(holds), set(plan.gpus if plan.operation else holds)
     return {"kept": sorted(held & wanted), "added": sorted(wanted - held), "freed": sorted(held - wanted)}
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import DomainError
 from app.operations.preview import Preview, preview
 from app.web.pages import form_choices, images
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.create_form import Draft, field_of, problems, read, spare
 from app.web.pages.form_actions import Refusal, carry_out, page, refused
 from app.web.pages.page_data import PageData
@@ -16,13 +17,9 @@ from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, if_unreachable, place_container, services
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    # Not below /containers/, where every name may be a container's.
-    blueprint.add_url_rule("/create/container", "create_container", create, methods=["GET", "POST"])
-
-
-def create() -> ResponseReturnValue:
+# Not below /containers/, where every name may be a container's.
+@blueprint.route("/create/container", methods=["GET", "POST"])
+def create_container() -> ResponseReturnValue:
     """Show the form; once it is sent create the container, or only check whether that could be done.
 
     The images that it offers are those of the node that shows it: another one does if it is asked for.
@@ -51,7 +48,7 @@ def _offered(draft: Draft) -> ResponseReturnValue:
 
 
 def _placed(draft: Draft, then: Callable[[Draft], ResponseReturnValue]) -> ResponseReturnValue:
-    """What comes `then`, on the node where the container is to be."""
+    """Answer with `then`, on the node where the container is to be."""
     try:
         place_container(draft.name, draft.spec, draft.node or None)
     except DomainError as exc:

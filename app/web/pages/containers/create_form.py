@@ -1,4 +1,4 @@
-"""What was typed into the form for a new container, and what is wrong with it, field by field."""
+"""The form for a new container as it was typed, and its faults field by field."""
 
 import shlex
 from collections.abc import Callable, Iterable
@@ -44,7 +44,7 @@ class Draft:
 
     @property
     def spec(self) -> Spec:
-        """What is asked for; to be used only if `problems` found none."""
+        """Return the spec that the draft asks for; to be used only if `problems` found none."""
         return Spec(
             image=self.image,
             gpu_count=int(self.gpus or "0"),
@@ -69,7 +69,7 @@ def spare(rows: Rows, more: bool) -> Rows:
 
 
 def problems(draft: Draft) -> dict[str, str]:
-    """What is wrong with the draft by itself: a sentence by field."""
+    """Find the faults of the draft by itself: a sentence by field."""
     checks: dict[str, Callable[[], Any]] = {
         "name": lambda: check_family(draft.name),
         "image": lambda: check_image(draft.image),

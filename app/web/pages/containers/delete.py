@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.containers.queries import ContainerView, VersionView
 from app.model.names import Name, parse
 from app.operations.preview import preview
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
 from app.web.pages.form_actions import answer, page
@@ -20,12 +21,8 @@ from app.web.request_scope import services
 _PATIENCE = 1.0
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers/<name>/delete", "delete_container", delete, methods=["GET", "POST"])
-
-
-def delete(name: str) -> ResponseReturnValue:
+@blueprint.route("/containers/<name>/delete", methods=["GET", "POST"])
+def delete_container(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a container."""
     target = parse(name)
     seen = PageData()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, request
+from flask import request
 from werkzeug.wrappers import Response
 
 from app.containers.queries import ContainerView, VersionView
@@ -16,6 +16,7 @@ from app.model.redaction import is_secret
 from app.state.keys import CONTAINERS
 from app.web.pages import polling
 from app.web.pages.activity import past
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.actions import has_log, legal
 from app.web.pages.containers.timeline import HIDDEN, command, timeline
 from app.web.pages.localize import localize
@@ -30,11 +31,7 @@ _PATIENCE = 0.2
 _NOTHING: Mapping[str, Any] = {"actions": (), "executable": False, "log": None}
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers/<name>", view_func=container)
-
-
+@blueprint.route("/containers/<name>")
 def container(name: str) -> Response:
     """The version `name` of a container, and the chain of all its versions."""
     return polling.page("container.html", **context(parse(name)))
@@ -75,7 +72,7 @@ def _sizes(view: ContainerView) -> dict[str, int]:
 
 
 def _settings(spec: Spec) -> dict[str, Any]:
-    """What it was made with, as much of it as is to be seen."""
+    """Return the settings that the container was made with, as much of them as is to be seen."""
     revealed = request.args.get("secrets") == "shown"
     return {
         "command": json.dumps(command(spec, revealed), ensure_ascii=False) if spec.cmd else None,
@@ -87,7 +84,7 @@ def _settings(spec: Spec) -> dict[str, Any]:
 
 
 def _possible(view: ContainerView, shown: VersionView, busy: bool) -> dict[str, Any]:
-    """What can be done with it and read of it now."""
+    """Return the actions possible with the container, and what can be read of it now."""
     return {
         "actions": legal(view, shown, busy),
         "executable": shown.state == "running",

@@ -1,9 +1,9 @@
-"""What is done with one container as it is: run a command, read its output."""
+"""Pages for work in one container as it is: run a command, read its output."""
 
 import shlex
 from dataclasses import replace
 
-from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
+from flask import make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 from werkzeug.wrappers import Response
@@ -13,6 +13,7 @@ from app.model.container import ExecResult
 from app.model.names import Name, parse
 from app.model.redaction import masked_command
 from app.web.http_errors import status_of
+from app.web.pages.blueprint import blueprint
 from app.web.pages.command_results import MINUTES, CommandFailure, Run, runs
 from app.web.pages.containers.detail import LOG_LINES
 from app.web.pages.containers.timeline import HIDDEN
@@ -26,12 +27,7 @@ _LOG_LINES = 5000
 _TYPED = "typed"
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers/<name>/execute", "execute", execute, methods=["GET", "POST"])
-    blueprint.add_url_rule("/containers/<name>/log", "container_log", log)
-
-
+@blueprint.route("/containers/<name>/execute", methods=["GET", "POST"])
 def execute(name: str) -> ResponseReturnValue:
     """Run the command of the form in a container, and lead to the page that shows what it printed."""
     target = parse(name)
@@ -73,12 +69,12 @@ def _shown(run: Run) -> ResponseReturnValue:
 
 
 def _begun(error: DomainError) -> bool:
-    """Whether the command may have done something before it failed."""
+    """Tell whether the command may have done something before it failed."""
     return isinstance(error, CommandTimeout) or status_of(error) >= 500
 
 
 def _so_far(error: DomainError) -> ExecResult | None:
-    """What a command had printed until it was killed."""
+    """Return the output that a command had printed until it was killed."""
     if not isinstance(error, CommandTimeout) or error.data is None:
         return None
     return ExecResult(error.data["stdout"], error.data["stderr"], None, False, timed_out=True)
@@ -90,7 +86,8 @@ def _page(run: Run, refusal: Refusal | CommandFailure | None, gone: bool = False
     )
 
 
-def log(name: str) -> Response:
+@blueprint.route("/containers/<name>/log")
+def container_log(name: str) -> Response:
     """The end of a container's output: for htmx as the container's page shows it, else more of it on its own page."""
     target = parse(name)
     if "HX-Request" not in request.headers:

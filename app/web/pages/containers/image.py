@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.model.names import parse
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.stop_restart import consequences
 from app.web.pages.form_actions import Refusal, answer, page
 from app.web.pages.page_texts import _
@@ -15,12 +16,8 @@ from app.web.request_scope import services
 _PATIENCE = 1.0
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers/<name>/commit", "commit_container", commit, methods=["GET", "POST"])
-
-
-def commit(name: str) -> ResponseReturnValue:
+@blueprint.route("/containers/<name>/commit", methods=["GET", "POST"])
+def commit_container(name: str) -> ResponseReturnValue:
     """Ask for a name, then make an image of a container."""
     target, committer = parse(name), services().committer
     image = request.form.get("image", "").strip()

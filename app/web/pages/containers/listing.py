@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app.containers.queries import STATES, ContainerView, Page
 from app.model.container_drift import Leftover
 from app.web.pages import etcd_fallback, polling, tables
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.actions import listed
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
@@ -23,18 +23,14 @@ _WITH, _WITHOUT = "with", "without"
 
 @dataclass(frozen=True)
 class Choices:
-    """What one can filter by: what there is."""
+    """The values that the filters offer: those that there are."""
 
     images: Sequence[str]
     nodes: Sequence[str]
     states: Sequence[str] = STATES
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/containers", view_func=containers)
-
-
+@blueprint.route("/containers")
 def containers() -> Response:
     """The containers that fit the filters of the address, sorted as it says."""
     seen = PageData()
@@ -62,7 +58,7 @@ def arranged(page: Page) -> Table[ContainerView]:
 
 
 def fits(view: ContainerView, asked: Mapping[str, str]) -> bool:
-    """Whether a container is what the filters ask for; one whose state is not known may be in any."""
+    """Tell whether a container fits the filters; one whose state is not known may be in any."""
     return (
         asked["name"].lower() in view.newest.name.lower()
         and asked["state"] in ("", view.state, *(STATES if view.state == etcd_fallback.UNKNOWN else ()))
@@ -73,7 +69,7 @@ def fits(view: ContainerView, asked: Mapping[str, str]) -> bool:
 
 
 def sorters(page: Page) -> Sorters[ContainerView]:
-    """How each column is sorted."""
+    """Return the sort key of each column."""
     known = sizes(page.containers) if asked_for("sort")["sort"].endswith("size") else {}
     return {
         "name": lambda view: (view.family.family.lower(), view.family.family),
@@ -96,7 +92,7 @@ def sizes(views: Sequence[ContainerView]) -> dict[str, int]:
 
 
 def leftovers(page: Page | None) -> Sequence[Leftover]:
-    """What Docker has of erased families: they fit a name, but no other filter, and come with the first page."""
+    """Return containers of erased families: they fit a name, but no other filter, and come with the first page."""
     asked = asked_for(*_FILTERS, state=STATES)
     name = asked.pop("name")
     if page is None or any(asked.values()) or asked_for("page")["page"]:
@@ -105,7 +101,7 @@ def leftovers(page: Page | None) -> Sequence[Leftover]:
 
 
 def choices(page: Page | None) -> Choices:
-    """What the filters offer."""
+    """Return the values that the filters offer."""
     newest = [view.newest for view in page.containers] if page else []
     return Choices(sorted({record.spec.image for record in newest}), sorted({record.node for record in newest}))
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import url_for
 from flask.typing import ResponseReturnValue
 
 from app.containers.transactions import ContainerResult
 from app.model.names import Name, parse
 from app.operations.preview import preview
+from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
 from app.web.pages.form_actions import answer
 from app.web.pages.page_data import PageData
@@ -16,18 +17,14 @@ from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    for endpoint, view in (("stop", stop), ("restart", restart)):
-        blueprint.add_url_rule(f"/containers/<name>/{endpoint}", endpoint, view, methods=["GET", "POST"])
-
-
+@blueprint.route("/containers/<name>/stop", methods=["GET", "POST"])
 def stop(name: str) -> ResponseReturnValue:
     """Ask, then stop a container."""
     target, lifecycle = parse(name), services().lifecycle
     return _ask("container_stop.html", target, lambda: lifecycle.stop(target), _stopped)
 
 
+@blueprint.route("/containers/<name>/restart", methods=["GET", "POST"])
 def restart(name: str) -> ResponseReturnValue:
     """Ask, then restart a container, perhaps as its next version."""
     target, lifecycle = parse(name), services().lifecycle
@@ -35,7 +32,7 @@ def restart(name: str) -> ResponseReturnValue:
 
 
 def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
-    """What a page shows of a container before `work` changes it: how it is, and what would happen."""
+    """Return what a page shows of a container before `work` changes it: its state, and what would happen."""
     seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()

@@ -51,7 +51,7 @@ def _changes(previous: VersionView | None, version: VersionView) -> list[Differe
 
 
 def changes(old: Spec, new: Spec) -> list[Difference]:
-    """What `new` has otherwise than `old`, without the values of secrets."""
+    """Return the differences of `new` from `old`, without the values of secrets."""
     found = (_without_secrets(change) for change in differences(old, new))
     return [
         replace(change, before=_command(old), after=_command(new)) if change.kind == "command" else change

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
@@ -11,6 +11,7 @@ from app.model.names import VOLUME, Name, parse
 from app.model.sizes import parse_size
 from app.operations.preview import preview
 from app.volumes.transactions import VolumeResult
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_actions import Context, Refusal, answer, page
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
@@ -18,13 +19,8 @@ from app.web.pages.volumes.detail import version_of
 from app.web.request_scope import services
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    for path, endpoint, view in (("resize", "resize_volume", resize), ("rollback", "roll_volume_back", rollback)):
-        blueprint.add_url_rule(f"/volumes/<name>/{path}", endpoint, view, methods=["GET", "POST"])
-
-
-def resize(name: str) -> ResponseReturnValue:
+@blueprint.route("/volumes/<name>/resize", methods=["GET", "POST"])
+def resize_volume(name: str) -> ResponseReturnValue:
     """Ask for a size, show what that would change, and do it."""
     target, template, resizer = parse(name, VOLUME), "volume_resize.html", services().volumes.resizer
     text = request.values.get("size", "").strip()
@@ -46,7 +42,8 @@ def resize(name: str) -> ResponseReturnValue:
     return answer(template, context, work, told, url_for("pages.volume", name=target.family))
 
 
-def rollback(name: str) -> ResponseReturnValue:
+@blueprint.route("/volumes/<name>/rollback", methods=["GET", "POST"])
+def roll_volume_back(name: str) -> ResponseReturnValue:
     """Show what going back to the older version `name` would change, and do it."""
     target, resizer = parse(name, VOLUME), services().volumes.resizer
     origin = services().volumes.records.version(target)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import errors
@@ -10,6 +10,7 @@ from app.model.names import VOLUME, check_family
 from app.model.sizes import parse_size
 from app.operations.preview import preview
 from app.volumes.transactions import VolumeResult
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_actions import Refusal, carry_out, page, refused
 from app.web.pages.page_texts import _
 from app.web.request_scope import if_unreachable, place_volume, services
@@ -21,13 +22,9 @@ _FIELDS = {
 }
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    # Not below /volumes/, where every name may be a volume's.
-    blueprint.add_url_rule("/create/volume", "create_volume", create, methods=["GET", "POST"])
-
-
-def create() -> ResponseReturnValue:
+# Not below /volumes/, where every name may be a volume's.
+@blueprint.route("/create/volume", methods=["GET", "POST"])
+def create_volume() -> ResponseReturnValue:
     """Show the form; once it is sent create the volume, or only check whether that could be done."""
     if request.method != "POST":
         return _page(None)

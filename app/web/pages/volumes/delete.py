@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.model.names import VOLUME, Name, parse
 from app.operations.preview import preview
 from app.volumes.queries import VolumeVersionView, VolumeView
+from app.web.pages.blueprint import blueprint
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
 from app.web.pages.form_actions import Refusal, answer, page
 from app.web.pages.page_data import PageData
@@ -17,12 +18,8 @@ from app.web.pages.volumes.detail import version_of
 from app.web.request_scope import services
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/volumes/<name>/delete", "delete_volume", delete, methods=["GET", "POST"])
-
-
-def delete(name: str) -> ResponseReturnValue:
+@blueprint.route("/volumes/<name>/delete", methods=["GET", "POST"])
+def delete_volume(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a volume."""
     target = parse(name, VOLUME)
     seen = PageData()
@@ -49,7 +46,7 @@ def delete(name: str) -> ResponseReturnValue:
 
 
 def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
-    """What is wrong with the form, or that not all can go."""
+    """Check the form, and whether all can go; None if nothing is wrong."""
     newest = shown.record.version == view.newest.record.version
     if refusal := wrong(shown.record.name, newest):
         return refusal

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app.model.names import VOLUME, Name, parse
@@ -13,6 +12,7 @@ from app.state.keys import VOLUMES
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.web.pages import polling
 from app.web.pages.activity import past
+from app.web.pages.blueprint import blueprint
 from app.web.pages.page_data import PageData
 from app.web.request_scope import services
 
@@ -27,11 +27,7 @@ class TimelineEntry:
     newest: bool
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/volumes/<name>", view_func=volume)
-
-
+@blueprint.route("/volumes/<name>")
 def volume(name: str) -> Response:
     """The version `name` of a volume, and the chain of all its versions."""
     return polling.page("volume.html", **context(parse(name, VOLUME)))
@@ -62,7 +58,7 @@ def version_of(view: VolumeView, asked: Name) -> VolumeVersionView:
 
 
 def legal(view: VolumeView, shown: VolumeVersionView) -> tuple[str, ...]:
-    """What can be done with the version `shown` as it is."""
+    """Return the actions that are possible with the version `shown` as it is."""
     record = shown.record
     if shown.state == "unreachable":
         return ()
@@ -82,7 +78,7 @@ def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> li
 
 
 def _merging(seen: PageData, record: VolumeRecord) -> bool:
-    """Whether its parent's data is on the way into it right now."""
+    """Tell whether the parent's data is on the way into the version right now."""
     if record.merging is None:
         return False
     running = seen.ask(("merging", record.name), lambda: [each.id for each in services().journal.all_running()])

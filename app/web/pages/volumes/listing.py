@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from app.model.volume import WAYS
 from app.volumes.queries import STATES, VolumeView
 from app.web.pages import etcd_fallback, polling
+from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
 from app.web.pages.tables import Sorters, asked_for, table
@@ -28,11 +28,7 @@ _SORTERS: Sorters[VolumeView] = {
 }
 
 
-def register(blueprint: Blueprint) -> None:
-    """Add the routes of this module."""
-    blueprint.add_url_rule("/volumes", view_func=volumes)
-
-
+@blueprint.route("/volumes")
 def volumes() -> Response:
     """The volumes that fit the filters of the address, sorted as it says."""
     seen = PageData()
@@ -53,7 +49,7 @@ def volumes() -> Response:
 
 
 def fits(view: VolumeView, asked: Mapping[str, str]) -> bool:
-    """Whether a volume is what the filters ask for; one whose state is not known may be in any."""
+    """Tell whether a volume fits the filters; one whose state is not known may be in any."""
     newest = view.newest
     return (
         asked["name"].lower() in newest.record.name.lower()
