@@ -62,5 +62,5 @@ def post_worker_init(worker):
     Threads do not survive a fork, so the one that reads the GPUs for the charts begins here too.
     """
     services = worker.wsgi.extensions["gpudock"]
-    services.startup.run_soon()
-    services.sampler.start()
+    services.agent.startup.run_soon()
+    services.gpu.sampler.start()

@@ -3,12 +3,13 @@
 from flask import Flask
 
 from app import bootstrap, cli, config, logs
+from app.ports import Backends
 from app.web import api, auth, forwarding, http_errors, pages, request_scope
 
 MAX_BODY = 1 << 20
 
 
-def create_app(settings: config.Config | None = None, parts: bootstrap.Backends | None = None) -> Flask:
+def create_app(settings: config.Config | None = None, parts: Backends | None = None) -> Flask:
     """The WSGI app for `settings` (default: from the environment) over `parts` (default: the real ones).
 
     Connects to nothing yet, so it starts while a part is down. Raises ConfigError for a bad setting.

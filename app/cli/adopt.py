@@ -8,7 +8,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from app.bootstrap import Services
-from app.containers.adopt import Adopter
 from app.errors import DomainError
 from app.operations.requester import COMMAND, Requester, set_requester
 
@@ -26,7 +25,7 @@ def adopt() -> None:
 @with_appcontext
 def container(name: str, family: str | None) -> None:
     """Stop the container NAME and let a version 0 go on with its files, environment, ports, mounts and GPUs."""
-    made = _told(lambda adopter: adopter.container(name, family))
+    made = _told(lambda services: services.containers.adopt(name, family))
     click.echo(f"{name} goes on as {made.name} ({made.id[:12]}); the old one is stopped and kept")
 
 
@@ -37,14 +36,14 @@ def container(name: str, family: str | None) -> None:
 @with_appcontext
 def volume(name: str, size: str, family: str | None) -> None:
     """Copy what is in the volume NAME, which no running container uses, into a version 0 of that size."""
-    record = _told(lambda adopter: adopter.volume(name, family, size)).record
+    record = _told(lambda services: services.volumes.adopt(name, family, size)).record
     unlimited = "" if record.enforced else "; nothing enforces its size here"
     click.echo(f"{record.name} ({record.size}) holds what {name} holds; the old one is kept{unlimited}")
 
 
-def _told(work: Callable[[Adopter], T]) -> T:
+def _told(work: Callable[[Services], T]) -> T:
     set_requester(Requester(COMMAND))
     try:
-        return work(cast(Services, current_app.extensions["gpudock"]).adopter)
+        return work(cast(Services, current_app.extensions["gpudock"]))
     except DomainError as exc:
         raise click.ClickException(f"{exc.message} (error {exc.code})") from exc

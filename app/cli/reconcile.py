@@ -28,7 +28,7 @@ def reconcile(context: click.Context, once: bool, dry_run: bool, name: str | Non
     if accept:
         return cast(None, context.invoke(accept_restored_state, dry_run=False))
     services = cast(Services, current_app.extensions["gpudock"])
-    reconciler = services.reconciler
+    reconciler = services.agent.reconciler
     try:
         if dry_run:
             return _print(map(str, reconciler.rehearse()))
@@ -39,7 +39,7 @@ def reconcile(context: click.Context, once: bool, dry_run: bool, name: str | Non
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: reconciler.stop())
     agent = Agent(cast(Any, current_app)._get_current_object(), services.config)
-    services.sampler.start()  # other nodes show the charts of this one's GPUs
+    services.gpu.sampler.start()  # other nodes show the charts of this one's GPUs
     reconciler.run(agent.start)
     return agent.stop()
 

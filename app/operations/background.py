@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -10,25 +11,25 @@ import structlog
 
 from app.errors import DomainError
 from app.model.operation import Operation
-from app.operations.base import Request
 from app.operations.requester import requester, set_requester
-from app.operations.runner import Runner
 
 log = structlog.get_logger()
 T = TypeVar("T")
+OnBegin = Callable[[Operation], None]
+# Does something, and calls what it is given once an operation has begun.
+Work = Callable[[OnBegin], T]
 
 
 class Background(Generic[T]):
-    """Runs one request in a thread of its own."""
+    """Runs some work in a thread of its own; it is to tell of the first operation that it begins."""
 
-    def __init__(self, runner: Runner, request: Request[T]) -> None:
-        self._runner = runner
-        self._request = request
-        self._asker = requester()
+    def __init__(self, work: Work[T]) -> None:
+        self._work = work
+        self._requester = requester()
         self._told: SimpleQueue[Operation | BaseException | _Result[T]] = SimpleQueue()
 
     def start(self) -> Operation | T:
-        """Begin; the operation as soon as its intent is written, or the result of a request that needs none.
+        """Begin; the operation as soon as its intent is written, or the result of work that needs none.
 
         What is refused before an operation begins is raised here.
         """
@@ -52,9 +53,9 @@ class Background(Generic[T]):
         return told if isinstance(told, Operation) else told.value
 
     def _run(self) -> None:
-        set_requester(self._asker)
+        set_requester(self._requester)
         try:
-            self._told.put(_Result(self._runner.run(self._request, on_begin=self._told.put)))
+            self._told.put(_Result(self._work(self._told.put)))
         except DomainError as exc:
             log.warning("a change in the background ended with an error", reason=exc.message)
             self._told.put(exc)

@@ -54,11 +54,11 @@ class Operations:
 
     def all(
         self,
-        state: State | None = None,
+        state: str | None = None,
         name: str | None = None,
         limit: int = 100,
         after: str | None = None,
-        kind: Kind | None = None,
+        kind: str | None = None,
         node: str | None = None,
         who: str | None = None,
     ) -> OperationPage:
@@ -136,7 +136,7 @@ class Operations:
             time.sleep(0.1)
         return self.one(operation.id)
 
-    def _views(self, state: State | None = None) -> Iterator[OperationView]:
+    def _views(self, state: str | None = None) -> Iterator[OperationView]:
         """Those that may be in that state: the history is long, and most who ask look for running ones only."""
         wanted = (OPERATIONS, HISTORY) if state is None else (OPERATIONS,) if state in _NOT_ENDED else (HISTORY,)
         for entry in self._store.list(*wanted):

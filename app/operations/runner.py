@@ -1,6 +1,8 @@
 """Runs every kind of operation in the same way: plan, begin, plan again on conflict, run, commit or recover, tidy up."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -15,7 +17,14 @@ from app.operations.registry import Registry
 
 log = structlog.get_logger()
 R = TypeVar("R")
-Begun = tuple[OperationHandle, Plan]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """An operation whose intent is written, and how it is to be carried out; no handle if there is nothing to do."""
+
+    handle: OperationHandle | None
+    plan: Plan | Unchanged[Any]
 
 
 class Runner:
@@ -31,10 +40,10 @@ class Runner:
 
         `on_begin` hears of the operation as soon as its intent is written, before anything else is changed.
         """
-        begun = self._journal.retry_until_claimed(lambda: self._begin(request))
-        if isinstance(begun, Unchanged):
-            return begun.result  # type: ignore[no-any-return]  # the registry pairs requests with their kinds
-        handle, plan = begun
+        begun = self._journal.retry_until_claimed(partial(self._begin, request))
+        handle, plan = begun.handle, begun.plan
+        if isinstance(plan, Unchanged) or handle is None:
+            return plan.result  # type: ignore[no-any-return,union-attr]  # the registry pairs requests and kinds
         on_begin(handle.operation)
         result = self._carry_through(handle, plan)
         self._tidy(plan, result)
@@ -44,13 +53,13 @@ class Runner:
         """Plan a request and do no more."""
         return self._registry.plan(self._reader, request)
 
-    def _begin(self, request: Request[Any]) -> Begun | Unchanged[Any] | None:
+    def _begin(self, request: Request[Any]) -> _Begun | None:
         """Plan and write the intent; None if the plan does not hold any more."""
         plan = self._plan_past_dead(request)
         if isinstance(plan, Unchanged):
-            return plan
+            return _Begun(None, plan)
         handle = self._journal.begin(plan)
-        return None if handle is None else (handle, plan)
+        return None if handle is None else _Begun(handle, plan)
 
     def _plan_past_dead(self, request: Request[Any]) -> Plan | Unchanged[Any]:
         """Plan; if something is in the way, once more after recovering what dead processes of this node left."""

@@ -33,4 +33,4 @@ class OperationService:
 
     def in_background(self, request: Request[R]) -> Background[R]:
         """Prepare to carry a request out in a thread of its own."""
-        return Background(self.runner, request)
+        return Background(lambda on_begin: self.runner.run(request, on_begin))

@@ -81,7 +81,7 @@ def _home(kind: str, name: str) -> tuple[str, str] | None:
 
 
 def _found(kind: str, name: str) -> tuple[str, str] | None:
-    node = services().whereabouts.elsewhere(kind, name)
+    node = services().locator.elsewhere(kind, name)
     return None if node is None else (node, services().forwarder.url(node))
 
 

@@ -88,7 +88,7 @@ def test_while_the_service_is_away_the_page_says_how_old_it_is(served: Served, w
 
 
 def test_an_answer_that_is_an_error_is_told_with_its_request(served: Served, window: Window) -> None:
-    served.services.creator.create("foo", PLAIN)
+    served.services.containers.create("foo", PLAIN)
     window.get(f"{served.url}/containers/foo")
     served.store.dead = True
     last_known_cache.init_app(served.app)  # a server that was started anew does not know what was known last
@@ -100,15 +100,15 @@ def test_an_answer_that_is_an_error_is_told_with_its_request(served: Served, win
 
 
 def test_the_page_of_what_somebody_deleted_says_that_it_is_gone(served: Served, window: Window) -> None:
-    served.services.creator.create("foo", PLAIN)
+    served.services.containers.create("foo", PLAIN)
     window.get(f"{served.url}/containers/foo")
     assert not window.find_element(By.ID, "gone").is_displayed()
-    served.services.deleter.delete(parse("foo"), force=True, erase=True)
+    served.services.containers.delete(parse("foo"), force=True, erase=True)
     wait(window, "!document.getElementById('gone').hidden && document.getElementById('live').inert")
     assert not window.find_element(By.ID, "stale").is_displayed() and "foo-0" in window.text("#live")
-    served.services.creator.create("foo", PLAIN)
+    served.services.containers.create("foo", PLAIN)
     wait(window, "document.getElementById('gone').hidden && !document.getElementById('live').inert")
-    served.services.deleter.delete(parse("foo"), force=True, erase=True)
+    served.services.containers.delete(parse("foo"), force=True, erase=True)
     wait(window, "!document.getElementById('gone').hidden")
     window.find_element(By.CSS_SELECTOR, "#gone a").click()
     assert window.title == "Containers · gpudock"
@@ -142,11 +142,11 @@ def test_nothing_is_asked_while_nobody_looks(served: Served, window: Window) -> 
 def test_the_charts_show_the_last_hour_and_go_on(served: Served, window: Window) -> None:
     uuid = served.inventory.uuids()[0]
     served.inventory.changes = {0: {"utilisation": 41}}
-    served.services.sampler.read()
+    served.services.gpu.sampler.read()
     window.get(f"{served.url}/gpus/{uuid}")
     wait(window, f"{FILLED} === '41 %'")
     assert len(window.find_elements(By.CSS_SELECTOR, ".chart canvas")) == 4
     served.inventory.changes = {0: {"utilisation": 42}}
-    served.services.sampler.start()
+    served.services.gpu.sampler.start()
     wait(window, f"{FILLED} === '42 %'")
     assert window.errors() == []

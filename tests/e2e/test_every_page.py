@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from app.errors import RegistryUnreachable
+from app.images.pull import PullImage
 from app.model.container import Bind, Spec
 from app.model.names import parse
 from tests.support.html import Element, read
@@ -27,21 +28,23 @@ class Scene:
     def __init__(self) -> None:
         self.site = Site(CLOSED)
         services = self.site.services
-        services.volumes.creator.create("vol", "1MB")
-        services.volumes.resizer.resize(parse("vol"), "2MB")
-        services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-1", "/data"),), env=("KEY=word",)))
-        services.changer.gpus(parse("foo"), 2)
-        services.creator.create("bar", PLAIN)
-        services.lifecycle.stop(parse("bar"))
+        services.volumes.create("vol", "1MB")
+        services.volumes.resize(parse("vol"), "2MB")
+        services.containers.create(
+            "foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-1", "/data"),), env=("KEY=word",))
+        )
+        services.containers.change_gpus(parse("foo"), 2)
+        services.containers.create("bar", PLAIN)
+        services.containers.stop(parse("bar"))
         self.site.images.fail_next = RegistryUnreachable("the registry cannot be reached")
         with pytest.raises(RegistryUnreachable):
-            services.puller.pull("new")
+            services.operations.run(PullImage("new"))
         self.inside, self.outside = self.site.operator(), self.site.browser()
         self.names = {
             "gpu": services.gpus.all()[0].gpu.uuid,
             "image": services.images.all()[0].image.id,
-            "done": services.operations.all(state="done").operations[0].operation.id,
-            "failed": services.operations.all(state="undone").operations[0].operation.id,
+            "done": services.operations.queries.all(state="done").operations[0].operation.id,
+            "failed": services.operations.queries.all(state="undone").operations[0].operation.id,
         }
 
     def get(self, page: Page, **headers: str) -> TestResponse:
@@ -166,8 +169,8 @@ def _reads(count: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter[str
     """How often each list of a site with so many containers and volumes, and one of these, asks etcd for what."""
     site, found, read = Site(), {}, Counter[str]()
     for number in range(count):
-        site.services.volumes.creator.create(f"vol{number}", "1MB")
-        site.services.creator.create(f"c{number}", PLAIN)
+        site.services.volumes.create(f"vol{number}", "1MB")
+        site.services.containers.create(f"c{number}", PLAIN)
     for method in ("get", "list"):
         real = getattr(site.store, method)
         monkeypatch.setattr(site.store, method, lambda *a, m=method, real=real: (read.update([m]), real(*a))[1])

@@ -62,7 +62,7 @@ def test_a_node_without_gpus_says_so() -> None:
 def test_what_callers_wrote_is_shown_and_never_executed(site: Site, browser: Browser) -> None:
     image = "img/" + "x" * 150
     site.engine.images[image] = site.engine.images["busybox:test"]
-    site.services.creator.create("foo", replace(PLAIN, image=image, env=(f"X={HOSTILE}",), cmd=("echo", HOSTILE)))
+    site.services.containers.create("foo", replace(PLAIN, image=image, env=(f"X={HOSTILE}",), cmd=("echo", HOSTILE)))
     site.inventory.changes = {0: {"model": HOSTILE, "fault": HOSTILE}}
     for path in ("/", "/gpus", "/containers/foo-0"):
         html = browser.page(path)
@@ -97,7 +97,7 @@ def test_without_etcd_the_pages_say_that_nothing_is_known(site: Site, browser: B
 
 
 def test_etcd_may_go_away_while_docker_is_down(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     site.engine.dead = True
     site.store.fail_next("unavailable", skip=3)  # the GPUs' claims and the first reading of the records work
     assert len(notices(browser.get("/"))) == 2
@@ -114,12 +114,12 @@ def test_errors_are_pages_with_a_request_id_and_a_way_home(site: Site, browser: 
 def full_site() -> Site:
     """A site with a login, two versions of a container and of its volume, and a running operation on that."""
     site = Site(CLOSED)
-    site.services.volumes.creator.create("vol", "1MB")
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
-    site.services.changer.gpus(parse("foo"), 2)
-    site.services.volumes.resizer.resize(parse("vol"), "2MB")
+    site.services.volumes.create("vol", "1MB")
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
+    site.services.containers.change_gpus(parse("foo"), 2)
+    site.services.volumes.resize(parse("vol"), "2MB")
     operation = Operation(new_id(), "resize", "vol", 2, "test-node", "this-process", now(), resource="volumes")
-    assert site.services.journal.begin(replace(operation, done=1, total=2), {})
+    assert site.services.operations.journal.begin(replace(operation, done=1, total=2), {})
     return site
 
 

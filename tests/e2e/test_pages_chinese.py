@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.errors import DomainError, RegistryUnreachable, StartRefused, Unavailable
+from app.images.pull import PullImage
 from app.model.container import Bind, Spec
 from app.model.gpu import GpuProcess
 from app.model.gpu_health import OutOfService, xid_fault
@@ -42,30 +43,30 @@ class Trouble:
         self.names = {
             "gpu": self.xid.uuid,
             "image": services.images.all()[0].image.id,
-            "done": services.operations.all(state="done").operations[0].operation.id,
-            "failed": services.operations.all(state="undone").operations[0].operation.id,
+            "done": services.operations.queries.all(state="done").operations[0].operation.id,
+            "failed": services.operations.queries.all(state="undone").operations[0].operation.id,
         }
 
     def _make(self) -> None:
         """What PAGES need, a change and a pull that fail."""
         services = self.site.services
-        services.volumes.creator.create("vol", "1MB")
-        services.volumes.resizer.resize(parse("vol"), "2MB")
-        services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-1", "/data"),)))
-        services.changer.gpus(parse("foo"), 2)
-        services.creator.create("bar", PLAIN)
+        services.volumes.create("vol", "1MB")
+        services.volumes.resize(parse("vol"), "2MB")
+        services.containers.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-1", "/data"),)))
+        services.containers.change_gpus(parse("foo"), 2)
+        services.containers.create("bar", PLAIN)
         self.site.engine.fail_next["start"] = StartRefused(OF_START)
-        self.refusal(lambda: services.changer.gpus(parse("foo"), 3))
+        self.refusal(lambda: services.containers.change_gpus(parse("foo"), 3))
         self.site.images.fail_next = RegistryUnreachable(OF_REGISTRY)
-        self.refusal(lambda: services.puller.pull("new"))
+        self.refusal(lambda: services.operations.run(PullImage("new")))
 
     def _spoil_containers(self) -> None:
         """Change behind gpudock's back what it made."""
         services, engine = self.site.services, self.site.engine
-        services.creator.create("erased", PLAIN)
-        services.changer.gpus(parse("erased"), 1)
-        services.deleter.delete(parse("erased-1"), force=True, erase=True)
-        services.creator.create("lost", PLAIN)
+        services.containers.create("erased", PLAIN)
+        services.containers.change_gpus(parse("erased"), 1)
+        services.containers.delete(parse("erased-1"), force=True, erase=True)
+        services.containers.create("lost", PLAIN)
         engine.remove("lost-0")
         engine.start("foo-0")
         next(each for each in engine.containers.values() if each.name == "bar-0").name = "mine"
@@ -124,7 +125,7 @@ def test_english_would_be_found(trouble: Trouble) -> None:
 
 
 def test_drift_and_what_to_do_about_it(trouble: Trouble) -> None:
-    (drift,) = trouble.site.services.inquiry.container(parse("bar")).drift
+    (drift,) = trouble.site.services.containers.queries.show(parse("bar")).drift
     for path in ("/", "/containers/bar"):
         html = trouble.get(path)
         assert chinese(drift.reason) in html and chinese(drift.advice) in html, path
@@ -146,7 +147,7 @@ def test_what_an_operation_ended_with_is_read_back(trouble: Trouble) -> None:
 
 
 def test_what_is_not_there(trouble: Trouble) -> None:
-    missing = trouble.refusal(lambda: trouble.site.services.inquiry.container(parse("nothing")))
+    missing = trouble.refusal(lambda: trouble.site.services.containers.queries.show(parse("nothing")))
     assert chinese(missing.message) in trouble.get("/containers/nothing", 404)
     assert chinese(Text("there is nothing at {path}; see /api/docs", path="/nothing")) in trouble.get("/nothing", 404)
 
@@ -158,37 +159,37 @@ REFUSED: dict[str, tuple[str, dict[str, str], int, Callable[[Any], object]]] = {
         "/create/container",
         CONTAINER | {"name": "a-b"},
         400,
-        lambda services: services.creator.create("a-b", PLAIN),
+        lambda services: services.containers.create("a-b", PLAIN),
     ),
     "too few GPUs": (
         "/create/container",
         CONTAINER | {"name": "big", "gpus": "9"},
         409,
-        lambda services: services.creator.create("big", replace(PLAIN, gpu_count=9)),
+        lambda services: services.containers.create("big", replace(PLAIN, gpu_count=9)),
     ),
     "too few GPUs, looked at before": (
         "/create/container",
         CONTAINER | {"name": "big", "gpus": "9", "wish": "check"},
         200,
-        lambda services: services.creator.create("big", replace(PLAIN, gpu_count=9)),
+        lambda services: services.containers.create("big", replace(PLAIN, gpu_count=9)),
     ),
     "a name that is taken": (
         "/create/container",
         CONTAINER | {"name": "foo"},
         409,
-        lambda services: services.creator.create("foo", PLAIN),
+        lambda services: services.containers.create("foo", PLAIN),
     ),
     "an unknown unit": (
         "/create/volume",
         {"name": "more", "size": "1XB", "wish": "create"},
         400,
-        lambda services: services.volumes.creator.create("more", "1XB"),
+        lambda services: services.volumes.create("more", "1XB"),
     ),
     "an unknown unit of a change": (
         "/volumes/vol/resize?size=1PB",
         {},
         400,
-        lambda services: services.volumes.resizer.resize(parse("vol"), "1PB"),
+        lambda services: services.volumes.resize(parse("vol"), "1PB"),
     ),
 }
 

@@ -59,8 +59,8 @@ def redirected(response: TestResponse, location: str) -> None:
 
 
 def test_the_form_offers_what_there_is(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
-    site.services.creator.create("other", replace(PLAIN, gpu_count=3))
+    site.services.volumes.create("vol", "1MB")
+    site.services.containers.create("other", replace(PLAIN, gpu_count=3))
     html = browser.page("/create/container")
     assert "<title>New container · gpudock</title>" in html and "5 of 8 are free:" in text(html)
     for offered in ("busybox:test", "vol-0", "/mnt/", "/data/"):
@@ -69,7 +69,7 @@ def test_the_form_offers_what_there_is(site: Site, browser: Browser) -> None:
 
 
 def test_a_container_is_created_with_everything_that_was_typed(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
+    site.services.volumes.create("vol", "1MB")
     token = browser.csrf("/create/container")
     response = browser.client.post(
         "/create/container",
@@ -84,7 +84,7 @@ def test_a_container_is_created_with_everything_that_was_typed(site: Site, brows
     )
     redirected(response, "/containers/foo")
     assert notices(browser.get("/containers/foo")) == ["foo-0 is created and runs"]
-    spec = site.services.records.version(parse("foo")).spec
+    spec = site.services.containers.records.version(parse("foo")).spec
     assert (spec.gpu_count, spec.env, spec.cmd) == (2, ("A=1", "B=x y"), ("sh", "-c", "sleep 9"))
     assert spec.binds == (Bind("vol-0", "/vol"), Bind("/data/foo", "/foo"))
     assert [port.container for port in spec.ports] == [22, 80] and spec.ports[0].host == 2333
@@ -147,7 +147,7 @@ def test_more_rows_can_be_had_and_a_check_creates_nothing(site: Site, browser: B
 
 
 def test_an_existing_name_is_refused_with_the_form_kept(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     response = browser.submit("/create/container", **FIELDS)
     assert response.status_code == 409 and "exists already" in refusal(response)
     assert 'id="name-error"' in response.text and typed(response.text)["command"] == "sh -c 'sleep 9'"
@@ -168,7 +168,7 @@ def test_with_several_nodes_one_can_be_chosen(site: Site, browser: Browser) -> N
 
 
 def test_stop_says_what_it_means_and_then_does_it(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=2))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=2))
     question = text(browser.page("/containers/foo-0/stop"))
     assert "Its 2 GPUs become free for others at once" in question and "perhaps with other GPUs" in question
     assert states(site) == {"foo-0": "running"}
@@ -180,10 +180,10 @@ def test_stop_says_what_it_means_and_then_does_it(site: Site, browser: Browser) 
 
 
 def test_restart_says_whether_it_makes_a_version_with_other_gpus(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=2))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=2))
     running = text(browser.page("/containers/foo/restart"))
     assert "It stays this version" in running and "It keeps its 2 GPUs." in running
-    site.services.lifecycle.stop(parse("foo"))
+    site.services.containers.stop(parse("foo"))
     stopped = text(browser.page("/containers/foo/restart"))
     assert "comes back as the next version, foo-1" in stopped and "2 GPUs that are free now" in stopped
     redirected(browser.submit("/containers/foo/restart"), "/containers/foo")
@@ -191,7 +191,7 @@ def test_restart_says_whether_it_makes_a_version_with_other_gpus(site: Site, bro
 
 
 def test_a_change_of_gpus_is_shown_before_it_is_done(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
     (container,) = site.engine.containers.values()
     site.engine.layers[container.upper_dir]["/root/x"] = "x" * (2 << 20)
     assert "It has 1 now; 7 of 8 are free." in text(browser.page("/containers/foo/gpus"))
@@ -206,7 +206,7 @@ def test_a_change_of_gpus_is_shown_before_it_is_done(site: Site, browser: Browse
 
 
 def test_what_stands_in_the_way_of_a_change_is_shown_and_there_is_no_button(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
     for count, words in (("50", "This stands in the way:"), ("1", "This would change nothing")):
         html = browser.page(f"/containers/foo/gpus?count={count}")
         assert words in html and 'class="confirm"' not in html
@@ -219,9 +219,9 @@ def test_what_stands_in_the_way_of_a_change_is_shown_and_there_is_no_button(site
 
 
 def test_a_volume_is_exchanged_after_a_look_at_it(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
-    site.services.creator.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"), Bind("/data/x", "/x"))))
-    site.services.volumes.resizer.resize(parse("vol"), "2MB")
+    site.services.volumes.create("vol", "1MB")
+    site.services.containers.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"), Bind("/data/x", "/x"))))
+    site.services.volumes.resize(parse("vol"), "2MB")
     form = browser.page("/containers/foo/volume")
     assert '<option value="/vol">' in form and '<option value="vol-1">' in form and "/x" not in form
     where = "/containers/foo/volume?dest=/vol&source=vol-1"
@@ -237,8 +237,8 @@ def test_a_volume_is_exchanged_after_a_look_at_it(site: Site, browser: Browser) 
 
 
 def test_going_back_is_shown_before_it_is_done(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
-    site.services.changer.gpus(parse("foo"), 3)
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.containers.change_gpus(parse("foo"), 3)
     html = browser.page("/containers/foo-0/rollback")
     assert "This makes foo-2 with the files and settings of foo-0 and starts it; foo-1 is stopped and kept." in text(
         html
@@ -249,7 +249,7 @@ def test_going_back_is_shown_before_it_is_done(site: Site, browser: Browser) -> 
 
 
 def test_a_wrong_name_or_no_choice_deletes_nothing(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     for fields, words in (
         ({"typed": "foo", "scope": "erase"}, "type the name exactly"),
         ({"typed": "", "scope": "keep"}, "type the name exactly"),
@@ -266,20 +266,20 @@ def test_a_wrong_name_or_no_choice_deletes_nothing(site: Site, browser: Browser)
     [("keep", {"foo-0"}, True), ("erase", {"foo-0"}, False), ("everything", set[str](), False)],
 )
 def test_what_was_chosen_is_deleted(site: Site, browser: Browser, scope: str, left: set[str], record: bool) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
-    site.services.changer.gpus(parse("foo"), 2)
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.containers.change_gpus(parse("foo"), 2)
     question = text(browser.page("/containers/foo/delete"))
     assert "It runs." in question and "Its 2 GPUs become free" in question and "Older versions" in question
     response = browser.submit("/containers/foo/delete", typed="foo-1", scope=scope)
     redirected(response, "/containers/foo" if record else "/containers")
-    assert set(states(site)) == left and (site.services.records.find("foo") is not None) == record
+    assert set(states(site)) == left and (site.services.containers.records.find("foo") is not None) == record
     assert "is deleted" in notices(browser.get("/"))[0]
     assert not [view for view in site.services.gpus.all() if view.holder]
 
 
 def test_an_older_version_is_deleted_alone(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    site.services.changer.gpus(parse("foo"), 1)
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.change_gpus(parse("foo"), 1)
     question = text(browser.page("/containers/foo-0/delete"))
     assert "One cannot go back to it any more." in question and "Everything" not in question
     redirected(browser.submit("/containers/foo-0/delete", typed="foo-0", scope="erase"), "/containers/foo")
@@ -287,16 +287,16 @@ def test_an_older_version_is_deleted_alone(site: Site, browser: Browser) -> None
 
 
 def test_of_one_that_holds_nothing_no_consequence_is_told(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     assert "What this means: It runs." in text(browser.page("/containers/foo/delete"))
-    site.services.lifecycle.stop(parse("foo"))
+    site.services.containers.stop(parse("foo"))
     html = browser.page("/containers/foo/delete")
     assert "What this means" not in html and not re.search(r"<ul>\s*</ul>", html) and "What goes" in html
 
 
 def test_a_form_that_is_out_of_date_deletes_no_newer_version(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    site.services.changer.gpus(parse("foo"), 1)
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.change_gpus(parse("foo"), 1)
     for scope in ("keep", "everything"):
         response = browser.submit("/containers/foo-0/delete", typed="foo-0", scope=scope)
         assert response.status_code == 400 and "foo-0 is not the newest version any more" in refusal(response)
@@ -304,7 +304,7 @@ def test_a_form_that_is_out_of_date_deletes_no_newer_version(site: Site, browser
 
 
 def test_an_image_is_made_under_the_name_that_was_typed(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     assert "0 bytes" in text(browser.page("/containers/foo/commit"))
     assert "needs a name" in refusal(browser.submit("/containers/foo/commit", image=" "))
     taken = browser.submit("/containers/foo/commit", image="busybox:test")
@@ -317,7 +317,7 @@ def test_an_image_is_made_under_the_name_that_was_typed(site: Site, browser: Bro
 
 
 def test_what_fails_stays_on_the_page_with_its_request_id(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     site.engine.fail_next["stop"] = StopFailed("Docker would not")
     failed = browser.submit("/containers/foo/stop")
     assert failed.status_code == 500 and "foo-0 could not be stopped: Docker would not" in refusal(failed)
@@ -327,8 +327,8 @@ def test_what_fails_stays_on_the_page_with_its_request_id(site: Site, browser: B
 
 
 def test_an_older_version_is_not_changed(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    site.services.changer.gpus(parse("foo"), 1)
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.change_gpus(parse("foo"), 1)
     for action, fields in (("stop", {}), ("restart", {}), ("gpus", {"count": "2"})):
         response = browser.submit(f"/containers/foo-0/{action}", "/containers/foo/stop", **fields)
         assert response.status_code == 409 and "foo-0 is not the newest version; use foo-1" in refusal(response)
@@ -336,7 +336,7 @@ def test_an_older_version_is_not_changed(site: Site, browser: Browser) -> None:
 
 @pytest.mark.parametrize("action", ["stop", "restart", "rollback", "gpus", "volume", "delete", "commit", "execute"])
 def test_no_link_and_no_other_site_does_anything(site: Site, browser: Browser, action: str) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     calls = len(site.engine.calls)
     assert browser.get(f"/containers/foo-0/{action}?count=2&typed=foo-0&scope=erase&command=ls").status_code == 200
     everything = {"count": "2", "typed": "foo-0", "scope": "erase", "command": "ls", "image": "x"}
@@ -348,7 +348,7 @@ def test_what_takes_long_goes_on_by_itself_and_its_page_shows_it(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(form_actions, "PATIENCE", 0.05)
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     may_end, stop, start = threading.Event(), site.engine.stop, site.engine.start
 
     def slowly(work: Callable[[str], None]) -> Callable[[str], None]:

@@ -40,12 +40,12 @@ def order(html: str) -> list[str]:
 
 def grow(site: Site, name: str = "foo") -> None:
     """A container with two versions: with one GPU, then with three."""
-    site.services.creator.create(name, replace(PLAIN, gpu_count=1))
-    site.services.changer.gpus(parse(name), 3)
+    site.services.containers.create(name, replace(PLAIN, gpu_count=1))
+    site.services.containers.change_gpus(parse(name), 3)
 
 
 def test_the_list_tells_all_that_is_known_of_each(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=2, ports=(PortMapping(2333, 22),)))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=2, ports=(PortMapping(2333, 22),)))
     (container,) = site.engine.containers.values()
     site.engine.layers[container.upper_dir]["/root/x"] = "x" * (3 * MB)
     wait_for(lambda: "3 MB" in browser.page("/containers"))
@@ -59,7 +59,7 @@ def test_the_list_tells_all_that_is_known_of_each(site: Site, browser: Browser) 
 
 def test_an_empty_list_and_filters_that_nothing_fits_look_different(site: Site, browser: Browser) -> None:
     assert "No containers yet." in browser.page("/containers?name=gamma")
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     html = browser.page("/containers?name=gamma")
     assert "No container fits." in html and "Show all" in html and 'value="gamma"' in html
     site.store.dead = True
@@ -71,8 +71,8 @@ def test_an_empty_list_and_filters_that_nothing_fits_look_different(site: Site, 
 def test_the_list_is_filtered_by_what_stands_in_its_address(site: Site, browser: Browser) -> None:
     site.engine.images["other:1"] = site.engine.images["busybox:test"]
     for family, count, image in (("alpha", 1, "busybox:test"), ("Beta", 0, "other:1"), ("alphabet", 2, "other:1")):
-        site.services.creator.create(family, replace(PLAIN, gpu_count=count, image=image))
-    site.services.lifecycle.stop(parse("alphabet"))
+        site.services.containers.create(family, replace(PLAIN, gpu_count=count, image=image))
+    site.services.containers.stop(parse("alphabet"))
     (gpu,) = (view.gpu.uuid for view in site.services.gpus.all() if view.holder)
     for query, families in (
         ("", ["alpha", "alphabet", "Beta"]),
@@ -94,8 +94,8 @@ def test_the_list_is_filtered_by_what_stands_in_its_address(site: Site, browser:
 def test_the_list_is_sorted_by_the_heads_of_its_columns(site: Site, browser: Browser) -> None:
     for family, count, hosts in (("b", 2, [3000]), ("a", 0, []), ("c", 1, [5000, 2000])):
         ports = tuple(PortMapping(host, 80 + number) for number, host in enumerate(hosts))
-        site.services.creator.create(family, replace(PLAIN, gpu_count=count, ports=ports))
-    site.services.lifecycle.stop(parse("c"))
+        site.services.containers.create(family, replace(PLAIN, gpu_count=count, ports=ports))
+    site.services.containers.stop(parse("c"))
     for query, families in (
         ("", "abc"),
         ("sort=-name", "cba"),
@@ -108,7 +108,9 @@ def test_the_list_is_sorted_by_the_heads_of_its_columns(site: Site, browser: Bro
         ("sort=nonsense", "abc"),
     ):
         assert "".join(order(browser.page(f"/containers?{query}"))) == families, query
-    made = sorted((record.created, name[0]) for name, record in site.services.records.everything()[1].items())
+    made = sorted(
+        (record.created, name[0]) for name, record in site.services.containers.records.everything()[1].items()
+    )
     assert order(browser.page("/containers?sort=created")) == [name for _, name in made]
     html = browser.page("/containers?state=running&sort=gpus&page=1")
     assert re.findall(r'aria-sort="((?:as|des)cending)">\s*<a class="sort" href="([^"]*)"', html) == [
@@ -119,7 +121,7 @@ def test_the_list_is_sorted_by_the_heads_of_its_columns(site: Site, browser: Bro
 
 def test_a_long_list_has_pages_that_keep_filter_and_order(site: Site, browser: Browser) -> None:
     for number in range(52):
-        site.services.creator.create(f"c{number:02}", PLAIN)
+        site.services.containers.create(f"c{number:02}", PLAIN)
     first = browser.page("/containers?state=running&sort=-name")
     assert len(rows(first)) == 50 and "Page 1 of 2" in first
     (link,) = re.findall(r'rel="next" href="([^"]+)"', first)
@@ -130,11 +132,11 @@ def test_a_long_list_has_pages_that_keep_filter_and_order(site: Site, browser: B
 
 
 def test_the_page_shows_every_setting(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("veil", "1MB")
+    site.services.volumes.create("veil", "1MB")
     site.engine.volumes.add("foreign-0")
     binds = (Bind("veil-0", "/root/veil"), Bind("foreign-0", "/foreign"), Bind("/data/foo", "/root/data"))
     ports = (PortMapping(2333, 22), PortMapping(8080, 80))
-    site.services.creator.create(
+    site.services.containers.create(
         "foo", replace(PLAIN, gpu_count=1, binds=binds, ports=ports, env=("USER=foo",), cmd=("sh", "-c", "true"))
     )
     html = browser.page("/containers/foo")
@@ -160,7 +162,7 @@ def test_secrets_are_masked_until_they_are_asked_for(site: Site, browser: Browse
     secrets = {"API_TOKEN": "hush1", "db_password": "hush2", "S3_SECRET": "hush3", "SSH_KEY": "hush4"}
     env = [f"{name}={value}" for name, value in secrets.items()] + ["DB=postgres://me:hush5@host/db", "MODE=open"]
     cmd = ("serve", "--api-key=hush6", "--token", "hush7", "--名", "sh -c 'KEY=hush8 x'", "ftp://me:hush9@host")
-    site.services.creator.create("foo", replace(PLAIN, env=tuple(env), cmd=cmd))
+    site.services.containers.create("foo", replace(PLAIN, env=tuple(env), cmd=cmd))
     html = browser.page("/containers/foo")
     assert "hush" not in html and "open" in text(html) and html.count("Show secrets") == 2
     masked = (
@@ -173,21 +175,21 @@ def test_secrets_are_masked_until_they_are_asked_for(site: Site, browser: Browse
 
 
 def test_a_command_without_secrets_has_nothing_to_show(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, cmd=("sleep", "9")))
+    site.services.containers.create("foo", replace(PLAIN, cmd=("sleep", "9")))
     html = browser.page("/containers/foo")
     assert '["sleep", "9"]' in text(html) and "secrets" not in html
 
 
 def test_the_timeline_tells_what_changed_from_version_to_version(site: Site, browser: Browser) -> None:
     services = site.services
-    services.volumes.creator.create("vol", "1MB")
-    services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
-    services.changer.gpus(parse("foo"), 3)
-    services.volumes.resizer.resize(parse("vol"), "2MB")
-    services.changer.volume(parse("foo"), Bind("vol-0", "/vol"), Bind("vol-1", "/vol"))
-    services.changer.rollback(parse("foo"), 0)
-    services.lifecycle.stop(parse("foo"))
-    services.lifecycle.restart(parse("foo"))
+    services.volumes.create("vol", "1MB")
+    services.containers.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
+    services.containers.change_gpus(parse("foo"), 3)
+    services.volumes.resize(parse("vol"), "2MB")
+    services.containers.change_volume(parse("foo"), Bind("vol-0", "/vol"), Bind("vol-1", "/vol"))
+    services.containers.roll_back(parse("foo"), 0)
+    services.containers.stop(parse("foo"))
+    services.containers.restart(parse("foo"))
     html = browser.page("/containers/foo-1")
     told = steps(html)
     assert list(told) == ["foo-4", "foo-3", "foo-2", "foo-1", "foo-0"]
@@ -203,16 +205,16 @@ def test_the_timeline_tells_what_changed_from_version_to_version(site: Site, bro
 
 
 def test_the_timeline_hides_secrets_and_says_where_versions_are_gone(site: Site, browser: Browser) -> None:
-    records = site.services.records
+    records = site.services.containers.records
     for version, token in enumerate(("one", "two", "three")):
         if version:
-            site.services.changer.gpus(parse("foo"), version)
+            site.services.containers.change_gpus(parse("foo"), version)
         else:
-            site.services.creator.create("foo", PLAIN)
+            site.services.containers.create("foo", PLAIN)
         record = records.version(parse("foo"))
         changed = replace(record, spec=replace(record.spec, env=(f"MY_TOKEN={token}",), cmd=("me", "--key", token)))
         site.store.transact({}, [Put(version_key(CONTAINERS, "foo", version), changed.to_json())])
-    site.services.deleter.delete(parse("foo-1"), force=True, erase=True)
+    site.services.containers.delete(parse("foo-1"), force=True, erase=True)
     html = browser.page("/containers/foo")
     told = steps(html)
     assert "two" not in html and "three" not in html
@@ -245,15 +247,15 @@ def test_older_versions_say_so_and_offer_what_is_possible_with_them(site: Site, 
 def test_every_state_has_its_word_and_only_what_can_work(
     site: Site, browser: Browser, state: str, possible: set[str], row: str
 ) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
-    site.services.creator.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"),)))
+    site.services.volumes.create("vol", "1MB")
+    site.services.containers.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"),)))
     (container,) = site.engine.containers.values()
     if state == "missing":
         site.engine.remove(container.id)
     elif state == "removed":
-        site.services.deleter.delete(parse("foo-0"), force=True, erase=False)
+        site.services.containers.delete(parse("foo-0"), force=True, erase=False)
     elif state == "stopped":
-        site.services.lifecycle.stop(parse("foo"))
+        site.services.containers.stop(parse("foo"))
     else:
         container.state = state
     html = browser.page("/containers/foo")
@@ -265,10 +267,10 @@ def test_every_state_has_its_word_and_only_what_can_work(
 
 @pytest.mark.parametrize("lost", ["removed", "missing"])
 def test_there_is_no_way_back_to_a_version_whose_files_are_gone(site: Site, browser: Browser, lost: str) -> None:
-    identity = site.services.creator.create("foo", PLAIN).id
-    site.services.changer.gpus(parse("foo"), 1)
+    identity = site.services.containers.create("foo", PLAIN).id
+    site.services.containers.change_gpus(parse("foo"), 1)
     if lost == "removed":
-        site.services.deleter.delete(parse("foo-0"), force=True, erase=False)
+        site.services.containers.delete(parse("foo-0"), force=True, erase=False)
     else:
         site.engine.remove(identity)
     html = browser.page("/containers/foo-0")
@@ -281,7 +283,7 @@ def test_there_is_no_way_back_to_a_version_whose_files_are_gone(site: Site, brow
 def test_a_change_under_way_is_shown_and_nothing_else_is_offered(site: Site, browser: Browser) -> None:
     grow(site)
     operation = Operation(new_id(), "gpu", "foo", 2, "test-node", "this-process", now(), step="copying")
-    assert site.services.journal.begin(replace(operation, done=3 * MB, total=12 * MB), {})
+    assert site.services.operations.journal.begin(replace(operation, done=3 * MB, total=12 * MB), {})
     html = browser.page("/containers/foo")
     (notice,) = (
         text(found) for found in re.findall(r'<div class="notice.*?</div>', html, re.DOTALL) if "under-way" in found
@@ -307,7 +309,7 @@ def test_what_was_done_with_it_is_listed(site: Site, browser: Browser) -> None:
 
 
 def test_the_output_is_shown_without_what_only_a_terminal_understands(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     (container,) = site.engine.containers.values()
     container.output = f"\x1b[1;31mred\x1b[0m\r\n\x1b]0;title\x07{HOSTILE}\x00\x1b(B\x9b\n"
     for path in ("/containers/foo-0", "/containers/foo/log"):
@@ -320,7 +322,7 @@ def test_the_output_is_shown_without_what_only_a_terminal_understands(site: Site
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_the_rest(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     site.engine.fail_next["logs"] = Unavailable("docker", "Docker is too slow")
     html = browser.page("/containers/foo-0")
     assert "The log cannot be read: Docker is too slow" in html and "busybox:test" in html
@@ -329,7 +331,7 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_rest(site: Site, browser: B
 def test_what_callers_wrote_is_shown_and_never_executed(site: Site, browser: Browser) -> None:
     image = "img/" + "x" * 150
     site.engine.images[image] = site.engine.images["busybox:test"]
-    site.services.creator.create("foo", replace(PLAIN, image=image, env=(f"X={HOSTILE}",), cmd=("echo", HOSTILE)))
+    site.services.containers.create("foo", replace(PLAIN, image=image, env=(f"X={HOSTILE}",), cmd=("echo", HOSTILE)))
     html = browser.page("/containers/foo-0")
     assert "<script>" not in html and HOSTILE in text(html)
     words = {"name": '"><script>', "page": "<script>", "sort": "<script>", "state": "<script>", "image": "<script>"}
@@ -370,14 +372,14 @@ def test_without_docker_the_page_of_one_shows_its_last_known_state_while_its_rec
         assert "foo-1 running" in text(html) and "as last known, 0" in html and links(html) == set()
         assert "Go back" not in html and "Run a command" not in html
     site.engine.dead = False
-    site.services.changer.gpus(parse("foo"), 2)
+    site.services.containers.change_gpus(parse("foo"), 2)
     site.engine.dead = True
     html = browser.page("/containers/foo")
     assert "foo-2 unknown" in text(html) and "as last known" not in html
 
 
 def test_without_nvml_the_containers_are_still_shown(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
     site.inventory.error = Unavailable("nvml", "the driver is not loaded")
     response = browser.get("/containers")
     (banner,) = notices(response)
@@ -405,7 +407,7 @@ def test_a_container_of_an_unknown_version_or_name_is_an_error_page(browser: Bro
 
 def test_with_a_login_every_page_of_a_container_wants_it() -> None:
     site = Site(CLOSED)
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     for path in ("", "/stop", "/restart", "/gpus", "/volume", "/rollback", "/delete", "/commit", "/execute", "/log"):
         assert "/login" in site.browser().get(f"/containers/foo{path}").headers["Location"]
         assert site.operator().get(f"/containers/foo{path}").status_code == 200, path

@@ -13,7 +13,7 @@ PLAIN = Spec(image="busybox:test", cmd=("sh",))
 @pytest.fixture
 def site() -> Site:
     site = Site()
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     return site
 
 
@@ -44,7 +44,7 @@ def test_a_state_that_says_it_all_needs_no_other_mark(site: Site, browser: Brows
 
 
 def test_an_older_version_that_runs_is_said_on_its_page_and_on_the_newest_one_s(site: Site, browser: Browser) -> None:
-    site.services.changer.gpus(parse("foo"), 1)
+    site.services.containers.change_gpus(parse("foo"), 1)
     site.engine.start("foo-0")
     for path in ("/containers/foo", "/containers/foo-0"):
         assert any("foo-0 runs, an older version than foo-1" in notice for notice in notices(browser.get(path)))
@@ -52,8 +52,8 @@ def test_an_older_version_that_runs_is_said_on_its_page_and_on_the_newest_one_s(
 
 
 def test_what_an_erased_family_left_in_docker_is_listed(site: Site, browser: Browser) -> None:
-    site.services.changer.gpus(parse("foo"), 1)
-    site.services.deleter.delete(parse("foo-1"), force=True, erase=True)
+    site.services.containers.change_gpus(parse("foo"), 1)
+    site.services.containers.delete(parse("foo-1"), force=True, erase=True)
     html = browser.page("/containers")
     assert "Left over in Docker" in html and "No containers yet." in html
     assert "DELETE /api/v1/containers/foo-0" in rows(html)["foo-0"]
@@ -61,7 +61,7 @@ def test_what_an_erased_family_left_in_docker_is_listed(site: Site, browser: Bro
 
 
 def test_a_volume_s_page_says_what_and_the_list_marks_it(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
+    site.services.volumes.create("vol", "1MB")
     assert notices(browser.get("/volumes/vol")) == [] and "drift" not in text(browser.page("/volumes"))
     site.engine.add_foreign("<stranger>", spec=Spec("busybox:test", binds=(Bind("vol-0", "/x"),)))
     (notice,) = notices(browser.get("/volumes/vol"))

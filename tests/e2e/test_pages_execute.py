@@ -35,7 +35,7 @@ def outcome(browser: Browser, command: str) -> tuple[str, str]:
 
 
 def test_a_command_is_run_once_and_what_it_printed_can_be_looked_at_again(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     ran = []
 
     def count(_container: FakeContainer, cmd: Sequence[str]) -> ExecResult:
@@ -49,7 +49,7 @@ def test_a_command_is_run_once_and_what_it_printed_can_be_looked_at_again(site: 
         assert '<pre tabindex="0">&lt;b&gt;  x\n</pre>' in page and "Exit code 3" in text(page)
         assert fields(page) == ("count '<b>'  x", "/tmp")
     assert ran == [["count", "<b>", "x"]]
-    site.services.creator.create("bar", PLAIN)
+    site.services.containers.create("bar", PLAIN)
     for other in (address.replace("foo", "bar"), "/containers/foo/execute?result=made-up"):
         gone = browser.page(other)
         assert "no longer kept" in text(gone) and "Exit code" not in gone and fields(gone) == ("", "")
@@ -58,7 +58,7 @@ def test_a_command_is_run_once_and_what_it_printed_can_be_looked_at_again(site: 
 def test_a_result_that_is_no_longer_kept_leaves_what_was_typed(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     _html, address = outcome(browser, "echo x")
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 15 * 60)
@@ -68,7 +68,7 @@ def test_a_result_that_is_no_longer_kept_leaves_what_was_typed(
 
 
 def test_a_command_that_failed_says_so_and_is_not_repeated_either(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     for command, status, words in (
         ("absent", 422, "there is no command"),
         ("sh -c 'x", 400, "quotation mark"),
@@ -90,8 +90,8 @@ def test_a_command_that_failed_says_so_and_is_not_repeated_either(site: Site, br
 
 def test_what_ran_on_another_node_is_shown_by_that_node() -> None:
     one, two, peers = two_nodes()
-    two.services.creator.create("foo", PLAIN)
-    two.services.presence.report()
+    two.services.containers.create("foo", PLAIN)
+    two.services.agent.presence.report()
     operator = one.operator()
     html, address = outcome(operator, "echo there")
     assert "Exit code 0" in html and "there" in html and without_keys(operator.page(address)) == without_keys(html)

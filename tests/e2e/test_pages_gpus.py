@@ -44,7 +44,7 @@ def record(site: Site, uuid: str, out: OutOfService) -> None:
 
 
 def test_every_state_has_a_word_of_its_own(site: Site, browser: Browser, uuids: list[str]) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     held = next(view.gpu.index for view in site.services.gpus.all() if view.holder)
     foreign, lost, xid, drained = [index for index in range(8) if index != held][:4]
     site.inventory.changes = {
@@ -90,7 +90,7 @@ def test_a_gpu_is_taken_out_and_returned(site: Site, browser: Browser, uuids: li
 
 
 def test_whoever_holds_it_is_named_and_keeps_it(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     view = next(view for view in site.services.gpus.all() if view.holder)
     browser.submit(f"/gpus/{view.gpu.uuid}/drain", "/gpus", next="/gpus")
     assert notice(browser).endswith("is out of service; foo keeps it until it is changed")
@@ -145,15 +145,15 @@ def test_missing_readings_are_dashes_and_never_zero(site: Site, browser: Browser
 
 
 def test_a_gpu_has_a_page_with_its_health_and_its_holders(site: Site, browser: Browser, uuids: list[str]) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=8))
-    site.services.changer.gpus(parse("foo"), 1)
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=8))
+    site.services.containers.change_gpus(parse("foo"), 1)
     kept = next(view.gpu for view in site.services.gpus.all() if view.holder)
     html = browser.page(f"/gpus/{kept.uuid}")
     assert f"<title>GPU {kept.index} · gpudock</title>" in html and f"<code>{kept.uuid}</code>" in html
     assert 'Held by</dt><dd><a href="/containers/foo">foo-1</a>' in html
     assert re.findall(r'<th scope="row"><a href="/containers/(foo-\d)">', html) == ["foo-1", "foo-0"]
     assert f'action="/gpus/{kept.uuid}/drain"' in html and f'data-url="/gpus/{kept.uuid}/readings"' in html
-    site.services.deleter.delete(parse("foo"), True, True)
+    site.services.containers.delete(parse("foo"), True, True)
     html = browser.page(f"/gpus/{kept.uuid}")
     assert "foo-0 deleted create" in text(html) and "/containers/foo" not in html
     browser.submit(f"/gpus/{kept.uuid}/drain", f"/gpus/{kept.uuid}", next=f"/gpus/{kept.uuid}")
@@ -164,7 +164,7 @@ def test_a_gpu_has_a_page_with_its_health_and_its_holders(site: Site, browser: B
 
 def test_the_readings_of_a_gpu_are_told_for_its_charts(site: Site, browser: Browser, uuids: list[str]) -> None:
     site.inventory.changes = {0: {"memory_used": 3 << 30, "utilisation": 40, "temperature": 50, "power": None}}
-    site.services.sampler.read()
+    site.services.gpu.sampler.read()
     told = browser.get(f"/gpus/{uuids[0]}/readings").json
     assert told is not None and told["every"] == 5 and len(told["times"]) == 1
     assert (told["utilisation"], told["memory"], told["temperature"], told["power"]) == ([40], [3072], [50], [None])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.errors import RegistryUnreachable
+from app.images.pull import PullImage
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.ports import Put
@@ -22,9 +23,9 @@ def shelf(site: Site) -> Site:
     """One image with two names, one without any, one of which containers were made."""
     for name in ("other:1", "other:2"):
         site.images.registry[name] = OTHER
-        site.services.puller.pull(name)
+        site.services.operations.run(PullImage(name))
     site.engine.untagged.add(BARE)
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     return site
 
 
@@ -35,7 +36,7 @@ def ticked(html: str) -> dict[str, bool]:
 
 
 def test_the_list_tells_who_needs_an_image_and_of_what_it_is_a_commit(shelf: Site, browser: Browser) -> None:
-    shelf.services.committer.commit(parse("foo"), "saved")
+    shelf.services.containers.commit(parse("foo"), "saved")
     html = browser.page("/images")
     found = rows(html)
     assert set(found) == {"other:1 other:2", "no name", "busybox:test", "saved:latest"}
@@ -71,8 +72,8 @@ def test_a_pull_that_is_refused_says_why_and_keeps_the_name(
 
 
 def test_what_is_being_pulled_is_shown_with_its_bytes_and_can_be_cancelled(site: Site, browser: Browser) -> None:
-    operation = site.services.journal.operation("pull", "test-node/new:1", 0, "images")
-    live = site.services.journal.begin(replace(operation, owner="a-dead-process"), {})
+    operation = site.services.operations.journal.operation("pull", "test-node/new:1", 0, "images")
+    live = site.services.operations.journal.begin(replace(operation, owner="a-dead-process"), {})
     assert live is not None
     live.progress(0, None)
     html = browser.page("/images")
@@ -125,14 +126,14 @@ def test_without_docker_the_images_known_last_are_shown(shelf: Site, browser: Br
 
 
 def test_the_page_of_an_operation_tells_its_steps_and_what_became_of_it(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1))
-    (view,) = site.services.operations.all().operations
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1))
+    (view,) = site.services.operations.queries.all().operations
     html = browser.page(f"/operations/{view.operation.id}")
     assert list(rows(html)) == ["claimed", "starting"] and "so far" not in html
     assert re.search(r"GPUs newly taken [0-7] ", text(html)) and "/cancel" not in html
     site.images.fail_next = RegistryUnreachable(HOSTILE)
     browser.submit("/images", image="new")
-    failed = site.services.operations.all(kind="pull").operations[0]
+    failed = site.services.operations.queries.all(kind="pull").operations[0]
     html = browser.page(f"/operations/{failed.operation.id}")
     assert "Asked for by these pages" in text(html)
     assert f"code 2110 : {HOSTILE}" in text(html) and "<script>" not in html
@@ -142,7 +143,7 @@ def test_the_page_of_an_operation_tells_its_steps_and_what_became_of_it(site: Si
 
 def test_the_page_of_a_running_operation_keeps_itself_up_to_date(site: Site, browser: Browser) -> None:
     operation = Operation(new_id(), "create", "foo", 0, "test-node", "this-process", now())
-    live = site.services.journal.begin(operation, {})
+    live = site.services.operations.journal.begin(operation, {})
     assert live is not None
     path = f"/operations/{operation.id}"
     first = browser.get(path, headers={"HX-Request": "true"})
@@ -153,8 +154,8 @@ def test_the_page_of_a_running_operation_keeps_itself_up_to_date(site: Site, bro
 
 
 def test_operations_are_filtered_by_kind(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    site.services.lifecycle.stop(parse("foo"))
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.stop(parse("foo"))
     assert list(rows(browser.page("/operations?kind=stop"))) == ["stop"]
     assert list(rows(browser.page("/operations?kind=nonsense"))) == ["stop", "create"]
     assert "No operation fits." in browser.page("/operations?kind=resize")

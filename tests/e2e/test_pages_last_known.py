@@ -28,12 +28,12 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
 
 def fill(site: Site) -> list[str]:
     """A volume of two versions, a container of two that has a GPU; the pages of all that, and of an operation."""
-    site.services.volumes.creator.create("vol", "10MB")
-    site.services.creator.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
-    site.services.changer.gpus(parse("foo"), 2)
-    site.services.volumes.resizer.resize(parse("vol", VOLUME), "20MB")
+    site.services.volumes.create("vol", "10MB")
+    site.services.containers.create("foo", replace(PLAIN, gpu_count=1, binds=(Bind("vol-0", "/vol"),)))
+    site.services.containers.change_gpus(parse("foo"), 2)
+    site.services.volumes.resize(parse("vol", VOLUME), "20MB")
     gpu = next(view.gpu.uuid for view in site.services.gpus.all() if view.holder)
-    operation = site.services.operations.all(kind="gpu").operations[0].operation.id
+    operation = site.services.operations.queries.all(kind="gpu").operations[0].operation.id
     return ["/containers/foo", "/containers/foo-0", "/volumes/vol-1", f"/gpus/{gpu}", f"/operations/{operation}"]
 
 
@@ -60,7 +60,7 @@ def test_without_etcd_each_page_shows_what_any_worker_knew_last_and_how_old_that
 def test_without_etcd_what_was_never_looked_at_is_not_available(site: Site, browser: Browser) -> None:
     pages = fill(site)
     browser.page("/volumes/vol")
-    site.services.volumes.resizer.resize(parse("vol", VOLUME), "30MB")
+    site.services.volumes.resize(parse("vol", VOLUME), "30MB")
     site.store.dead = True
     for path in (*pages[:2], "/volumes/vol-2", *pages[3:]):
         response = browser.get(path)
@@ -105,7 +105,7 @@ def test_without_etcd_a_thing_of_another_node_is_asked_for_where_it_was() -> Non
     one, two, peers = two_nodes()
     store = one.store
     paths = fill(two)[:4]
-    two.services.presence.report()
+    two.services.agent.presence.report()
     operator = one.operator()
     for path in paths:
         operator.page(path)

@@ -90,24 +90,24 @@ def test_a_stranger_may_choose_too_but_goes_nowhere_else(browser: Browser) -> No
 
 
 def test_kinds_states_and_numbers_are_translated(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
+    site.services.volumes.create("vol", "1MB")
     operation = Operation(new_id(), "resize", "vol", 1, "test-node", "this-process", now(), resource="volumes")
-    assert site.services.journal.begin(replace(operation, done=1 << 20, total=2 << 20), {})
+    assert site.services.operations.journal.begin(replace(operation, done=1 << 20, total=2 << 20), {})
     shown = browser.get("/", headers=CHINESE).text
     assert "空闲" in cells(shown)["GPU 0"] and rows(shown)["调整大小"].startswith("vol-1")
     assert "1 MB" in rows(shown)["调整大小"] and "free" not in text(shown)
 
 
 def test_the_overview_says_what_needs_attention_and_leads_there(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
-    site.services.creator.create("bar", replace(PLAIN, gpu_count=1))
-    site.services.creator.create("baz", PLAIN)
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.create("bar", replace(PLAIN, gpu_count=1))
+    site.services.containers.create("baz", PLAIN)
     made = {one.name: key for key, one in site.engine.containers.items()}
     del site.engine.containers[made["foo-0"]]
     site.engine.containers[made["baz-0"]].state = "exited"
     site.engine.fail_next["start"] = StartFailed("no space")
     with pytest.raises(GpuChangeFailed):
-        site.services.changer.gpus(parse("bar"), 2)
+        site.services.containers.change_gpus(parse("bar"), 2)
     free = next(view.gpu for view in site.services.gpus.all() if view.free)
     site.inventory.changes = {free.index: {"fault": "fell off the bus"}}
     site.volumes.free = 1 << 20
@@ -124,10 +124,10 @@ def test_the_overview_says_what_needs_attention_and_leads_there(site: Site, brow
 
 def test_the_overview_counts_containers_and_shows_what_goes_on(site: Site, browser: Browser) -> None:
     for name in ("a", "b", "c"):
-        site.services.creator.create(name, PLAIN)
-    site.services.lifecycle.stop(parse("b"))
+        site.services.containers.create(name, PLAIN)
+    site.services.containers.stop(parse("b"))
     operation = Operation(new_id(), "gpu", "a", 1, "test-node", "this-process", now())
-    assert site.services.journal.begin(replace(operation, done=1 << 30, total=4 << 30, step="copy"), {})
+    assert site.services.operations.journal.begin(replace(operation, done=1 << 30, total=4 << 30, step="copy"), {})
     html = browser.page("/")
     tally = [text(one) for one in re.findall(r'<ul class="tally">(.*?)</ul>', html, re.DOTALL)]
     assert tally == ["2 running 1 stopped"] and 'href="/containers?state=running"' in html

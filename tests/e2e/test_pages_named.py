@@ -78,7 +78,7 @@ def test_the_timeline_and_the_events_tell_it(ann: Browser) -> None:
 
 
 def test_a_change_that_fails_in_the_background_is_found_by_its_request(site: Site, ann: Browser) -> None:
-    site.services.creator.create("bar", PLAIN)
+    site.services.containers.create("bar", PLAIN)
     site.engine.fail_next["start"] = StartFailed("no space")
     headers = {"Prefer": "respond-async", "X-Request-Id": "grow-77"}
     assert call(site, BOB, "PATCH", "/containers/bar/gpu", {"gpuCount": 1}, **headers).status_code == 202

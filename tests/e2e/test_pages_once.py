@@ -85,11 +85,11 @@ FORMS = {
 def fill(site: Site) -> None:
     """foo-1 with a GPU on vol-0, of which there is a version vol-1; spare-0; the images near:1 here and far:1 there."""
     services = site.services
-    services.volumes.creator.create("vol", "1MB")
-    services.volumes.creator.create("spare", "1MB")
-    services.creator.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"),)))
-    services.changer.gpus(parse("foo"), 1)
-    services.volumes.resizer.resize(parse("vol"), "2MB")
+    services.volumes.create("vol", "1MB")
+    services.volumes.create("spare", "1MB")
+    services.containers.create("foo", replace(PLAIN, binds=(Bind("vol-0", "/vol"),)))
+    services.containers.change_gpus(parse("foo"), 1)
+    services.volumes.resize(parse("vol"), "2MB")
     busybox = site.engine.images["busybox:test"]
     site.images.registry["far:1"] = "sha256:" + "f" * 64
     site.engine.images["near:1"] = replace(busybox, id="sha256:" + "e" * 64)
@@ -214,7 +214,7 @@ def test_a_node_that_does_not_answer_is_told_on_the_form_as_it_was_filled_in(sit
     site.store.transact({}, [Put(f"{NODES}other", {"schema": 1, "seen": 1.0})])
     _expect_lost_nothing(browser, "node other is unreachable")
     other = Site(replace(OPEN, node="other"), site.store)
-    other.services.presence.beat("http://other.example:1")
+    other.services.agent.presence.beat("http://other.example:1")
     _expect_lost_nothing(browser, "node other does not answer at http://other.example:1")
     offered = browser.get("/create/container?node=other&image=busybox:test")
     assert offered.status_code == 503 and typed(offered.text)["image"] == "busybox:test" and states(site) == {}
@@ -238,7 +238,7 @@ def _expect_lost_nothing(browser: Browser, words: str) -> None:
 
 @pytest.mark.parametrize("page", ["/containers/foo", "/containers/foo/execute"])
 def test_a_command_that_is_sent_twice_is_run_once(site: Site, browser: Browser, page: str) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     ran = count()
     site.engine.commands["count"] = lambda _container, _cmd: ExecResult(f"run {next(ran)}", "", 0, False)
     fields = {**hidden(browser.page(page)), "command": "count"}
@@ -250,7 +250,7 @@ def test_a_command_that_is_sent_twice_is_run_once(site: Site, browser: Browser, 
 
 
 def test_only_who_typed_a_command_sees_the_secrets_in_it_again(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     line = "echo --password hush 'KEY=a b'"
     done = browser.submit("/containers/foo/execute", command=line)
     assert done.status_code == 303

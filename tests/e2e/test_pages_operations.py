@@ -28,7 +28,7 @@ MB = 1 << 20
 def begin(site: Site, kind: str, family: str, version: int, **fields: Any) -> OperationHandle:
     """A running operation of this process, unless `owner` says otherwise."""
     operation = Operation(new_id(), kind, family, version, "test-node", "this-process", now())
-    live = site.services.journal.begin(replace(operation, **fields), {})
+    live = site.services.operations.journal.begin(replace(operation, **fields), {})
     assert live is not None
     return live
 
@@ -40,10 +40,10 @@ def lines(html: str) -> list[str]:
 
 
 def test_past_operations_are_listed_newest_first(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
-    site.services.creator.create("foo", PLAIN)
-    site.services.changer.gpus(parse("foo"), 1)
-    site.services.lifecycle.stop(parse("foo"))
+    site.services.volumes.create("vol", "1MB")
+    site.services.containers.create("foo", PLAIN)
+    site.services.containers.change_gpus(parse("foo"), 1)
+    site.services.containers.stop(parse("foo"))
     html = browser.page("/operations")
     ended = r" test-node done – gpudock itself 20[0-9: -]+ [0-9.]+ s – –"
     for line, words in zip(
@@ -67,13 +67,13 @@ def test_past_operations_are_listed_newest_first(site: Site, browser: Browser) -
 
 
 def test_every_kind_can_be_chosen_and_has_words(site: Site, browser: Browser) -> None:
-    assert site.services.journal.kinds <= set(KINDS)
+    assert site.services.operations.journal.kinds <= set(KINDS)
     with site.app.test_request_context():
         assert [kind for kind in KINDS if meaning(kind) is None] == []
 
 
 def test_running_ones_show_how_far_they_are(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
+    site.services.volumes.create("vol", "1MB")
     begin(site, "resize", "vol", 1, resource="volumes", step="copying", done=3 * MB, total=12 * MB)
     begin(site, "create", "foo", 0, step="copying", done=5 * MB)
     begin(site, "create", "bar", 0)
@@ -89,7 +89,7 @@ def test_running_ones_show_how_far_they_are(site: Site, browser: Browser) -> Non
 def test_why_one_was_undone_is_said_and_nothing_is_executed(site: Site, browser: Browser) -> None:
     site.engine.fail_next["start"] = StartFailed(HOSTILE)
     with pytest.raises(StartFailed):
-        site.services.creator.create("foo", PLAIN)
+        site.services.containers.create("foo", PLAIN)
     begin(site, HOSTILE, "bar", 0, step=HOSTILE, node=HOSTILE)
     html = browser.page("/operations")
     bar, foo = lines(html)
@@ -103,7 +103,7 @@ def test_why_one_was_undone_is_said_and_nothing_is_executed(site: Site, browser:
 
 def test_the_list_is_filtered_by_state_and_name(site: Site, browser: Browser) -> None:
     assert "No operations yet." in browser.page("/operations")
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     begin(site, "create", "bar", 0)
     assert [line.split()[1] for line in lines(browser.page("/operations"))] == ["bar-0", "foo-0"]
     assert [line.split()[1] for line in lines(browser.page("/operations?state=running"))] == ["bar-0"]
@@ -126,7 +126,7 @@ def test_a_long_list_has_pages_that_keep_the_filter(site: Site, browser: Browser
 
 
 def test_one_is_cancelled_by_its_button(site: Site, browser: Browser) -> None:
-    site.services.volumes.creator.create("vol", "1MB")
+    site.services.volumes.create("vol", "1MB")
     live = begin(site, "resize", "vol", 1, resource="volumes", owner="a-process-that-died")
     html = browser.page("/operations?name=vol")
     assert f'action="/operations/{live.operation.id}/cancel"' in html and 'aria-label="Cancel resize vol-1"' in html
@@ -173,7 +173,7 @@ def test_a_cancellation_that_comes_too_late_or_for_nothing_is_refused(site: Site
 
 def test_a_second_press_of_the_button_tells_what_the_first_one_did(site: Site, browser: Browser) -> None:
     live = begin(site, "create", "foo", 0)
-    site.services.journal.settle(live.operation, Failure.of(Cancelled("somebody asked for it")))
+    site.services.operations.journal.recover(live.operation, Failure.of(Cancelled("somebody asked for it")))
     browser.submit(f"/operations/{live.operation.id}/cancel", "/images", next="/operations")
     assert notices(browser.get("/operations")) == ["create foo-0 was cancelled and undone"]
 
@@ -196,7 +196,7 @@ def test_a_link_does_not_cancel_and_neither_does_another_site(site: Site, browse
 
 
 def test_without_etcd_nothing_is_known_and_without_docker_everything(site: Site, browser: Browser) -> None:
-    site.services.creator.create("foo", PLAIN)
+    site.services.containers.create("foo", PLAIN)
     site.engine.dead = True
     assert len(lines(browser.page("/operations"))) == 1
     site.store.dead = True

@@ -25,13 +25,13 @@ DOWN = Unavailable("docker", "Docker at unix:///nowhere.sock does not answer")
 
 def make(site: Site, name: str, *sizes: str) -> None:
     """A volume with a version of each size."""
-    site.services.volumes.creator.create(name, sizes[0])
+    site.services.volumes.create(name, sizes[0])
     for size in sizes[1:]:
-        site.services.volumes.resizer.resize(parse(name), size)
+        site.services.volumes.resize(parse(name), size)
 
 
 def mount(site: Site, container: str, *binds: Bind) -> None:
-    site.services.creator.create(container, replace(PLAIN, binds=binds))
+    site.services.containers.create(container, replace(PLAIN, binds=binds))
 
 
 def rewrite(site: Site, name: str, **changes: Any) -> None:
@@ -50,7 +50,7 @@ def test_the_list_shows_how_full_each_volume_is_and_who_mounts_it(site: Site, br
     site.volumes.write("vol-1", "x", "x" * (6 * MB))
     mount(site, "foo", Bind("vol-1", "/data"))
     mount(site, "bar", Bind("vol-1", "/other"))
-    site.services.lifecycle.stop(parse("bar"))
+    site.services.containers.stop(parse("bar"))
     html = browser.page("/volumes")
     row = rows(html)["vol-1"]
     assert row.startswith(
@@ -96,7 +96,7 @@ def test_no_volumes_none_that_fits_and_none_that_is_known_look_different(site: S
 def test_the_list_is_filtered_by_name_and_state(site: Site, browser: Browser) -> None:
     for name in ("alpha", "beta", "alphabet"):
         make(site, name, "1MB")
-    site.services.volumes.deleter.delete(parse("alphabet"), False, False)
+    site.services.volumes.delete(parse("alphabet"), False, False)
     site.engine.volumes.discard("beta-0")
     assert list(rows(browser.page("/volumes"))) == ["alpha-0", "alphabet-0", "beta-0"]
     assert list(rows(browser.page("/volumes?name=alpha&state="))) == ["alpha-0", "alphabet-0"]
@@ -153,7 +153,7 @@ def test_an_incomplete_volume_says_what_to_do(site: Site, browser: Browser) -> N
     assert (
         told.startswith("no: ") and "Move the container from vol-0 to it again" in told and told.endswith("version 0")
     )
-    assert site.services.journal.begin(operation, {})
+    assert site.services.operations.journal.begin(operation, {})
     assert settings(browser.page("/volumes/vol"))["Complete"].startswith("not yet: what was written to vol-0 is being")
 
 
@@ -162,7 +162,7 @@ def test_what_became_of_a_deleted_volume_is_said(site: Site, browser: Browser) -
     delete = site.services.volumes.deleter.delete
     delete(parse("vol-1"), False, False)
     assert settings(browser.page("/volumes/vol"))["Complete"].startswith("removed, but its data is kept")
-    site.services.volumes.resizer.resize(parse("vol"), "40MB")
+    site.services.volumes.resize(parse("vol"), "40MB")
     assert settings(browser.page("/volumes/vol-1"))["Complete"] == "removed, and its data with it"
     site.engine.volumes.discard("vol-2")
     html = browser.page("/volumes/vol")
@@ -189,7 +189,7 @@ def test_there_is_no_way_back_to_what_cannot_be_copied(site: Site, browser: Brow
     if fault == "missing":
         site.engine.volumes.discard("vol-1")
     elif fault == "removed":
-        site.services.volumes.deleter.delete(parse("vol-1"), False, False)
+        site.services.volumes.delete(parse("vol-1"), False, False)
     else:
         rewrite(site, "vol-1", merging="one-that-broke-off")
     assert "/volumes/vol-1/rollback" not in browser.page("/volumes/vol-1")
@@ -365,7 +365,7 @@ def test_a_volume_that_is_mounted_is_not_deleted(site: Site, browser: Browser) -
     assert "This stands in the way: vol-0 is mounted by foo-0" in text(browser.page("/volumes/vol-0/delete"))
     everything = browser.submit("/volumes/vol/delete", typed="vol-1", scope="everything")
     assert everything.status_code == 400 and "foo-0 run on it" in refusal(everything)
-    site.services.lifecycle.stop(parse("foo"))
+    site.services.containers.stop(parse("foo"))
     refused = browser.submit("/volumes/vol-0/delete", typed="vol-0", scope="erase")
     assert refused.status_code == 409 and "still used by foo-0" in refusal(refused)
     redirected(browser.submit("/volumes/vol-0/delete", typed="vol-0", scope="erase", force="yes"), "/volumes/vol")

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app import create_app
-from app.bootstrap import Backends, build_backends
+from app.bootstrap import build_backends
 from app.config import load
+from app.ports import Backends
 
 HEADER, CALLS, VARIABLE = "X-Kill-At", "X-Calls", "KILL_AT"
 _WRITING = {

@@ -9,10 +9,10 @@ from jinja2 import StrictUndefined
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.bootstrap import Backends, Services
+from app.bootstrap import Services
 from app.config import Config
 from app.errors import Unavailable
-from app.ports import Peers
+from app.ports import Backends, Peers
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
 from tests.support.fake_images import FakeImages
 from tests.support.fake_peers import FakePeers
@@ -70,7 +70,7 @@ class Site:
         self.volumes = FakeVolumes(self.engine)
         self.images = FakeImages(self.engine)
         docker = (self.engine, self.images, self.engine, self.engine)
-        host = (self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
+        host = (self.inventory, layers, FakeHost(), self.volumes, FakeSignals(), FakePeers())
         parts = Backends(self.store, *docker, *host, peers or FakePeers())
         self.app = create_app(config, parts)
         self.app.jinja_env.undefined = StrictUndefined
@@ -78,9 +78,9 @@ class Site:
 
     def tell(self, url: str) -> None:
         """Have the other nodes know that this one lives, at that address, and how its things are."""
-        assert self.services.reconciler.leadership.acquire()
-        self.services.presence.report()
-        self.services.presence.beat(url)
+        assert self.services.agent.reconciler.leadership.acquire()
+        self.services.agent.presence.report()
+        self.services.agent.presence.beat(url)
 
     def browser(self) -> "Browser":
         """A browser that has no cookies yet."""

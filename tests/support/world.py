@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.adapters.gpus.simulated import SimulatedInventory
-from app.bootstrap import Backends, Services, build_services
+from app.bootstrap import Services, build_services
 from app.config import Config
 from app.errors import Unavailable
 from app.model.container import Spec
 from app.model.gpu import Gpu
+from app.ports import Backends
 from tests.support.fake_engine import FakeEngine, FakeHost, FakeLayers
 from tests.support.fake_images import FakeImages
+from tests.support.fake_peers import FakePeers
 from tests.support.fake_signals import FakeSignals
 from tests.support.fake_volumes import FakeVolumes
 from tests.support.memory_store import MemoryStore
@@ -88,7 +90,9 @@ def make_world(config: Config = CONFIG, store: MemoryStore | None = None) -> Wor
     inventory = FaultyInventory(config.simulated_gpus or 0, config.node)
     volumes = FakeVolumes(engine)
     images = FakeImages(engine)
-    parts = Backends(store, engine, images, engine, engine, inventory, layers, host, volumes, FakeSignals())
+    parts = Backends(
+        store, engine, images, engine, engine, inventory, layers, host, volumes, FakeSignals(), FakePeers()
+    )
     services = build_services(config, parts)
     return World(store, engine, layers, host, volumes, inventory, images, services)
 

@@ -22,7 +22,7 @@ GIB = 1 << 30
 
 
 def operations(world: World, ago: float = alerts.RECENT) -> list[Alert]:
-    return list(alerts.of_operations(world.services.operations.since(id_at(time.time() - ago))))
+    return list(alerts.of_operations(world.services.operations.queries.since(id_at(time.time() - ago))))
 
 
 def kinds(concerns: list[Alert]) -> list[tuple[str, str, bool]]:
@@ -30,12 +30,12 @@ def kinds(concerns: list[Alert]) -> list[tuple[str, str, bool]]:
 
 
 def test_where_all_is_well_nothing_is_said(world: World) -> None:
-    world.services.creator.create("foo", spec(gpu_count=2))
-    world.services.volumes.creator.create("vol", "10MB")
+    world.services.containers.create("foo", spec(gpu_count=2))
+    world.services.volumes.create("vol", "10MB")
     assert not list(alerts.of_gpus(world.services.gpus.all()))
-    assert not list(alerts.of_containers(world.services.inquiry.containers()))
-    assert not list(alerts.of_volumes(world.services.volumes.inquiry.volumes().volumes))
-    assert not list(alerts.of_rooms(world.services.space.here())) and not operations(world)
+    assert not list(alerts.of_containers(world.services.containers.queries.page()))
+    assert not list(alerts.of_volumes(world.services.volumes.queries.page().volumes))
+    assert not list(alerts.of_rooms(world.services.volumes.disk_usage.here())) and not operations(world)
 
 
 def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) -> None:
@@ -60,12 +60,12 @@ def test_a_silent_node_is_one_concern_whatever_it_has(world: World) -> None:
 def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> None:
     world.volumes.chosen = NONE
     for name in ("foo", "bar"):
-        world.services.creator.create(name, spec())
-    world.services.volumes.creator.create("vol", "10MB")
+        world.services.containers.create(name, spec())
+    world.services.volumes.create("vol", "10MB")
     del world.engine.containers[next(key for key, one in world.engine.containers.items() if one.name == "foo-0")]
     found = [
-        *alerts.of_volumes(world.services.volumes.inquiry.volumes().volumes),
-        *alerts.of_containers(world.services.inquiry.containers()),
+        *alerts.of_volumes(world.services.volumes.queries.page().volumes),
+        *alerts.of_containers(world.services.containers.queries.page()),
     ]
     weighed = alerts.sorted_by_weight(found)
     assert kinds(weighed) == [("foo-0", "missing", True), ("vol-0", "unenforced", False)]
@@ -73,21 +73,21 @@ def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> 
 
 
 def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     world.engine.fail_next["start"] = StartFailed("no space")
     with pytest.raises(GpuChangeFailed):
-        world.services.changer.gpus(parse("foo"), 1)
+        world.services.containers.change_gpus(parse("foo"), 1)
     (concern,) = operations(world)
     assert (concern.subject, concern.kind, concern.reason) == ("foo-1", "failed", "no space")
     assert (concern.operation, concern.request) == ("gpu", None)
     assert not operations(world, ago=-60)
-    world.services.changer.gpus(parse("foo"), 1)
+    world.services.containers.change_gpus(parse("foo"), 1)
     assert not operations(world)
     world.engine.fail_next["start"] = StartFailed("no space")
     set_requester(Requester(API, "ann", "mine"))
     try:
         with pytest.raises(GpuChangeFailed):
-            world.services.changer.gpus(parse("foo"), 2)
+            world.services.containers.change_gpus(parse("foo"), 2)
     finally:
         set_requester(ITSELF)
     (concern,) = operations(world)
@@ -98,14 +98,16 @@ def test_what_was_cancelled_did_not_fail(world: World) -> None:
     start = world.engine.start
 
     def cancelled(ref: str) -> None:
-        (view,) = world.services.operations.all(state="running").operations
+        (view,) = world.services.operations.queries.all(state="running").operations
         world.store.transact({}, [Put(cancellation_key(view.operation.id), {"schema": 1})])
         start(ref)
 
     world.engine.start = cancelled  # type: ignore[method-assign]
     with pytest.raises(Cancelled):
-        world.services.creator.create("foo", spec())
-    assert [view.state for view in world.services.operations.all().operations] == ["undone"] and not operations(world)
+        world.services.containers.create("foo", spec())
+    assert [view.state for view in world.services.operations.queries.all().operations] == ["undone"] and not operations(
+        world
+    )
 
 
 def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
@@ -125,6 +127,6 @@ def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
 
 def test_containers_are_counted_by_state(world: World) -> None:
     for name in ("a", "b", "c"):
-        world.services.creator.create(name, spec())
-    world.services.lifecycle.stop(parse("b"))
-    assert alerts.counts(world.services.inquiry.containers().containers) == {"running": 2, "stopped": 1}
+        world.services.containers.create(name, spec())
+    world.services.containers.stop(parse("b"))
+    assert alerts.counts(world.services.containers.queries.page().containers) == {"running": 2, "stopped": 1}

@@ -36,7 +36,7 @@ class Pair:
             site.engine.volumes.clear()
         self.peers.sent.clear()
         self.peers.apps.update(zip(URLS.values(), (self.one.app, self.two.app), strict=True))
-        self.two.services.creator.create("foo", spec(gpu_count=1))
+        self.two.services.containers.create("foo", spec(gpu_count=1))
         for site, (node, url) in zip((self.one, self.two), URLS.items(), strict=True):
             site.tell(url)
             assert site.services.config.node == node
@@ -102,7 +102,7 @@ def test_every_call_about_it_is_answered_there(pair: Pair, method: str, path: st
 
 
 def test_what_is_nobody_s_or_one_s_own_is_answered_here(pair: Pair) -> None:
-    pair.one.services.creator.create("bar", spec())
+    pair.one.services.containers.create("bar", spec())
     assert pair.call("GET", "/api/v1/containers/bar-0").status_code == 200
     assert pair.call("GET", "/api/v1/containers/none-0").status_code == 404
     assert pair.call("PATCH", "/api/v1/containers/a-b-c/stop").status_code == 400
@@ -123,7 +123,7 @@ def test_what_was_sent_on_is_sent_no_further(pair: Pair) -> None:
     # It is made where it was sent, wherever it would fit best.
     body = {"imageName": "busybox:test", "containerName": "bar", "gpuCount": 1}
     assert pair.call("POST", "/api/v1/containers", json=body, headers={FORWARDED: "one"}).status_code == 200
-    assert pair.one.services.records.home("bar") == "one" and pair.sent() == []
+    assert pair.one.services.containers.records.home("bar") == "one" and pair.sent() == []
 
 
 def test_what_arrives_at_the_wrong_node_is_not_done_there(pair: Pair) -> None:
@@ -190,7 +190,10 @@ def test_creations_are_sent_where_they_belong(pair: Pair) -> None:
     body = {"imageName": "busybox:test", "containerName": "bar", "gpuCount": 7}
     assert pair.call("POST", "/api/v1/containers", json=body).json["data"]["name"] == "bar-0"
     assert pair.call("POST", "/api/v1/volumes", json={"name": "v", "size": "1MB", "node": "two"}).status_code == 200
-    assert [pair.one.services.records.home("bar"), pair.one.services.volumes.records.home("v")] == ["two", "two"]
+    assert [pair.one.services.containers.records.home("bar"), pair.one.services.volumes.records.home("v")] == [
+        "two",
+        "two",
+    ]
     plan = pair.call("POST", "/api/v1/containers?dryRun=true", json={**body, "containerName": "b", "node": "two"})
     assert [blocker["code"] for blocker in plan.json["data"]["blockers"]] == [1019]
     assert len(pair.sent()) == 3
@@ -210,7 +213,7 @@ def test_a_key_is_kept_by_the_node_that_does_the_work(pair: Pair, path: str) -> 
     again = pair.call(method, path, json=body, headers=key)
     assert again.json == first.json and again.headers["Idempotency-Replayed"] == "true"
     assert pair.call(method, path, json={**body, "gpuCount": 1}, headers=key).status_code == 422
-    assert len(pair.two.services.operations.all(limit=9).operations) == 2
+    assert len(pair.two.services.operations.queries.all(limit=9).operations) == 2
 
 
 def test_whose_process_has_the_key_is_asked_whether_it_lives(pair: Pair) -> None:
@@ -260,7 +263,7 @@ def test_the_overview_tells_of_low_disks_of_every_node_that_lives(pair: Pair) ->
     operator = pair.one.operator()
     assert "/var/lib/docker" not in operator.page("/")
     pair.two.volumes.free = 1 << 20
-    pair.two.services.presence.report()
+    pair.two.services.agent.presence.report()
     try:
         (concern,) = re.findall(r"<strong>(/var.*?)</strong>(.*?)</p>", operator.page("/"), re.DOTALL)
         assert [part.strip() for part in concern] == ["/var/lib/docker (two)", "1 MB of 2 TB are free"]

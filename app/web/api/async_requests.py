@@ -10,13 +10,13 @@ from flask import Response, jsonify, request, url_for
 from app import errors
 from app.model.messages import Text
 from app.model.operation import Operation
-from app.operations.background import Background
-from app.operations.preview import preview
+from app.operations.base import Request
 from app.operations.queries import OperationView
 from app.web.api import serializers
 from app.web.api.envelope import Resource, ok
 from app.web.api.schemas import envelope
 from app.web.api.schemas_operations import OperationSchema, PreviewSchema
+from app.web.request_scope import services
 
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -66,16 +66,14 @@ def changing(blueprint: Resource) -> Callable[[View], View]:
     return document
 
 
-def carry_out(work: Callable[[], T], show: Callable[[T], Any]) -> Any:
-    """The answer to a changing call: what `show` makes of the result of `work`, an operation, or a preview.
-
-    `work` runs in another thread if that was asked for, so it must not depend on the request.
-    """
+def execute(change: Request[T], show: Callable[[T], Any]) -> Any:
+    """Carry a change out, and answer with what `show` makes of its result; or with an operation, or a preview."""
+    operations = services().operations
     if wants_preview():
-        return jsonify(envelope(PreviewSchema)().dump(ok(serializers.preview(preview(work)))))
+        return jsonify(envelope(PreviewSchema)().dump(ok(serializers.preview(operations.preview(change)))))
     if not _ASYNC.fullmatch(request.headers.get("Prefer", "")):
-        return show(work())
-    outcome = Background(work).start()
+        return show(operations.run(change))
+    outcome = operations.in_background(change).start()
     return _accepted(outcome) if isinstance(outcome, Operation) else show(outcome)
 
 

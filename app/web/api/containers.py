@@ -5,12 +5,19 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
+from app.containers.change_gpus import ChangeGpus
+from app.containers.change_volume import ChangeVolume
+from app.containers.create import CreateContainer
+from app.containers.delete import DeleteContainer
+from app.containers.restart import RestartContainer
+from app.containers.rollback import RollBackContainer
+from app.containers.stop import StopContainer
 from app.containers.transactions import ContainerResult
 from app.model.container import Bind, PortMapping, Spec
 from app.model.messages import Text
 from app.model.names import parse
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing
+from app.web.api.async_requests import changing, execute
 from app.web.api.cursor import read_cursor, write_cursor
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import (
@@ -42,7 +49,7 @@ class Containers(MethodView):
     def get(self, query: Json) -> Json:
         """List containers, by name, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
-        page = services().inquiry.containers(after=after, **query)
+        page = services().containers.queries.page(after=after, **query)
         containers = [serializers.container(view) for view in page.containers]
         leftovers = [serializers.leftover(found) for found in page.leftovers]
         return ok({"containers": containers, "leftovers": leftovers, "next": write_cursor(page.after)})
@@ -66,6 +73,7 @@ class Containers(MethodView):
         errors.NotEnoughGpus,
         errors.PortTaken,
         errors.OperationRunning,
+        errors.OperationStuck,
         errors.StartRefused,
         errors.StartFailed,
         errors.NodeNotFound,
@@ -78,9 +86,9 @@ class Containers(MethodView):
         It is made on `node`. Without one: where its volumes are, else on the node with enough free GPUs that leaves
         the fewest over, else on the one that was asked.
         """
-        creator, spec = services().creator, spec_of(body)
+        spec = spec_of(body)
         place_container(body["containerName"], spec, body["node"])
-        return carry_out(lambda: creator.create(body["containerName"], spec), _made)
+        return execute(CreateContainer(body["containerName"], spec), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>")
@@ -91,7 +99,7 @@ class Container(MethodView):
     @blueprint.documents_errors(errors.ContainerNotFound, errors.ContainerNameLacksVersion, *SENT_ON)
     def get(self, name: str) -> Json:
         """Show a container with its versions."""
-        return ok(serializers.detail(services().inquiry.container(parse(name))))
+        return ok(serializers.detail(services().containers.queries.show(parse(name))))
 
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
@@ -101,6 +109,7 @@ class Container(MethodView):
         errors.ContainerNameLacksVersion,
         errors.ContainerRunning,
         errors.OperationRunning,
+        errors.OperationStuck,
         errors.DeleteFailed,
         *SENT_ON,
     )
@@ -110,9 +119,8 @@ class Container(MethodView):
         `force` deletes a running one. With `delEtcdInfoAndVersionRecord` the family's record goes too (of an
         older version: that version's); without, record and files stay, and a change makes the next version.
         """
-        deleter, target = services().deleter, parse(name)
         force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
-        return carry_out(lambda: deleter.delete(target, force, erase), ok)
+        return execute(DeleteContainer(parse(name), force, erase), ok)
 
 
 CHANGES: tuple[type[errors.DomainError], ...] = (
@@ -120,6 +128,7 @@ CHANGES: tuple[type[errors.DomainError], ...] = (
     errors.ContainerNameLacksVersion,
     errors.NotNewestVersion,
     errors.OperationRunning,
+    errors.OperationStuck,
     *SENT_ON,
 )
 RECREATIONS: tuple[type[errors.DomainError], ...] = (
@@ -148,8 +157,7 @@ class ContainerGpus(MethodView):
     @blueprint.documents_errors(*RECREATIONS, errors.GpuCountNegative, errors.GpuChangeFailed)
     def patch(self, body: Json, name: str) -> Any:
         """Change the number of GPUs: makes the next version, running, with everything that was in this one."""
-        changer, target = services().changer, parse(name)
-        return carry_out(lambda: changer.gpus(target, body["gpuCount"]), _made)
+        return execute(ChangeGpus(parse(name), body["gpuCount"]), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/volume")
@@ -166,9 +174,7 @@ class ContainerVolume(MethodView):
         On the way from a volume to its direct successor (made by a resize) what was written meanwhile goes along:
         `merged` is true. If somebody has had the successor mounted it is left as it is: `merged` is false.
         """
-        changer, target = services().changer, parse(name)
-        old, new = bind_of(body["oldBind"]), bind_of(body["newBind"])
-        return carry_out(lambda: changer.volume(target, old, new), _made)
+        return execute(ChangeVolume(parse(name), bind_of(body["oldBind"]), bind_of(body["newBind"])), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/rollback")
@@ -181,8 +187,7 @@ class ContainerRollback(MethodView):
     @blueprint.documents_errors(*RECREATIONS, errors.RollbackFailed)
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version, running, from the files and settings of an earlier one; volumes stay as they are."""
-        changer, target = services().changer, parse(name)
-        return carry_out(lambda: changer.rollback(target, body["version"]), _made)
+        return execute(RollBackContainer(parse(name), body["version"]), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/stop")
@@ -194,8 +199,7 @@ class ContainerStop(MethodView):
     @blueprint.documents_errors(*CHANGES, errors.StopFailed)
     def patch(self, name: str) -> Any:
         """Stop a container and free its GPUs."""
-        lifecycle, target = services().lifecycle, parse(name)
-        return carry_out(lambda: lifecycle.stop(target), lambda made: ok(None, made.changed))
+        return execute(StopContainer(parse(name)), lambda made: ok(None, made.changed))
 
 
 @blueprint.route("/api/v1/containers/<name>/restart")
@@ -207,8 +211,7 @@ class ContainerRestart(MethodView):
     @blueprint.documents_errors(*RECREATIONS, errors.RestartFailed)
     def patch(self, name: str) -> Any:
         """Restart a container: in place, or with new GPUs as the next version if it was stopped and had some."""
-        lifecycle, target = services().lifecycle, parse(name)
-        return carry_out(lambda: lifecycle.restart(target), _made)
+        return execute(RestartContainer(parse(name)), _made)
 
 
 def _made(made: ContainerResult) -> Json:

@@ -6,8 +6,9 @@ from typing import Any
 from flask.views import MethodView
 
 from app import errors
+from app.containers.commit import CommitContainer, Committed
 from app.model.names import parse
-from app.web.api.async_requests import carry_out, changing, refuse_preview
+from app.web.api.async_requests import changing, execute, refuse_preview
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import (
     CommitSchema,
@@ -36,7 +37,7 @@ class Execute(MethodView):
     def post(self, body: Json, name: str) -> Json:
         """Execute a command in a running container and answer what it printed."""
         refuse_preview()
-        result = asdict(services().inside.execute(parse(name), body["cmd"], body["workDir"]))
+        result = asdict(services().containers.execute(parse(name), body["cmd"], body["workDir"]))
         return ok({**result, "exitCode": result["exit_code"]})
 
 
@@ -49,7 +50,7 @@ class Logs(MethodView):
     @blueprint.documents_errors(*MISSES)
     def get(self, query: Json, name: str) -> Json:
         """Read the last lines of a container's log."""
-        return ok({"logs": services().inside.logs(parse(name), query["tail"])})
+        return ok({"logs": services().containers.logs(parse(name), query["tail"])})
 
 
 @blueprint.route("/api/v1/containers/<name>/commit")
@@ -59,13 +60,14 @@ class Commit(MethodView):
     @changing(blueprint)
     @blueprint.arguments(CommitSchema)
     @blueprint.response(200, envelope(CommittedSchema))
-    @blueprint.documents_errors(*MISSES, errors.ImageNameTaken, errors.OperationRunning, errors.CommitFailed)
+    @blueprint.documents_errors(
+        *MISSES, errors.ImageNameTaken, errors.OperationRunning, errors.OperationStuck, errors.CommitFailed
+    )
     def post(self, body: Json, name: str) -> Any:
         """Commit a container to an image on this host."""
-        committer, target = services().committer, parse(name)
-        return carry_out(lambda: committer.commit(target, body["newImageName"]), _committed)
+        return execute(CommitContainer(parse(name), body["newImageName"]), _committed)
 
 
-def _committed(made: tuple[str, str]) -> Json:
+def _committed(made: Committed) -> Json:
     container, image = made
     return ok({"container": container, "imageName": image})

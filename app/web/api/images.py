@@ -6,9 +6,9 @@ from flask import request
 from flask.views import MethodView
 
 from app import errors
-from app.images.pull import PulledImage
+from app.images.pull import PulledImage, PullImage
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing, refuse_preview, wants_preview
+from app.web.api.async_requests import changing, execute, refuse_preview, wants_preview
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import envelope
 from app.web.api.schemas_images import (
@@ -60,6 +60,7 @@ class ImagePull(MethodView):
         errors.ImageNameMissing,
         errors.ImageNotInRegistry,
         errors.OperationRunning,
+        errors.OperationStuck,
         errors.Cancelled,
         errors.ImagePullFailed,
         errors.RegistryUnreachable,
@@ -70,8 +71,7 @@ class ImagePull(MethodView):
 
         Registries that ask for a login get the one of `docker login` on the host, of the user that gpudock runs as.
         """
-        puller = services().puller
-        return carry_out(lambda: puller.pull(body["image"]), _pulled)
+        return execute(PullImage(body["image"]), _pulled)
 
 
 @blueprint.route("/api/v1/images/prune", parameters=_NODE)
@@ -84,10 +84,10 @@ class ImagePrune(MethodView):
     @blueprint.documents_errors(errors.NodeNotFound, errors.ImageRemoveFailed, *SENT_ON)
     def post(self, body: Json) -> Json:
         """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
-        shelf, rehearsal = services().images, wants_preview()
-        views = [v for v in shelf.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
+        images, rehearsal = services().images, wants_preview()
+        views = [v for v in images.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
         wanted = [view.image.id for view in views]
-        gone = wanted if rehearsal else shelf.remove_unused(wanted)
+        gone = wanted if rehearsal else images.remove_unused(wanted)
         found = [serializers.image(view) for view in views if view.image.id in gone]
         return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
 

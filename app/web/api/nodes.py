@@ -21,4 +21,4 @@ class Nodes(MethodView):
     @blueprint.documents_errors()
     def get(self) -> dict[str, Any]:
         """List the nodes that ever joined: whether each lives, and how much there is on it."""
-        return ok({"nodes": [serializers.node(view) for view in services().survey.all()]})
+        return ok({"nodes": [serializers.node(view) for view in services().summary.all()]})

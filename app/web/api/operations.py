@@ -27,7 +27,7 @@ class Operations(MethodView):
     def get(self, query: Json) -> Json:
         """List operations, the newest first."""
         after = read_cursor(query.pop("cursor", None))
-        page = services().operations.all(after=after, **query)
+        page = services().operations.queries.all(after=after, **query)
         return ok({"operations": [serializers.operation(v) for v in page.operations], "next": write_cursor(page.after)})
 
 
@@ -39,10 +39,10 @@ class Operation(MethodView):
     @blueprint.documents_errors(errors.OperationNotFound)
     def get(self, identity: str) -> Json:
         """Show an operation: its step, and how many bytes of a long copy are done."""
-        return ok(serializers.operation(services().operations.one(identity)))
+        return ok(serializers.operation(services().operations.queries.one(identity)))
 
     @blueprint.response(200, envelope(OperationSchema))
     @blueprint.documents_errors(errors.OperationNotFound, errors.NotCancellable)
     def delete(self, identity: str) -> Json:
         """Cancel an operation before its commit point: everything that it did is undone."""
-        return ok(serializers.operation(services().operations.cancel(identity)))
+        return ok(serializers.operation(services().operations.queries.cancel(identity)))

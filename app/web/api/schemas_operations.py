@@ -2,14 +2,14 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.operations.queries import STATES as OPERATION_STATES
+from app.model.operation import State
 from app.operations.requester import CHANNELS
 
 
 class OperationsQuery(Schema):
     """The operations to list."""
 
-    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
+    state = fields.String(validate=validate.OneOf([*State]))
     kind = fields.String(metadata={"description": "only those of this kind", "example": "create"})
     name = fields.String(metadata={"description": "only those on something whose name contains this"})
     node = fields.String(metadata={"description": "only what is on this node"})
@@ -35,7 +35,7 @@ class OperationSchema(Schema):
         metadata={"description": "the versioned name of what it makes or acts on, or an image's name"}
     )
     node = fields.String()
-    state = fields.String(validate=validate.OneOf(OPERATION_STATES))
+    state = fields.String(validate=validate.OneOf([*State]))
     step = fields.String()
     bytesDone = fields.Integer(allow_none=True)
     bytesTotal = fields.Integer(allow_none=True)

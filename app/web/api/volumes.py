@@ -6,9 +6,13 @@ from flask.views import MethodView
 
 from app import errors
 from app.model.names import VOLUME, parse
+from app.volumes.create import CreateVolume
+from app.volumes.delete import DeleteVolume
+from app.volumes.resize import ResizeVolume
+from app.volumes.rollback import RollBackVolume
 from app.volumes.transactions import VolumeResult
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing
+from app.web.api.async_requests import changing, execute
 from app.web.api.cursor import read_cursor, write_cursor
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import DeleteSchema, RollbackSchema, envelope
@@ -31,6 +35,7 @@ MISSES: tuple[type[errors.DomainError], ...] = (
     errors.VolumeNameHasDash,
     errors.NameIllegal,
     errors.OperationRunning,
+    errors.OperationStuck,
     *SENT_ON,
 )
 REMAKES: tuple[type[errors.DomainError], ...] = (
@@ -54,7 +59,7 @@ class Volumes(MethodView):
     def get(self, query: Json) -> Json:
         """List volumes, by name: size, bytes in use, who mounts them, and what is not as gpudock left it."""
         after = read_cursor(query.pop("cursor", None))
-        page = services().volumes.inquiry.volumes(after=after, **query)
+        page = services().volumes.queries.page(after=after, **query)
         return ok({"volumes": [serializers.volume(v) for v in page.volumes], "next": write_cursor(page.after)})
 
     @changing(blueprint)
@@ -68,6 +73,7 @@ class Volumes(MethodView):
         errors.SizeUnitUnsupported,
         errors.VolumeExists,
         errors.OperationRunning,
+        errors.OperationStuck,
         errors.Cancelled,
         errors.VolumeCreateFailed,
         errors.NodeNotFound,
@@ -75,9 +81,8 @@ class Volumes(MethodView):
     )
     def post(self, body: Json) -> Any:
         """Create an empty volume of a size that is enforced, as far as the host can: on `node`, or the one asked."""
-        creator = services().volumes.creator
         place_volume(body["node"])
-        return carry_out(lambda: creator.create(body["name"], body["size"]), _made)
+        return execute(CreateVolume(body["name"], body["size"]), _made)
 
 
 @blueprint.route("/api/v1/volumes/<name>")
@@ -88,7 +93,7 @@ class Volume(MethodView):
     @blueprint.documents_errors(*MISSES)
     def get(self, name: str) -> Json:
         """Show a volume with its versions."""
-        return ok(serializers.volume_detail(services().volumes.inquiry.volume(parse(name, VOLUME))))
+        return ok(serializers.volume_detail(services().volumes.queries.show(parse(name, VOLUME))))
 
     @changing(blueprint)
     @blueprint.arguments(DeleteSchema)
@@ -100,9 +105,8 @@ class Volume(MethodView):
         With `delEtcdInfoAndVersionRecord` the family's record goes too (of an older version: that version's);
         without, the record stays, and of the newest version the data as well: a resize makes the next version.
         """
-        deleter, target = services().volumes.deleter, parse(name, VOLUME)
         force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
-        return carry_out(lambda: deleter.delete(target, force, erase), ok)
+        return execute(DeleteVolume(parse(name, VOLUME), force, erase), ok)
 
 
 @blueprint.route("/api/v1/volumes/<name>/size")
@@ -115,8 +119,7 @@ class VolumeSize(MethodView):
     @blueprint.documents_errors(*REMAKES, errors.SizeUnitUnsupported)
     def patch(self, body: Json, name: str) -> Any:
         """Resize a volume: makes the next version with everything that is in this one."""
-        resizer, target = services().volumes.resizer, parse(name, VOLUME)
-        return carry_out(lambda: resizer.resize(target, body["size"]), _made)
+        return execute(ResizeVolume(parse(name, VOLUME), body["size"]), _made)
 
 
 @blueprint.route("/api/v1/volumes/<name>/rollback")
@@ -129,8 +132,7 @@ class VolumeRollback(MethodView):
     @blueprint.documents_errors(*REMAKES)
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version with the data and size of an earlier one."""
-        resizer, target = services().volumes.resizer, parse(name, VOLUME)
-        return carry_out(lambda: resizer.rollback(target, body["version"]), _made)
+        return execute(RollBackVolume(parse(name, VOLUME), body["version"]), _made)
 
 
 def _made(made: VolumeResult) -> Json:

@@ -28,7 +28,7 @@ def past(seen: PageData, resource: str, family: str, created: str) -> Past:
     """
 
     def look() -> Past:
-        found = services().operations.of_family(resource, family, _REMEMBERED)
+        found = services().operations.queries.of_family(resource, family, _REMEMBERED)
         running = next((view for view in found if view.state == "running"), None)
         return Past(running, found[:_EVENTS], _authors(found, created))
 

@@ -19,7 +19,7 @@ def names(records: Records | VolumeRecords) -> frozenset[str]:
 
 def containers(part: str | None) -> Page:
     """All containers with `part` in their names."""
-    records = services().records
+    records = services().containers.records
     families, versions = records.everything()
     claims = records.claims()
     views = []
@@ -32,7 +32,7 @@ def containers(part: str | None) -> Page:
 
 def container(name: Name) -> ContainerView:
     """The family of `name` with its versions, newest first; ContainerNotFound if that version never was."""
-    records = services().records
+    records = services().containers.records
     records.version(name)
     family = records.require(name).record
     versions = tuple(VersionView(record, UNKNOWN) for record in reversed(records.versions(name.family)))

@@ -9,10 +9,12 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import DomainError, OnAnotherNode
 from app.model.operation import Operation
-from app.operations.background import Background
+from app.operations.background import Background, Work
+from app.operations.base import Request
 from app.web.http_errors import log_failure, status_of
 from app.web.pages.page_texts import _
 from app.web.pages.words import kind_words
+from app.web.request_scope import services
 
 # A change that takes longer, in seconds, goes on in the background; the page of its subject shows how far it is.
 PATIENCE = 3.0
@@ -42,16 +44,16 @@ def refused(error: DomainError) -> Refusal:
     return Refusal(error.message, status_of(error), error)
 
 
-def carry_out(
-    work: Callable[[], T], told: Callable[[T], str], target: str, meanwhile: str | None = None
+def execute(
+    change: Request[T] | Work[T], told: Callable[[T], str], target: str, meanwhile: str | None = None
 ) -> ResponseReturnValue | Refusal:
-    """Do `work`, then go to `target` with the outcome as a sentence, which `told` makes of the result.
+    """Carry a change out, then go to `target` with the outcome as a sentence, which `told` makes of the result.
 
-    `work` runs in another thread, so it must not depend on the request. If it takes long, the page `meanwhile`
+    It runs in another thread, so it must not depend on the HTTP request. If it takes long, the page `meanwhile`
     (`target`, unless that is not there before the end) shows it going on.
     """
     try:
-        outcome = Background(work).finish(PATIENCE)
+        outcome = _in_background(change).finish(PATIENCE)
     except DomainError as exc:
         return refused(exc)
     if isinstance(outcome, Operation):
@@ -62,13 +64,17 @@ def carry_out(
     return redirect(target, 303)
 
 
+def _in_background(change: Request[T] | Work[T]) -> Background[T]:
+    return services().operations.in_background(change) if isinstance(change, Request) else Background(change)
+
+
 def answer(
-    template: str, context: Context, work: Callable[[], T], told: Callable[[T], str], target: str
+    template: str, context: Context, change: Request[T] | Work[T], told: Callable[[T], str], target: str
 ) -> ResponseReturnValue:
-    """The page that asks before something is done; when its form is sent, that is done as `carry_out` does it."""
+    """Show the page that asks before something is done; when its form is sent, do that as `execute` does it."""
     if request.method != "POST":
         return page(template, context, None)
-    done = carry_out(work, told, target)
+    done = execute(change, told, target)
     return page(template, context, done) if isinstance(done, Refusal) else done
 
 

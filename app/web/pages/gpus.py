@@ -29,16 +29,16 @@ def gpu(uuid: str) -> Response:
     """One GPU: its state, its readings of the last hour, and who had it."""
     seen = PageData()
     view = seen.see_gpu(uuid)
-    past = seen.ask(("holders", uuid), lambda: services().holders.of(uuid))
+    past = seen.ask(("holders", uuid), lambda: services().gpu.history.of(uuid))
     return polling.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
 
 
 @blueprint.route("/gpus/<uuid>/readings")
 def readings(uuid: str) -> Response:
     """Answer with the readings of a GPU in the last hour, after the time `since`: for the charts. Memory in MiB."""
-    series = services().sampler.series(uuid, request.args.get("since", 0, type=int))
+    series = services().gpu.sampler.series(uuid, request.args.get("since", 0, type=int))
     memory = [None if value is None else value // _MIB for value in series.memory]
-    return jsonify({**vars(series), "memory": memory, "every": services().sampler.every})
+    return jsonify({**vars(series), "memory": memory, "every": services().gpu.sampler.every})
 
 
 @blueprint.route("/gpus/<uuid>/drain", methods=["POST"])

@@ -6,12 +6,12 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import ngettext
 
-from app.images.pull import PulledImage
+from app.images.pull import PulledImage, PullImage
 from app.images.queries import ImageView
 from app.model.image import full_name
 from app.web.pages import polling
 from app.web.pages.blueprint import blueprint
-from app.web.pages.form_actions import Refusal, answer, carry_out
+from app.web.pages.form_actions import Refusal, answer, execute
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, services
@@ -37,12 +37,12 @@ def images() -> ResponseReturnValue:
 def tag_image() -> ResponseReturnValue:
     """Ask for one more name for the image `image`, and give it to it."""
     answer_at(_node())
-    image, name, shelf = request.args.get("image", ""), request.form.get("name", "").strip(), services().images
-    view = shelf.one(image)
+    image, name, images = request.args.get("image", ""), request.form.get("name", "").strip(), services().images
+    view = images.one(image)
     return answer(
         "image_tag.html",
         lambda: {"view": view, "name": name, "back": _list()},
-        lambda: shelf.tag(view.image.id, name),
+        lambda _: images.tag(view.image.id, name),
         lambda made: _("%(image)s is also called %(name)s", image=view.image.title, name=full_name(name)),
         _list(),
     )
@@ -52,19 +52,19 @@ def tag_image() -> ResponseReturnValue:
 def remove_images() -> ResponseReturnValue:
     """Show what would be removed, each `image` or all that nobody needs, and remove the names that were ticked."""
     answer_at(_node())
-    ticked, shelf = request.form.getlist("name"), services().images
+    ticked, images = request.form.getlist("name"), services().images
     return answer(
         "images_remove.html",
         lambda: {"views": _doomed(), "ticked": ticked, "asked": "image" in request.args, "back": _list()},
-        lambda: shelf.remove_unused(ticked),
+        lambda _: images.remove_unused(ticked),
         lambda gone: _removed(gone, len(ticked)),
         _list(),
     )
 
 
 def _pull() -> ResponseReturnValue:
-    name, puller = request.form.get("image", "").strip(), services().puller
-    done = carry_out(lambda: puller.pull(name), _pulled, _list())
+    name = request.form.get("image", "").strip()
+    done = execute(PullImage(name), _pulled, _list())
     return _page(done, name) if isinstance(done, Refusal) else done
 
 
@@ -78,7 +78,7 @@ def _list() -> str:
 
 def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
     name, unused = request.args.get("name", "").strip() or None, request.args.get("unused") == "yes"
-    here, operations, seen = services().images.node, services().operations, PageData()
+    here, operations, seen = services().images.node, services().operations.queries, PageData()
     seen.see_images(name, unused)
     seen.see_names()
     response = polling.page(

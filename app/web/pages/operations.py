@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import Cancelled, NotCancellable
 from app.model.messages import Text
-from app.operations.queries import KINDS, STATES, OperationView
+from app.model.operation import Kind, State, Step
+from app.operations.queries import OperationView
 from app.web.pages import polling
 from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import ListFilter, act, wanted
@@ -33,20 +34,20 @@ class WantedOperations(ListFilter):
 @blueprint.route("/operations")
 def operations() -> ResponseReturnValue:
     """Those of a `kind`, in a `state`, of `who`, on what has `name` in its name, older than the one with id `after`."""
-    asked, kind, who = wanted(STATES), request.args.get("kind"), request.args.get("who", "").strip() or None
-    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in KINDS else None, who)
+    asked, kind, who = wanted(tuple(State)), request.args.get("kind"), request.args.get("who", "").strip() or None
+    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in list(Kind) else None, who)
     seen = PageData()
     seen.see_operations(asked)
     seen.see_names()
     names = sorted({name for name, _token in services().config.tokens} | ({who} if who else set()))
-    return polling.page("operations.html", seen=seen, states=STATES, kinds=KINDS, names=names, wanted=asked)
+    return polling.page("operations.html", seen=seen, states=list(State), kinds=list(Kind), names=names, wanted=asked)
 
 
 @blueprint.route("/operations/<identity>")
 def operation(identity: str) -> ResponseReturnValue:
     """One operation: what it does or did, to what, its steps and how long each took."""
     seen = PageData()
-    view = seen.need(("operation", identity), lambda: services().operations.one(identity))
+    view = seen.need(("operation", identity), lambda: services().operations.queries.one(identity))
     seen.see_gpus()
     seen.see_names()
     return polling.page("operation.html", seen=seen, view=view, steps=_steps(view))
@@ -59,22 +60,22 @@ def cancel(identity: str) -> ResponseReturnValue:
 
 
 def _cancel(identity: str) -> str:
-    view = services().operations.one(identity)
+    view = services().operations.queries.one(identity)
     if view.code != Cancelled.code:  # otherwise the button was pressed twice, and the first press did it
-        view = services().operations.cancel(identity)
+        view = services().operations.queries.cancel(identity)
     operation = view.operation
-    if view.state == "done":
+    if view.state == State.DONE:
         raise NotCancellable(
             Text("{what} {name} was done before it could be cancelled", what=Text(operation.kind), name=operation.name)
         )
     what = {"what": kind_words(operation.kind), "name": operation.name}
-    if view.state == "running":
+    if view.state == State.RUNNING:
         return _("%(what)s %(name)s is asked to stop; it is undone as soon as its present step allows", **what)
     return _("%(what)s %(name)s was cancelled and undone", **what)
 
 
-def _steps(view: OperationView) -> list[tuple[str, str, str | None]]:
+def _steps(view: OperationView) -> list[tuple[Step, str, str | None]]:
     """Each step with when it was reached and left; the one at work has not been left."""
-    reached = [("claimed", view.operation.started), *view.operation.steps]
+    reached = [(Step.CLAIMED, view.operation.started), *view.operation.steps]
     left = [*(time for _step, time in reached[1:]), view.ended]
     return [(step, begun, end) for (step, begun), end in zip(reached, left, strict=True)]

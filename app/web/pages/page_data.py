@@ -71,7 +71,7 @@ class PageData:
         """Read the containers, one page of them; without Docker those known last, else in any state from etcd alone."""
         self.containers = self.ask(
             ("containers", wanted, limit),
-            lambda: services().inquiry.containers(**vars(wanted), limit=limit),
+            lambda: services().containers.queries.page(**vars(wanted), limit=limit),
             lambda: etcd_fallback.containers(wanted.name),
         )
 
@@ -79,7 +79,7 @@ class PageData:
         """Read the volumes, one page of them; without Docker those known last, else in any state from etcd alone."""
         self.volumes = self.ask(
             ("volumes", wanted, limit),
-            lambda: services().volumes.inquiry.volumes(**vars(wanted), limit=limit),
+            lambda: services().volumes.queries.page(**vars(wanted), limit=limit),
             lambda: etcd_fallback.volumes(wanted.name),
         )
 
@@ -89,29 +89,31 @@ class PageData:
         While etcd is down as known last if it may be `even_old`, otherwise Unavailable.
         """
         question = ("container", name.family)
-        found = self._one(question, lambda: services().inquiry.container(name), lambda: etcd_fallback.container(name))
+        found = self._one(
+            question, lambda: services().containers.queries.show(name), lambda: etcd_fallback.container(name)
+        )
         return self._fitting(found, name, even_old)
 
     def see_volume(self, name: Name, even_old: bool = False) -> VolumeView:
         """One volume, as `see_container`; VolumeNotFound if there is none."""
         question = ("volume", name.family)
-        found = self._one(question, lambda: services().volumes.inquiry.volume(name), lambda: etcd_fallback.volume(name))
+        found = self._one(question, lambda: services().volumes.queries.show(name), lambda: etcd_fallback.volume(name))
         return self._fitting(found, name, even_old)
 
     def see_operations(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
         self.operations = self.ask(
-            ("operations", wanted, limit), lambda: services().operations.all(**vars(wanted), limit=limit)
+            ("operations", wanted, limit), lambda: services().operations.queries.all(**vars(wanted), limit=limit)
         )
 
     def see_lately(self, seconds: float) -> None:
         """Read the operations that run, and those that began in the last `seconds`."""
         begun = id_at(time.time() - seconds)
-        self.lately = self.ask("lately", lambda: services().operations.since(begun))
+        self.lately = self.ask("lately", lambda: services().operations.queries.since(begun))
 
     def see_rooms(self) -> None:
         """Find out how full the disks are, of this node and of the others."""
-        space = services().space
+        space = services().volumes.disk_usage
         found = [self.ask("rooms", space.here), self.ask("rooms elsewhere", space.elsewhere)]
         self.rooms = None if found == [None, None] else [room for rooms in found for room in rooms or ()]
 
@@ -121,7 +123,7 @@ class PageData:
 
     def see_names(self) -> None:
         """Find out which containers and volumes have a page here."""
-        known = self.ask("container names", lambda: etcd_fallback.names(services().records))
+        known = self.ask("container names", lambda: etcd_fallback.names(services().containers.records))
         self.container_names = known or frozenset()
         known = self.ask("volume names", lambda: etcd_fallback.names(services().volumes.records))
         self.volume_names = known or frozenset()

@@ -25,23 +25,23 @@ class Killed(BaseException):
 @pytest.fixture
 def foo(world: World) -> World:
     """A container `foo` with a file, and a volume `vol` with one."""
-    world.services.creator.create("foo", spec(gpu_count=1))
+    world.services.containers.create("foo", spec(gpu_count=1))
     world.files("foo-0")["vim"] = "installed"
-    world.services.volumes.creator.create("vol", "8KB")
+    world.services.volumes.create("vol", "8KB")
     world.volumes.write("vol-0", "file", "data")
     return world
 
 
 def reconcile(world: World) -> list[str]:
     """One pass; what it had planned."""
-    reconciler = world.services.reconciler
+    reconciler = world.services.agent.reconciler
     actions = plan(reconciler.snapshot_reader.read(), ())
     reconciler.executor.execute(actions)
     return [f"{action.kind} {action.target}" for action in actions]
 
 
 def newest(world: World) -> OperationView:
-    return world.services.operations.all(limit=1).operations[0]
+    return world.services.operations.queries.all(limit=1).operations[0]
 
 
 def aside(world: World) -> list[str]:
@@ -59,36 +59,36 @@ def killed_at(world: World, part: object, method: str, *, before: bool = True) -
             original(*args)
         world.host.alive = {"next-process"}
         world.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
-        world.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
+        world.services.operations.journal.recover = lambda *_: None  # type: ignore[method-assign]
         raise Killed
 
     setattr(part, method, last)
 
 
 def in_the_next_process(world: World) -> None:
-    del world.services.journal.settle  # type: ignore[method-assign]
+    del world.services.operations.journal.recover  # type: ignore[method-assign]
 
 
 def test_a_layer_that_was_set_aside_goes_once_the_next_version_has_it(foo: World) -> None:
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
     assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 1, "the next version will begin with it"
     killed_at(foo, foo.layers, "discard")
     with pytest.raises(Killed):
-        foo.services.lifecycle.restart(Name("foo"))
+        foo.services.containers.restart(Name("foo"))
     in_the_next_process(foo)
     assert reconcile(foo) == ["discard foo-0"] and len(aside(foo)) == 1, "its process may be at it"
     assert reconcile(foo) == ["discard foo-0"] and aside(foo) == []
-    assert foo.services.records.version(Name("foo", 0)).layer is None
+    assert foo.services.containers.records.version(Name("foo", 0)).layer is None
     assert (newest(foo).operation.kind, newest(foo).operation.name) == ("discard", "foo-0")
     assert reconcile(foo) == [] and foo.files("foo-1") == {"vim": "installed"}
 
 
 def test_a_volume_that_was_set_aside_goes_once_the_next_version_has_it(foo: World) -> None:
-    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=False)
+    foo.services.volumes.delete(Name("vol"), force=True, erase=False)
     assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 1
     killed_at(foo, foo.volumes, "discard_aside")
     with pytest.raises(Killed):
-        foo.services.volumes.resizer.resize(Name("vol"), "16KB")
+        foo.services.volumes.resize(Name("vol"), "16KB")
     in_the_next_process(foo)
     assert reconcile(foo) == reconcile(foo) == ["discard vol-0"] and aside(foo) == []
     assert foo.services.volumes.records.version(Name("vol", 0)).aside is None
@@ -97,45 +97,45 @@ def test_a_volume_that_was_set_aside_goes_once_the_next_version_has_it(foo: Worl
 
 
 def test_after_a_change_that_ended_well_nothing_is_left_on_record(foo: World) -> None:
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
-    foo.services.lifecycle.restart(Name("foo"))
-    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=False)
-    foo.services.volumes.resizer.resize(Name("vol"), "16KB")
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.restart(Name("foo"))
+    foo.services.volumes.delete(Name("vol"), force=True, erase=False)
+    foo.services.volumes.resize(Name("vol"), "16KB")
     assert reconcile(foo) == [] and aside(foo) == []
 
 
 def test_what_only_a_deleted_version_has_is_kept_though_another_one_is_the_newest(foo: World) -> None:
-    foo.services.changer.gpus(Name("foo"), 2)
+    foo.services.containers.change_gpus(Name("foo"), 2)
     foo.files("foo-1")["work"] = "of a week"
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
-    foo.services.changer.rollback(Name("foo"), 0)
-    foo.services.volumes.resizer.resize(Name("vol"), "16KB")
-    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=False)
-    foo.services.volumes.resizer.rollback(Name("vol"), 0)
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.roll_back(Name("foo"), 0)
+    foo.services.volumes.resize(Name("vol"), "16KB")
+    foo.services.volumes.delete(Name("vol"), force=True, erase=False)
+    foo.services.volumes.roll_back(Name("vol"), 0)
     assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 2
-    assert not foo.services.reconciler.executor.asides.drop("containers", "foo", 1)
-    foo.services.deleter.delete(Name("foo"), force=True, erase=True)
-    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=True)
+    assert not foo.services.agent.reconciler.executor.asides.drop("containers", "foo", 1)
+    foo.services.containers.delete(Name("foo"), force=True, erase=True)
+    foo.services.volumes.delete(Name("vol"), force=True, erase=True)
     assert aside(foo) == []
 
 
 def test_nothing_is_discarded_while_the_family_is_busy(foo: World) -> None:
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
     killed_at(foo, foo.layers, "discard")
     with pytest.raises(Killed):
-        foo.services.lifecycle.restart(Name("foo"))
+        foo.services.containers.restart(Name("foo"))
     in_the_next_process(foo)
     reconcile(foo)
     busy = Operation("00busy", "gpu", "foo", 2, "test-node", "next-process", now())
     foo.store.transact({}, [Put("/operations/containers/foo", busy.to_json())])
-    assert reconcile(foo) == [] and not foo.services.reconciler.executor.asides.drop("containers", "foo", 0)
+    assert reconcile(foo) == [] and not foo.services.agent.reconciler.executor.asides.drop("containers", "foo", 0)
     assert len(aside(foo)) == 1
 
 
 def test_the_files_of_an_older_version_are_not_set_aside(foo: World) -> None:
-    foo.services.changer.gpus(Name("foo"), 2)
-    foo.services.deleter.delete(Name("foo", 0), force=False, erase=False)
-    assert aside(foo) == [] and foo.services.records.version(Name("foo", 0)).removed
+    foo.services.containers.change_gpus(Name("foo"), 2)
+    foo.services.containers.delete(Name("foo", 0), force=False, erase=False)
+    assert aside(foo) == [] and foo.services.containers.records.version(Name("foo", 0)).removed
     assert reconcile(foo) == []
 
 
@@ -150,7 +150,7 @@ def test_images_that_nobody_needs_are_let_go(foo: World) -> None:
 
 
 def test_the_image_of_a_deleted_container_on_record_is_kept(foo: World) -> None:
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
     assert foo.engine.held_images() and reconcile(foo) == reconcile(foo) == []
 
 
@@ -200,22 +200,22 @@ def test_a_volume_that_was_made_too_late_stays_while_a_container_names_it(foo: W
 def test_a_commit_counts_if_docker_has_the_image(foo: World, before: bool) -> None:
     killed_at(foo, foo.engine, "commit", before=before)
     with pytest.raises(Killed):
-        foo.services.committer.commit(Name("foo"), "mine")
+        foo.services.containers.commit(Name("foo"), "mine")
     in_the_next_process(foo)
     assert reconcile(foo) == ["settle commit foo-0"]
     assert newest(foo).state == ("undone" if before else "done") and foo.stored("/operations/") == []
     assert ("mine:latest" in foo.engine.images) != before
     if before:
-        assert foo.services.committer.commit(Name("foo"), "mine") == ("foo-0", "mine")
+        assert foo.services.containers.commit(Name("foo"), "mine") == ("foo-0", "mine")
     else:
         with pytest.raises(errors.ImageNameTaken):
-            foo.services.committer.commit(Name("foo"), "mine")
+            foo.services.containers.commit(Name("foo"), "mine")
 
 
 def test_an_image_without_its_name_gets_it_from_whoever_settles_the_commit(foo: World) -> None:
     killed_at(foo, foo.engine, "commit", before=False)
     with pytest.raises(Killed):
-        foo.services.committer.commit(Name("foo"), "mine")
+        foo.services.containers.commit(Name("foo"), "mine")
     image = foo.engine.images.pop("mine:latest")
     in_the_next_process(foo)
     reconcile(foo)
@@ -225,7 +225,7 @@ def test_an_image_without_its_name_gets_it_from_whoever_settles_the_commit(foo: 
 def test_a_commit_whose_name_went_to_another_image_is_undone(foo: World) -> None:
     killed_at(foo, foo.engine, "commit", before=False)
     with pytest.raises(Killed):
-        foo.services.committer.commit(Name("foo"), "mine")
+        foo.services.containers.commit(Name("foo"), "mine")
     foo.engine.images["mine:latest"] = foo.engine.images["busybox:test"]
     in_the_next_process(foo)
     reconcile(foo)
@@ -236,7 +236,7 @@ def test_a_commit_whose_name_went_to_another_image_is_undone(foo: World) -> None
 def test_the_image_of_a_commit_that_docker_made_too_late_is_removed(foo: World) -> None:
     killed_at(foo, foo.engine, "commit")
     with pytest.raises(Killed):
-        foo.services.committer.commit(Name("foo"), "mine")
+        foo.services.containers.commit(Name("foo"), "mine")
     in_the_next_process(foo)
     reconcile(foo)
     operation = newest(foo).operation.id

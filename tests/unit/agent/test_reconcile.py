@@ -20,7 +20,7 @@ from tests.support.world import World, spec
 
 @pytest.fixture
 def foo(world: World) -> World:
-    world.services.creator.create("foo", spec(gpu_count=2, ports=(PortMapping(2333, 22),)))
+    world.services.containers.create("foo", spec(gpu_count=2, ports=(PortMapping(2333, 22),)))
     return world
 
 
@@ -32,7 +32,7 @@ def snapshot_reader(world: World) -> SnapshotReader:
 
 def executor(world: World) -> ActionExecutor:
     """One that remembers nothing."""
-    return replace(world.services.reconciler.executor, pauses={}, planned=frozenset())
+    return replace(world.services.agent.reconciler.executor, pauses={}, planned=frozenset())
 
 
 def decided(world: World, outages: Outages = ()) -> list[str]:
@@ -50,9 +50,9 @@ def container(world: World, name: str):  # type: ignore[no-untyped-def]
 
 
 def test_when_all_is_well_nothing_is_done(foo: World) -> None:
-    foo.services.changer.gpus(Name("foo"), 3)
-    foo.services.creator.create("bar", spec())
-    foo.services.lifecycle.stop(Name("bar"))
+    foo.services.containers.change_gpus(Name("foo"), 3)
+    foo.services.containers.create("bar", spec())
+    foo.services.containers.stop(Name("bar"))
     before = [entry.value for entry in foo.store.list("/")]
     assert reconcile(foo) == [] and [entry.value for entry in foo.store.list("/")] == before
 
@@ -61,7 +61,7 @@ def test_when_all_is_well_nothing_is_done(foo: World) -> None:
 def test_what_was_ended_by_hand_runs_again(foo: World, code: int) -> None:
     container(foo, "foo-0").end(code)
     assert reconcile(foo) == ["start foo-0"] and foo.containers() == {"foo-0": "running"}
-    (view,) = foo.services.operations.all(limit=1).operations
+    (view,) = foo.services.operations.queries.all(limit=1).operations
     assert (view.operation.kind, view.operation.name, view.state) == ("resume", "foo-0", "done")
     assert decided(foo) == []
 
@@ -87,7 +87,7 @@ def test_what_ended_while_docker_was_away_runs_again_whatever_its_exit_code(
 
 
 def test_a_stopped_container_stays_stopped(foo: World) -> None:
-    foo.services.lifecycle.stop(Name("foo"))
+    foo.services.containers.stop(Name("foo"))
     assert decided(foo) == []
 
 
@@ -105,7 +105,7 @@ def test_nothing_starts_while_its_gpus_are_not_there(foo: World) -> None:
 
 
 def test_a_container_without_gpus_needs_no_inventory(world: World) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     container(world, "foo-0").end(137)
     world.inventory.error = errors.Unavailable("nvml", "away")
     assert reconcile(world) == ["start foo-0"] and world.containers() == {"foo-0": "running"}
@@ -139,11 +139,11 @@ def test_what_need_not_be_tried_again_is_forgotten(foo: World) -> None:
 
 
 def test_a_dead_process_is_settled(foo: World) -> None:
-    foo.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
+    foo.services.operations.journal.recover = lambda *_: None  # type: ignore[method-assign]
     foo.engine.fail_next["start"] = errors.OperationFailed("killed")
     with pytest.raises(errors.GpuChangeFailed):
-        foo.services.changer.gpus(Name("foo"), 4)
-    del foo.services.journal.settle  # type: ignore[method-assign]
+        foo.services.containers.change_gpus(Name("foo"), 4)
+    del foo.services.operations.journal.recover  # type: ignore[method-assign]
     assert decided(foo) == [], "its process lives"
     foo.host.alive = {"next-process"}
     foo.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
@@ -164,7 +164,7 @@ def late(world: World, operation: str, outcome: str | None) -> str:
 def test_what_docker_made_too_late_is_removed(foo: World) -> None:
     late(foo, "00gone", "undone")
     assert reconcile(foo) == ["remove bar-0"] and foo.containers() == {"foo-0": "running"}
-    assert foo.services.operations.all(limit=1).operations[0].operation.kind == "remove stray"
+    assert foo.services.operations.queries.all(limit=1).operations[0].operation.kind == "remove stray"
 
 
 @pytest.mark.parametrize("outcome", [None, "done"])
@@ -174,8 +174,8 @@ def test_what_may_be_an_erased_familys_is_left_alone(foo: World, outcome: str | 
 
 
 def test_older_versions_of_an_erased_family_are_left_alone(foo: World) -> None:
-    foo.services.changer.gpus(Name("foo"), 1)
-    foo.services.deleter.delete(Name("foo"), force=True, erase=True)
+    foo.services.containers.change_gpus(Name("foo"), 1)
+    foo.services.containers.delete(Name("foo"), force=True, erase=True)
     assert foo.containers() == {"foo-0": "exited"} and decided(foo) == []
 
 
@@ -186,21 +186,21 @@ def test_containers_of_somebody_else_are_left_alone(foo: World) -> None:
 
 
 def test_an_old_version_on_gpus_of_the_new_one_is_stopped(foo: World) -> None:
-    foo.services.changer.gpus(Name("foo"), 3)
+    foo.services.containers.change_gpus(Name("foo"), 3)
     container(foo, "foo-0").state = "running"
     assert reconcile(foo) == ["stop foo-0"] and foo.containers() == {"foo-0": "exited", "foo-1": "running"}
 
 
 def test_a_stopped_container_started_by_hand_is_stopped_once_its_gpus_are_anothers(foo: World) -> None:
-    foo.services.lifecycle.stop(Name("foo"))
+    foo.services.containers.stop(Name("foo"))
     container(foo, "foo-0").state = "running"
     assert decided(foo) == [], "nobody else holds them"
-    foo.services.creator.create("bar", spec(gpu_count=8))
+    foo.services.containers.create("bar", spec(gpu_count=8))
     assert decided(foo) == ["stop foo-0"]
 
 
 def test_claims_without_an_owner_are_freed(foo: World) -> None:
-    records = foo.services.records
+    records = foo.services.containers.records
     free = next(gpu.uuid for gpu in foo.inventory.gpus() if gpu.uuid not in foo.in_use())
     foo.store.transact({}, records.put_claims(Holder("nobody", 0, "op", "c" * 64), [free], [4444]))
     assert sorted(reconcile(foo)) == [f"release GPU {free}", "release host port 4444"]
@@ -209,18 +209,18 @@ def test_claims_without_an_owner_are_freed(foo: World) -> None:
 
 def test_a_stopped_container_keeps_its_port_and_no_gpu(foo: World) -> None:
     held = sorted(foo.in_use())
-    foo.services.lifecycle.stop(Name("foo"))
-    foo.store.transact({}, foo.services.records.put_claims(Holder("foo", 0, "op", "c" * 64), held[:1], []))
+    foo.services.containers.stop(Name("foo"))
+    foo.store.transact({}, foo.services.containers.records.put_claims(Holder("foo", 0, "op", "c" * 64), held[:1], []))
     assert reconcile(foo) == [f"release GPU {held[0]}"]
     assert foo.stored("/ports/") == ["/ports/test-node/2333"]
 
 
 def test_a_claim_of_a_container_that_still_runs_is_kept(foo: World) -> None:
-    foo.services.lifecycle.stop(Name("foo"))
+    foo.services.containers.stop(Name("foo"))
     container(foo, "foo-0").state = "running"
     mine = container(foo, "foo-0")
     holder = Holder("foo", 0, "op", mine.id)
-    foo.store.transact({}, foo.services.records.put_claims(holder, mine.plan.gpus[:1], []))
+    foo.store.transact({}, foo.services.containers.records.put_claims(holder, mine.plan.gpus[:1], []))
     assert decided(foo) == []
 
 
@@ -235,15 +235,15 @@ def test_what_an_operation_works_on_is_left_to_it(foo: World) -> None:
         return made
 
     foo.engine.create = meanwhile
-    foo.services.changer.gpus(Name("foo"), 4)
+    foo.services.containers.change_gpus(Name("foo"), 4)
     assert seen == []
 
 
 def test_a_claim_that_changed_meanwhile_is_kept(foo: World) -> None:
     free = next(gpu.uuid for gpu in foo.inventory.gpus() if gpu.uuid not in foo.in_use())
-    foo.store.transact({}, foo.services.records.put_claims(Holder("nobody", 0, "op"), [free], []))
+    foo.store.transact({}, foo.services.containers.records.put_claims(Holder("nobody", 0, "op"), [free], []))
     actions = plan(snapshot_reader(foo).read(), ())
-    foo.store.transact({}, foo.services.records.put_claims(Holder("nobody", 1, "op2"), [free], []))
+    foo.store.transact({}, foo.services.containers.records.put_claims(Holder("nobody", 1, "op2"), [free], []))
     executor(foo).execute(actions)
     assert free in foo.in_use()
 

@@ -30,9 +30,9 @@ class Pair:
     def tell(self) -> None:
         """Both tell how their things are."""
         for world, url in ((self.one, "http://one.test"), (self.two, URL)):
-            assert world.services.reconciler.leadership.acquire()
-            world.services.presence.report()
-            world.services.presence.beat(url)
+            assert world.services.agent.reconciler.leadership.acquire()
+            world.services.agent.presence.report()
+            world.services.agent.presence.beat(url)
 
     def lose_two(self) -> None:
         """As if two had died a while ago."""
@@ -55,11 +55,11 @@ def container_id(world: World, name: str) -> str:
 
 
 def states(world: World, **filters: str) -> dict[str, str]:
-    return {view.newest.name: view.state for view in world.services.inquiry.containers(**filters).containers}  # type: ignore[arg-type]
+    return {view.newest.name: view.state for view in world.services.containers.queries.page(**filters).containers}  # type: ignore[arg-type]
 
 
 def volumes(world: World, **filters: str) -> dict[str, str]:
-    page = world.services.volumes.inquiry.volumes(**filters)  # type: ignore[arg-type]
+    page = world.services.volumes.queries.page(**filters)  # type: ignore[arg-type]
     return {view.newest.record.name: view.newest.state for view in page.volumes}
 
 
@@ -77,10 +77,10 @@ def free(world: World, node: str) -> int:
 
 
 def test_both_show_what_either_has(nodes: Pair) -> None:
-    nodes.one.services.creator.create("near", spec())
-    nodes.two.services.creator.create("far", spec(gpu_count=1))
-    nodes.two.services.creator.create("gone", spec())
-    nodes.two.services.volumes.creator.create("data", "1MB")
+    nodes.one.services.containers.create("near", spec())
+    nodes.two.services.containers.create("far", spec(gpu_count=1))
+    nodes.two.services.containers.create("gone", spec())
+    nodes.two.services.volumes.create("data", "1MB")
     nodes.two.engine.remove("gone-0")
     nodes.tell()
     for world in (nodes.one, nodes.two):
@@ -90,47 +90,47 @@ def test_both_show_what_either_has(nodes: Pair) -> None:
         assert volumes(world) == volumes(world, node="two") == {"data-0": "present"}
         assert volumes(world, node="one") == {}
         assert (free(world, "one"), free(world, "two")) == (4, 3) and len(world.services.gpus.all()) == 8
-        (drift,) = world.services.inquiry.container(Name("gone")).drift
+        (drift,) = world.services.containers.queries.show(Name("gone")).drift
         assert drift.kind == "missing"
-        view = world.services.inquiry.container(Name("far"))
+        view = world.services.containers.queries.show(Name("far"))
         assert len(view.gpus) == 1 and [version.state for version in view.versions] == ["running"]
 
 
 def test_how_full_a_volume_is_and_who_mounts_it_is_told(nodes: Pair) -> None:
-    nodes.two.services.volumes.creator.create("data", "1MB")
-    nodes.two.services.creator.create("foo", spec(binds=(Bind("data-0", "/data"),)))
+    nodes.two.services.volumes.create("data", "1MB")
+    nodes.two.services.containers.create("foo", spec(binds=(Bind("data-0", "/data"),)))
     nodes.two.volumes.write("data-0", "file", "four")
     nodes.tell()
-    newest = nodes.one.services.volumes.inquiry.volume(parse("data-0", VOLUME)).newest
+    newest = nodes.one.services.volumes.queries.show(parse("data-0", VOLUME)).newest
     assert newest.usage == Usage(capacity=1 << 20, used=4, files=1)
     assert [(mount.container, mount.dest, mount.running) for mount in newest.mounts] == [("foo-0", "/data", True)]
     assert volumes(nodes.one, container="foo-0") == {"data-0": "present"}
     nodes.two.volumes.write("data-0", "file", "longer")
-    assert nodes.two.services.presence._reporter.report() == 0, "how full it is moves all the time"
+    assert nodes.two.services.agent.presence._reporter.report() == 0, "how full it is moves all the time"
 
 
 def test_what_changed_since_the_last_report_is_shown_as_it_was_recorded(nodes: Pair) -> None:
-    nodes.two.services.creator.create("foo", spec(gpu_count=1))
-    nodes.two.services.volumes.creator.create("data", "1MB")
+    nodes.two.services.containers.create("foo", spec(gpu_count=1))
+    nodes.two.services.volumes.create("data", "1MB")
     assert states(nodes.one) == {"foo-0": "running"} and volumes(nodes.one) == {"data-0": "present"}
     nodes.tell()
-    nodes.two.services.lifecycle.stop(Name("foo"))
+    nodes.two.services.containers.stop(Name("foo"))
     assert states(nodes.one) == {"foo-0": "stopped"} and free(nodes.one, "two") == 4
-    nodes.two.services.deleter.delete(Name("foo"), force=False, erase=False)
+    nodes.two.services.containers.delete(Name("foo"), force=False, erase=False)
     assert states(nodes.one) == {"foo-0": "removed"}
 
 
 def test_of_a_silent_node_everything_is_shown_and_nothing_is_free(nodes: Pair) -> None:
-    nodes.two.services.creator.create("foo", spec(gpu_count=1))
-    nodes.two.services.changer.gpus(Name("foo"), 2)
-    nodes.two.services.volumes.creator.create("data", "1MB")
+    nodes.two.services.containers.create("foo", spec(gpu_count=1))
+    nodes.two.services.containers.change_gpus(Name("foo"), 2)
+    nodes.two.services.volumes.create("data", "1MB")
     nodes.tell()
     nodes.lose_two()
     assert states(nodes.one) == {"foo-1": "unreachable"} and volumes(nodes.one) == {"data-0": "unreachable"}
-    view = nodes.one.services.inquiry.container(Name("foo"))
+    view = nodes.one.services.containers.queries.show(Name("foo"))
     assert [version.state for version in view.versions] == ["unreachable", "unreachable"]
     assert [drift.kind for drift in view.drift] == ["unreachable"] and "two" in view.drift[0].reason
-    (found,) = nodes.one.services.volumes.inquiry.volume(parse("data", VOLUME)).drift
+    (found,) = nodes.one.services.volumes.queries.show(parse("data", VOLUME)).drift
     assert found.kind == "unreachable"
     assert free(nodes.one, "two") == 0 and len(nodes.one.services.gpus.status("two")) == 4
     gpu = nodes.one.services.gpus.all("two")[0]
@@ -139,14 +139,14 @@ def test_of_a_silent_node_everything_is_shown_and_nothing_is_free(nodes: Pair) -
 
 
 def test_a_node_that_cannot_see_its_docker_says_so(nodes: Pair) -> None:
-    nodes.two.services.creator.create("foo", spec())
+    nodes.two.services.containers.create("foo", spec())
     nodes.tell()
     nodes.two.engine.fail_next["list"] = Unavailable("docker", "Docker does not answer")
     with pytest.raises(Unavailable):
-        nodes.two.services.presence.report()
-    nodes.two.services.presence.beat(URL)
+        nodes.two.services.agent.presence.report()
+    nodes.two.services.agent.presence.beat(URL)
     assert states(nodes.one) == {"foo-0": "unreachable"}
-    (drift,) = nodes.one.services.inquiry.container(Name("foo")).drift
+    (drift,) = nodes.one.services.containers.queries.show(Name("foo")).drift
     assert "Docker does not answer" in drift.reason
     nodes.tell()
     assert states(nodes.one) == {"foo-0": "running"}
@@ -161,66 +161,68 @@ def test_gpus_elsewhere_have_their_faults_processes_and_drains(nodes: Pair) -> N
     assert (first.fault, first.gpu.temperature, first.free) == ("broken", 90, False)
     assert not second.schedulable and free(nodes.one, "two") == 2
     nodes.two.inventory.error = Unavailable("nvml", "NVML does not answer")
-    nodes.two.services.presence.report()
+    nodes.two.services.agent.presence.report()
     assert {view.fault for view in nodes.one.services.gpus.all("two")} == {"NVML does not answer"}
     with pytest.raises(OnAnotherNode):
         nodes.one.services.gpus.schedule(uuids[1], True)
 
 
 def test_only_what_changed_is_written(nodes: Pair) -> None:
-    reporter = nodes.two.services.presence._reporter
-    nodes.two.services.creator.create("foo", spec(gpu_count=1))
-    nodes.two.services.creator.create("bar", spec())
+    reporter = nodes.two.services.agent.presence._reporter
+    nodes.two.services.containers.create("foo", spec(gpu_count=1))
+    nodes.two.services.containers.create("bar", spec())
     nodes.two.inventory.changes[1] = {"processes": (GpuProcess(77, 1 << 30, None),)}
-    nodes.two.services.volumes.creator.create("data", "1MB")
-    nodes.two.services.creator.create("user", spec(binds=(Bind("data-0", "/data"),)))
+    nodes.two.services.volumes.create("data", "1MB")
+    nodes.two.services.containers.create("user", spec(binds=(Bind("data-0", "/data"),)))
     nodes.two.engine.containers[container_id(nodes.two, "user-0")].end(1)
     assert reporter.report() == 5 and reporter.report() == 0
-    nodes.two.services.lifecycle.stop(Name("bar"))
+    nodes.two.services.containers.stop(Name("bar"))
     assert reporter.report() == 1 and reporter.report() == 0
     nodes.two.inventory.changes[0] = {"temperature": 50}
     assert reporter.report() == 0, "a reading that was written a moment ago is not written again"
     reporter._told_at.clear()
     assert reporter.report() == 1 and reporter.report() == 0
-    nodes.two.services.deleter.delete(Name("bar"), force=False, erase=True)
+    nodes.two.services.containers.delete(Name("bar"), force=False, erase=True)
     assert reporter.report() == 1
     assert nodes.one.stored("/observed/containers/two/") == [f"/observed/containers/two/{n}" for n in ("foo", "user")]
 
 
 def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low(nodes: Pair) -> None:
-    reporter, tera = nodes.two.services.presence._reporter, 1 << 40
-    (room,) = nodes.one.services.space.elsewhere()
+    reporter, tera = nodes.two.services.agent.presence._reporter, 1 << 40
+    (room,) = nodes.one.services.volumes.disk_usage.elsewhere()
     assert (room.node, room.path, room.total, room.low) == ("two", "/var/lib/docker", 2 * tera, False)
     nodes.two.volumes.free = tera
     assert reporter.report() == 0, "what is free moves all the time"
     nodes.two.volumes.free = 1 << 20
     assert reporter.report() == 1 and reporter.report() == 0
-    (concern,) = alerts.of_rooms([*nodes.one.services.space.here(), *nodes.one.services.space.elsewhere()])
+    (concern,) = alerts.of_rooms(
+        [*nodes.one.services.volumes.disk_usage.here(), *nodes.one.services.volumes.disk_usage.elsewhere()]
+    )
     assert (concern.kind, concern.node, concern.reason) == ("low", "two", "1 MB of 2 TB are free")
-    assert [room.node for room in nodes.one.services.space.here()] == ["one"]
+    assert [room.node for room in nodes.one.services.volumes.disk_usage.here()] == ["one"]
     nodes.two.volumes.free = 2 << 20
     reporter._told_at.clear()
     assert reporter.report() == 1
-    assert [room.free for room in nodes.one.services.space.elsewhere()] == [2 << 20]
+    assert [room.free for room in nodes.one.services.volumes.disk_usage.elsewhere()] == [2 << 20]
     nodes.lose_two()
-    assert not nodes.one.services.space.elsewhere()
+    assert not nodes.one.services.volumes.disk_usage.elsewhere()
 
 
 def test_disks_that_do_not_answer_are_not_told_and_all_else_is(nodes: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> list[DiskSpace]:
         raise Unavailable("docker", "the room under /var/lib/docker is unknown")
 
-    nodes.two.services.creator.create("foo", spec())
-    monkeypatch.setattr(nodes.two.services.presence._reporter, "_rooms", broken)
+    nodes.two.services.containers.create("foo", spec())
+    monkeypatch.setattr(nodes.two.services.agent.presence._reporter, "_rooms", broken)
     nodes.tell()
-    assert not nodes.one.services.space.elsewhere() and states(nodes.one) == {"foo-0": "running"}
+    assert not nodes.one.services.volumes.disk_usage.elsewhere() and states(nodes.one) == {"foo-0": "running"}
 
 
 def test_a_node_leaves_the_reports_of_its_namesakes_alone(nodes: Pair) -> None:
     namesake = make_world(replace(CONFIG, node="two.2", simulated_gpus=2), nodes.one.store)
-    namesake.services.creator.create("foo", spec())
-    assert namesake.services.reconciler.leadership.acquire()
-    namesake.services.presence.report()
+    namesake.services.containers.create("foo", spec())
+    assert namesake.services.agent.reconciler.leadership.acquire()
+    namesake.services.agent.presence.report()
     before = nodes.one.stored("/observed/")
     nodes.tell()
     assert nodes.one.stored("/observed/") == before and len(nodes.one.services.gpus.status("two")) == 4
@@ -228,18 +230,18 @@ def test_a_node_leaves_the_reports_of_its_namesakes_alone(nodes: Pair) -> None:
 
 def test_it_says_that_it_lives_until_it_ends(nodes: Pair) -> None:
     nodes.lose_two()
-    presence = nodes.two.services.presence
+    presence = nodes.two.services.agent.presence
     presence.begin(URL)
-    wait_for(lambda: nodes.one.services.survey.all()[1].node.url == URL)
-    nodes.two.services.creator.create("foo", spec())
+    wait_for(lambda: nodes.one.services.summary.all()[1].node.url == URL)
+    nodes.two.services.containers.create("foo", spec())
     presence.look_again()
     wait_for(lambda: nodes.one.stored("/observed/containers/two/") != [])
     presence.end()
-    assert not nodes.one.services.survey.all()[1].node.alive
+    assert not nodes.one.services.summary.all()[1].node.alive
 
 
 def test_passes_go_on_while_other_nodes_cannot_be_served(nodes: Pair) -> None:
-    reconciler, tried = nodes.two.services.reconciler, []
+    reconciler, tried = nodes.two.services.agent.reconciler, []
 
     def serve() -> str:
         tried.append(True)
@@ -249,7 +251,7 @@ def test_passes_go_on_while_other_nodes_cannot_be_served(nodes: Pair) -> None:
         raise Unavailable("node", "the address is in use")
 
     nodes.lose_two()
-    nodes.two.services.creator.create("foo", spec())
+    nodes.two.services.containers.create("foo", spec())
     nodes.two.engine.containers[container_id(nodes.two, "foo-0")].end(137)
     reconciler.signals.event.set()  # type: ignore[attr-defined]
     reconciler.run(serve)
@@ -262,7 +264,7 @@ def test_another_host_of_the_same_name_takes_over_only_once_the_first_is_silent(
             return "another-boot/1/1"
 
     rival = Leadership(nodes.one.store, Other(), "two")
-    assert not rival.acquire() and nodes.two.services.reconciler.leadership.acquire()
+    assert not rival.acquire() and nodes.two.services.agent.reconciler.leadership.acquire()
     nodes.two.host.alive.clear()
     assert not rival.acquire()
     nodes.lose_two()
@@ -271,10 +273,10 @@ def test_another_host_of_the_same_name_takes_over_only_once_the_first_is_silent(
 
 
 def test_one_that_lost_the_lead_reports_no_more(nodes: Pair) -> None:
-    nodes.two.services.creator.create("foo", spec())
+    nodes.two.services.containers.create("foo", spec())
     nodes.two.store.transact({}, [Delete("/nodes/two/reconciler")])
     with pytest.raises(errors.Fenced):
-        nodes.two.services.presence.report()
+        nodes.two.services.agent.presence.report()
     assert nodes.one.stored("/observed/containers/") == []
 
 
@@ -296,7 +298,7 @@ def test_a_container_goes_where_it_leaves_the_fewest_over(
 ) -> None:
     for world, used in ((nodes.one, used_one), (nodes.two, used_two)):
         if used:
-            world.services.creator.create(f"used{world.services.config.node}", spec(gpu_count=used))
+            world.services.containers.create(f"used{world.services.config.node}", spec(gpu_count=used))
     assert placed(nodes.one, gpu_count=count) == expected
 
 
@@ -309,8 +311,8 @@ def test_a_node_whose_gpus_cannot_be_read_gets_none(nodes: Pair) -> None:
 
 
 def test_a_container_goes_where_its_volumes_are(nodes: Pair) -> None:
-    nodes.two.services.volumes.creator.create("far", "1MB")
-    nodes.one.services.volumes.creator.create("near", "1MB")
+    nodes.two.services.volumes.create("far", "1MB")
+    nodes.one.services.volumes.create("near", "1MB")
     far, near, host = Bind("far-0", "/far"), Bind("near-0", "/near"), Bind("/mnt/x", "/x")
     assert placed(nodes.one, binds=(far, host)) == "two" == placed(nodes.one, "two", binds=(far,))
     assert placed(nodes.one, binds=(near,), gpu_count=1) == "one" and placed(nodes.one, binds=(host,)) == "one"
@@ -318,9 +320,9 @@ def test_a_container_goes_where_its_volumes_are(nodes: Pair) -> None:
     for node, binds in ((None, (far, near)), ("one", (far,)), ("two", (near,))):
         with pytest.raises(errors.VolumesApart):
             placed(nodes.one, node, binds=binds)
-    nodes.one.services.creator.create("foo", spec(binds=(near,)))
+    nodes.one.services.containers.create("foo", spec(binds=(near,)))
     with pytest.raises(errors.VolumesApart):
-        nodes.one.services.changer.volume(Name("foo"), near, replace(far, dest="/near"))
+        nodes.one.services.containers.change_volume(Name("foo"), near, replace(far, dest="/near"))
 
 
 def test_a_node_can_be_chosen(nodes: Pair) -> None:
@@ -336,16 +338,16 @@ def test_a_node_can_be_chosen(nodes: Pair) -> None:
 
 
 def test_what_an_erased_family_left_is_found_wherever_it_is(nodes: Pair) -> None:
-    elsewhere = nodes.one.services.whereabouts.elsewhere
-    nodes.two.services.creator.create("foo", spec())
+    elsewhere = nodes.one.services.locator.elsewhere
+    nodes.two.services.containers.create("foo", spec())
     assert elsewhere("containers", "foo-0") == elsewhere("containers", "foo") == "two"
-    nodes.two.services.changer.gpus(Name("foo"), 1)
-    nodes.two.services.deleter.delete(Name("foo"), force=True, erase=True)
+    nodes.two.services.containers.change_gpus(Name("foo"), 1)
+    nodes.two.services.containers.delete(Name("foo"), force=True, erase=True)
     assert elsewhere("containers", "foo-0") == "two", "also before it was reported"
     nodes.tell()
-    (left,) = nodes.one.services.inquiry.containers(node="two").leftovers
+    (left,) = nodes.one.services.containers.queries.page(node="two").leftovers
     assert left.container.name == "foo-0" and left.drift.kind == "leftover"
-    assert nodes.one.services.inquiry.containers(node="one").leftovers == ()
+    assert nodes.one.services.containers.queries.page(node="one").leftovers == ()
     assert elsewhere("containers", "foo-0") == "two" and elsewhere("containers", "foo-7") == "two"
     assert elsewhere("containers", "never-0") is None and elsewhere("containers", "a-b-c") is None
     with pytest.raises(errors.ContainerExists, match="foo-0 on two"):
@@ -353,8 +355,8 @@ def test_what_an_erased_family_left_is_found_wherever_it_is(nodes: Pair) -> None
 
 
 def test_whose_a_volume_or_gpu_is(nodes: Pair) -> None:
-    elsewhere = nodes.one.services.whereabouts.elsewhere
-    nodes.two.services.volumes.creator.create("data", "1MB")
+    elsewhere = nodes.one.services.locator.elsewhere
+    nodes.two.services.volumes.create("data", "1MB")
     assert elsewhere("volumes", "data-0") == "two" and elsewhere("volumes", "other-0") is None
     assert elsewhere("gpus", next(iter(nodes.one.services.gpus.status("two")))) == "two"
     assert elsewhere("gpus", next(iter(nodes.one.services.gpus.status("one")))) is None
@@ -362,18 +364,18 @@ def test_whose_a_volume_or_gpu_is(nodes: Pair) -> None:
 
 
 def test_nodes_are_counted(nodes: Pair) -> None:
-    nodes.two.services.creator.create("foo", spec(gpu_count=3))
-    nodes.two.services.volumes.creator.create("data", "1MB")
+    nodes.two.services.containers.create("foo", spec(gpu_count=3))
+    nodes.two.services.volumes.create("data", "1MB")
     nodes.tell()
-    one, two = nodes.one.services.survey.all()
+    one, two = nodes.one.services.summary.all()
     assert (one.node.alive, one.gpus, one.free_gpus, one.containers, one.volumes) == (True, 4, 4, 0, 0)
     assert (two.node.url, two.gpus, two.free_gpus, two.containers, two.volumes) == (URL, 4, 1, 1, 1)
     nodes.lose_two()
-    two = nodes.one.services.survey.all()[1]
+    two = nodes.one.services.summary.all()[1]
     assert not two.node.alive and (two.gpus, two.free_gpus) == (4, 0)
 
 
 def test_a_node_that_only_has_things_on_record_is_listed() -> None:
     one = make_world(replace(CONFIG, node="one"))
-    make_world(replace(CONFIG, node="two"), one.store).services.creator.create("foo", spec())
-    assert [view.node for view in one.services.survey.all()] == [Node("one"), Node("two")]
+    make_world(replace(CONFIG, node="two"), one.store).services.containers.create("foo", spec())
+    assert [view.node for view in one.services.summary.all()] == [Node("one"), Node("two")]

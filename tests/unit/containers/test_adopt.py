@@ -39,66 +39,66 @@ def _busy(world: World) -> set[str]:
 
 
 def test_a_container_goes_on_as_version_0_with_everything(mine: World) -> None:
-    made = mine.services.adopter.container("mine")
+    made = mine.services.containers.adopt("mine")
     assert made.name == "mine-0" and mine.containers() == {"mine": "exited", "mine-0": "running"}
     assert mine.files("mine-0") == mine.files("mine") == {"vim": "installed"}
-    record = mine.services.records.version(Name("mine"))
+    record = mine.services.containers.records.version(Name("mine"))
     assert (record.why, record.parent, record.container_id) == ("adopt", None, made.id)
     assert record.spec == spec(
         env=("A=b",), ports=PORTS, binds=(Bind("plain", "/plain"), Bind("/data/x", "/x")), gpu_count=2
     )
-    claims = mine.services.records.claims()
+    claims = mine.services.containers.records.claims()
     assert set(claims.gpus_of("mine")) == set(record.gpus) and len(record.gpus) == 2
     assert claims.ports_of("mine") == [2333]
-    assert mine.stored("/operations/") == [] and mine.services.inquiry.containers().containers[0].drift == ()
-    assert mine.services.changer.gpus(Name("mine"), 1).name == "mine-1"
+    assert mine.stored("/operations/") == [] and mine.services.containers.queries.page().containers[0].drift == ()
+    assert mine.services.containers.change_gpus(Name("mine"), 1).name == "mine-1"
     assert mine.files("mine-1") == {"vim": "installed"}
 
 
 def test_another_family_can_be_named_and_must_be_if_the_name_is_illegal(mine: World) -> None:
     mine.engine.add_foreign("my-app")
     with pytest.raises(errors.NameIllegal, match="--as"):
-        mine.services.adopter.container("my-app")
+        mine.services.containers.adopt("my-app")
     with pytest.raises(errors.ContainerNameHasDash):
-        mine.services.adopter.container("my-app", "my-app")
-    assert mine.services.adopter.container("my-app", "app").name == "app-0"
-    assert mine.services.adopter.container("mine", "ours").name == "ours-0"
+        mine.services.containers.adopt("my-app", "my-app")
+    assert mine.services.containers.adopt("my-app", "app").name == "app-0"
+    assert mine.services.containers.adopt("mine", "ours").name == "ours-0"
 
 
 def test_gpus_that_it_names_are_kept_by_uuid_or_index(mine: World) -> None:
     uuids = mine.inventory.uuids()
     mine.engine.add_foreign("named", wants=(uuids[5], "2"))
     mine.inventory.changes = {}
-    mine.services.adopter.container("named")
+    mine.services.containers.adopt("named")
     assert mine.in_use() == {uuids[5], uuids[2]}
 
 
 def test_gpus_that_it_names_and_another_holds_are_a_refusal_that_names_them(mine: World) -> None:
     mine.inventory.changes = {}
-    mine.services.creator.create("other", spec(gpu_count=7))
+    mine.services.containers.create("other", spec(gpu_count=7))
     (free,) = set(mine.inventory.uuids()) - mine.in_use()
     taken = sorted(mine.in_use())[0]
     mine.engine.add_foreign("named", wants=(free, taken))
     with pytest.raises(errors.NotEnoughGpus, match=taken):
-        mine.services.adopter.container("named")
+        mine.services.containers.adopt("named")
     mine.engine.add_foreign("odd", wants=("GPU-nowhere",))
     with pytest.raises(errors.GpuNotFound, match="GPU-nowhere"):
-        mine.services.adopter.container("odd")
-    assert mine.services.records.find("named") is None and len(mine.in_use()) == 7
+        mine.services.containers.adopt("odd")
+    assert mine.services.containers.records.find("named") is None and len(mine.in_use()) == 7
 
 
 def test_one_that_asked_for_all_gpus_gets_all_or_nothing(mine: World) -> None:
     mine.engine.add_foreign("greedy", wants=ALL_GPUS)
     with pytest.raises(errors.NotEnoughGpus):  # "mine" works on them
-        mine.services.adopter.container("greedy")
+        mine.services.containers.adopt("greedy")
     mine.inventory.changes = {}
-    mine.services.adopter.container("greedy")
+    mine.services.containers.adopt("greedy")
     assert len(mine.in_use()) == 8
 
 
 def test_a_stopped_one_is_started_like_any_new_container(mine: World) -> None:
     mine.engine.add_foreign("tired", state="exited")
-    assert mine.services.adopter.container("tired").name == "tired-0"
+    assert mine.services.containers.adopt("tired").name == "tired-0"
     assert mine.containers()["tired"] == "exited" and mine.containers()["tired-0"] == "running"
 
 
@@ -108,10 +108,10 @@ def test_anonymous_volumes_go_along_and_are_not_removed_by_an_undoing(mine: Worl
     old.anonymous, mine.engine.volumes = {"/var": "f" * 64}, {"plain", "f" * 64}
     mine.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
     with pytest.raises(errors.AdoptionFailed):
-        mine.services.adopter.container("mine")
+        mine.services.containers.adopt("mine")
     assert "f" * 64 in mine.engine.volumes
-    mine.services.adopter.container("mine")
-    assert mine.services.records.version(Name("mine")).anonymous == {"/var": "f" * 64}
+    mine.services.containers.adopt("mine")
+    assert mine.services.containers.records.version(Name("mine")).anonymous == {"/var": "f" * 64}
 
 
 @pytest.mark.parametrize("step", ["create", "stop", "start", "copy_live", "finish", "differences"])
@@ -119,15 +119,15 @@ def test_a_failure_at_any_step_lets_the_old_one_run_on(mine: World, step: str) -
     faults = mine.layers.fail_next if step in ("copy_live", "finish") else mine.engine.fail_next
     faults[step] = errors.OperationFailed("broken on purpose")
     with pytest.raises(errors.AdoptionFailed, match="broken on purpose"):
-        mine.services.adopter.container("mine")
+        mine.services.containers.adopt("mine")
     unchanged(mine)
-    assert mine.services.adopter.container("mine").name == "mine-0"
+    assert mine.services.containers.adopt("mine").name == "mine-0"
 
 
 def test_settings_that_would_be_lost_are_named_and_nothing_is_changed(mine: World) -> None:
     identity = mine.engine.add_foreign("odd", peculiar=("--privileged", "--restart"))
     with pytest.raises(errors.AdoptionRefused, match=r"--privileged, --restart.*docker update") as caught:
-        mine.services.adopter.container("odd")
+        mine.services.containers.adopt("odd")
     assert caught.value.data == {"settings": ["--privileged", "--restart"]}
     mine.engine.remove(identity)
     unchanged(mine)
@@ -147,12 +147,12 @@ def test_what_a_create_refuses_an_adoption_refuses(
 ) -> None:
     world.engine.add_foreign("odd", spec=spec(**changes))
     with pytest.raises(error):
-        world.services.adopter.container("odd")
+        world.services.containers.adopt("odd")
     unchanged(world, "odd")
 
 
 def test_ours_paused_ones_and_absent_ones_are_refused(world: World) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     world.engine.add_foreign("frozen", state="paused")
     for name, error in (
         ("foo-0", errors.AlreadyManaged),
@@ -160,14 +160,14 @@ def test_ours_paused_ones_and_absent_ones_are_refused(world: World) -> None:
         ("nosuch", errors.ContainerNotFound),
     ):
         with pytest.raises(error, match=name):
-            world.services.adopter.container(name, "bar")
+            world.services.containers.adopt(name, "bar")
     world.engine.add_foreign("foo")
     with pytest.raises(errors.ContainerExists):
-        world.services.adopter.container("foo")
+        world.services.containers.adopt("foo")
     world.engine.add_foreign("bar-0")
     with pytest.raises(errors.ContainerExists):  # of that name there can be one only
-        world.services.adopter.container("bar-0", "bar")
-    assert world.services.records.find("bar") is None and world.containers()["bar-0"] == "running"
+        world.services.containers.adopt("bar-0", "bar")
+    assert world.services.containers.records.find("bar") is None and world.containers()["bar-0"] == "running"
 
 
 @pytest.mark.parametrize("step", ["claimed", "copying", "starting"])
@@ -175,13 +175,13 @@ def test_an_adoption_of_a_dead_process_is_undone(mine: World, step: str) -> None
     """As another process finds it: the new container is there, the old one may be stopped."""
     mine.layers.fail_next["finish"] = _Killed("gone")
     with pytest.raises(_Killed):
-        _without_settling(mine, lambda: mine.services.adopter.container("mine"))
+        _without_settling(mine, lambda: mine.services.containers.adopt("mine"))
     entry = mine.store.get(operation_key("containers", "mine"))
     assert entry and mine.containers()["mine-0"] == "created"
     operation = Operation.from_json(entry.value).at(step).owned_by("dead-process")
     mine.store.transact({}, [Put(entry.key, operation.to_json())])
     mine.engine.stop("mine")
-    assert mine.services.journal.settle_orphans() == 1
+    assert mine.services.operations.journal.recover_orphans() == 1
     unchanged(mine)
 
 
@@ -190,7 +190,7 @@ class _Killed(errors.DomainError):
 
 
 def _without_settling(world: World, work: Callable[[], object]) -> None:
-    journal = world.services.journal
+    journal = world.services.operations.journal
     settle, journal.settle = journal.settle, lambda *_: None  # type: ignore[method-assign]
     try:
         work()
@@ -207,29 +207,29 @@ def plain(world: World) -> World:
 
 
 def test_a_volume_goes_on_as_version_0_with_its_data(plain: World) -> None:
-    record = plain.services.adopter.volume("plain", None, "1MB").record
+    record = plain.services.volumes.adopt("plain", None, "1MB").record
     assert (record.name, record.size, record.why, record.parent) == ("plain-0", "1MB", "adopt", None)
     assert plain.volumes.files["/volumes/plain-0"] == plain.volumes.files["/volumes/plain"] == {"file": "x" * 5000}
     assert "/volumes/plain-0" in plain.volumes.synced and "plain" in plain.engine.volumes
-    assert plain.services.adopter.volume("plain", "other", "1MB").record.name == "other-0"
+    assert plain.services.volumes.adopt("plain", "other", "1MB").record.name == "other-0"
 
 
 def test_a_volume_that_does_not_fit_changes_nothing(plain: World) -> None:
     with pytest.raises(errors.VolumeTooSmall) as caught:
-        plain.services.adopter.volume("plain", None, "4KB")
+        plain.services.volumes.adopt("plain", None, "4KB")
     assert caught.value.data == {"used": 5000, "size": 4096}
     plain.volumes.free = 5000
     with pytest.raises(errors.Unavailable):
-        plain.services.adopter.volume("plain", None, "1MB")
+        plain.services.volumes.adopt("plain", None, "1MB")
     assert plain.stored() == [] and plain.engine.volumes == {"plain"}
 
 
 def test_a_volume_that_a_running_container_has_is_refused(plain: World) -> None:
     plain.engine.add_foreign("reader", spec=spec(binds=(Bind("plain", "/x"),)))
     with pytest.raises(errors.VolumeInUse, match="reader"):
-        plain.services.adopter.volume("plain", None, "1MB")
+        plain.services.volumes.adopt("plain", None, "1MB")
     plain.engine.stop("reader")
-    assert plain.services.adopter.volume("plain", None, "1MB").record.name == "plain-0"
+    assert plain.services.volumes.adopt("plain", None, "1MB").record.name == "plain-0"
 
 
 def test_a_container_that_starts_on_it_meanwhile_undoes_it(plain: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,12 +241,12 @@ def test_a_container_that_starts_on_it_meanwhile_undoes_it(plain: World, monkeyp
 
     monkeypatch.setattr(plain.volumes, "begin", slow)
     with pytest.raises(errors.VolumeInUse, match="writer"):
-        plain.services.adopter.volume("plain", None, "1MB")
+        plain.services.volumes.adopt("plain", None, "1MB")
     assert plain.stored() == [] and plain.engine.volumes == {"plain"}
 
 
 def test_volumes_that_cannot_be_taken_in(plain: World) -> None:
-    plain.services.volumes.creator.create("data", "1MB")
+    plain.services.volumes.create("data", "1MB")
     plain.engine.volumes |= {"nfs", "my-data"}
     plain.engine.options["nfs"] = {"type": "nfs"}
     for name, error in (
@@ -256,17 +256,17 @@ def test_volumes_that_cannot_be_taken_in(plain: World) -> None:
         ("my-data", errors.NameIllegal),
     ):
         with pytest.raises(error, match=name):
-            plain.services.adopter.volume(name, None, "1MB")
+            plain.services.volumes.adopt(name, None, "1MB")
     with pytest.raises(errors.VolumeExists):
-        plain.services.adopter.volume("plain", "data", "1MB")
+        plain.services.volumes.adopt("plain", "data", "1MB")
     with pytest.raises(errors.SizeUnitUnsupported):
-        plain.services.adopter.volume("plain", None, "1 apple")
+        plain.services.volumes.adopt("plain", None, "1 apple")
 
 
 @pytest.mark.parametrize("step", ["create", "finish", "sync", "last_change"])
 def test_a_failed_adoption_of_a_volume_leaves_nothing_behind(plain: World, step: str) -> None:
     plain.volumes.fail_next[step] = errors.OperationFailed("broken on purpose")
     with pytest.raises(errors.AdoptionFailed, match="broken on purpose"):
-        plain.services.adopter.volume("plain", None, "1MB")
+        plain.services.volumes.adopt("plain", None, "1MB")
     assert plain.stored() == [] and plain.engine.volumes == {"plain"}
-    assert plain.services.adopter.volume("plain", None, "1MB").record.name == "plain-0"
+    assert plain.services.volumes.adopt("plain", None, "1MB").record.name == "plain-0"

@@ -21,16 +21,16 @@ def container(world: World, name: str) -> FakeContainer:
 
 def drifts(world: World, family: str = "foo") -> list[Drift]:
     """What the list says of a family; one look at it says the same, in more detail."""
-    (listed,) = [v for v in world.services.inquiry.containers().containers if v.family.family == family]
-    closer = world.services.inquiry.container(parse(family))
+    (listed,) = [v for v in world.services.containers.queries.page().containers if v.family.family == family]
+    closer = world.services.containers.queries.show(parse(family))
     assert [drift.kind for drift in listed.drift] == [drift.kind for drift in closer.drift]
     assert all(drift.kind in CONTAINER_KINDS for drift in closer.drift)
     return list(closer.drift)
 
 
 def volume_drifts(world: World, family: str = "data") -> list[Drift]:
-    (listed,) = [v for v in world.services.volumes.inquiry.volumes().volumes if v.family.family == family]
-    closer = world.services.volumes.inquiry.volume(parse(family, VOLUME))
+    (listed,) = [v for v in world.services.volumes.queries.page().volumes if v.family.family == family]
+    closer = world.services.volumes.queries.show(parse(family, VOLUME))
     assert listed.drift == closer.drift and all(drift.kind in VOLUME_KINDS for drift in closer.drift)
     return list(closer.drift)
 
@@ -42,7 +42,7 @@ def only(found: list[Drift]) -> Drift:
 
 @pytest.fixture
 def foo(world: World) -> World:
-    world.services.creator.create("foo", spec(gpu_count=2))
+    world.services.containers.create("foo", spec(gpu_count=2))
     return world
 
 
@@ -53,10 +53,10 @@ def running(family: str, resource: str = CONTAINERS) -> Put:
 
 def test_where_all_is_well_there_is_no_drift(foo: World) -> None:
     assert drifts(foo) == []
-    foo.services.changer.gpus(parse("foo"), 3)
-    foo.services.lifecycle.stop(parse("foo"))
+    foo.services.containers.change_gpus(parse("foo"), 3)
+    foo.services.containers.stop(parse("foo"))
     assert drifts(foo) == []
-    foo.services.deleter.delete(parse("foo"), force=True, erase=False)
+    foo.services.containers.delete(parse("foo"), force=True, erase=False)
     assert drifts(foo) == []
 
 
@@ -68,11 +68,11 @@ def test_a_container_removed_by_hand(foo: World) -> None:
 
 
 def test_an_older_version_removed_by_hand_is_told_with_the_family_and_with_itself(foo: World) -> None:
-    foo.services.changer.gpus(parse("foo"), 3)
+    foo.services.containers.change_gpus(parse("foo"), 3)
     foo.engine.remove("foo-0")
     drift = only(drifts(foo))
     assert drift.kind == "missing" and "foo-0" in drift.reason and "its record" in drift.advice
-    newest, older = foo.services.inquiry.container(parse("foo")).versions
+    newest, older = foo.services.containers.queries.show(parse("foo")).versions
     assert newest.drift == () and older.drift == (drift,)
 
 
@@ -96,7 +96,7 @@ def test_a_container_that_ended_says_how_and_when(foo: World, code: int, oom: bo
 def test_the_list_tells_what_docker_s_list_tells_and_inspects_nothing(foo: World) -> None:
     container(foo, "foo-0").end(137)
     foo.engine.fail_next["inspect"] = Unavailable("docker", "nobody shall be inspected")
-    (view,) = foo.services.inquiry.containers().containers
+    (view,) = foo.services.containers.queries.page().containers
     assert "Exited (137) 2 minutes ago" in only(list(view.drift)).reason
     assert foo.engine.fail_next
 
@@ -113,14 +113,14 @@ def test_a_paused_one(foo: World) -> None:
 
 
 def test_a_stopped_one_that_was_started_by_hand(foo: World) -> None:
-    foo.services.lifecycle.stop(parse("foo"))
+    foo.services.containers.stop(parse("foo"))
     foo.engine.start("foo-0")
     drift = only(drifts(foo))
     assert drift.kind == "started" and "GPUs" in drift.reason and "/containers/foo-0/stop" in drift.advice
 
 
 def test_an_older_version_that_runs(foo: World) -> None:
-    foo.services.changer.gpus(parse("foo"), 0)
+    foo.services.containers.change_gpus(parse("foo"), 0)
     foo.engine.start("foo-0")
     drift = only(drifts(foo))
     assert drift.kind == "older-running" and "foo-1" in drift.reason and "docker stop foo-0" in drift.advice
@@ -142,17 +142,17 @@ def test_what_changed_while_docker_was_asked_is_no_drift(foo: World, monkeypatch
         monkeypatch.undo()
         while now() == begun:
             time.sleep(0.001)
-        foo.services.changer.gpus(parse("foo"), 3)
+        foo.services.containers.change_gpus(parse("foo"), 3)
         return seen
 
     monkeypatch.setattr(foo.engine, "list", slow)
-    (view,) = foo.services.inquiry.containers().containers
+    (view,) = foo.services.containers.queries.page().containers
     assert view.newest.name == "foo-1" and view.drift == ()
     assert drifts(foo) == []
 
 
 def test_gpus_that_are_lost_or_sick(foo: World) -> None:
-    held = foo.services.records.claims().gpus_of("foo")
+    held = foo.services.containers.records.claims().gpus_of("foo")
     index = {gpu.uuid: gpu.index for gpu in foo.inventory.gpus()}
     foo.inventory.changes = {index[held[0]]: {"fault": "XID 79"}, index[held[1]]: {"uuid": "GPU-another"}}
     found = {drift.kind: drift for drift in drifts(foo)}
@@ -169,16 +169,16 @@ def test_an_inventory_that_does_not_answer_is_no_drift(foo: World) -> None:
 def test_gpus_that_are_lost_inside(foo: World) -> None:
     said = ExecResult("", "Failed to initialize NVML: Unknown Error", 255, truncated=False)
     foo.engine.commands["nvidia-smi"] = lambda *_: said
-    foo.services.gpu_health.look_inside()
+    foo.services.gpu.health.look_inside()
     drift = only(drifts(foo))
     assert drift.kind == "gpu-lost-inside" and "Failed to initialize NVML" in drift.reason
     assert "/containers/foo-0/restart" in drift.advice
 
 
 def test_a_volume_that_docker_lost_and_one_with_a_part_of_its_data(world: World) -> None:
-    world.services.volumes.creator.create("data", "1MB")
+    world.services.volumes.create("data", "1MB")
     world.engine.volumes.add("plain")
-    world.services.creator.create("foo", spec(binds=(Bind("data-0", "/data"), Bind("plain", "/plain"))))
+    world.services.containers.create("foo", spec(binds=(Bind("data-0", "/data"), Bind("plain", "/plain"))))
     assert drifts(world) == []
     entry = world.services.volumes.records.entry("data-0")
     assert entry
@@ -190,28 +190,28 @@ def test_a_volume_that_docker_lost_and_one_with_a_part_of_its_data(world: World)
 
 
 def test_containers_of_an_erased_family_are_left_over(foo: World) -> None:
-    foo.services.changer.gpus(parse("foo"), 0)
-    foo.services.deleter.delete(parse("foo-1"), force=True, erase=True)
-    foo.services.creator.create("bar", spec())
-    page = foo.services.inquiry.containers()
+    foo.services.containers.change_gpus(parse("foo"), 0)
+    foo.services.containers.delete(parse("foo-1"), force=True, erase=True)
+    foo.services.containers.create("bar", spec())
+    page = foo.services.containers.queries.page()
     (left,) = page.leftovers
     assert left.container.name == "foo-0" and left.drift.kind == "leftover"
     assert "DELETE /api/v1/containers/foo-0" in left.drift.advice
-    assert foo.services.inquiry.containers(name="bar").leftovers == ()
-    assert foo.services.inquiry.containers(after="a").leftovers == ()
-    foo.services.deleter.delete(parse("foo-0"), force=False, erase=True)
-    assert foo.services.inquiry.containers().leftovers == ()
+    assert foo.services.containers.queries.page(name="bar").leftovers == ()
+    assert foo.services.containers.queries.page(after="a").leftovers == ()
+    foo.services.containers.delete(parse("foo-0"), force=False, erase=True)
+    assert foo.services.containers.queries.page().leftovers == ()
 
 
 def test_a_container_that_is_being_created_is_not_left_over(foo: World) -> None:
-    foo.services.changer.gpus(parse("foo"), 0)
-    foo.services.deleter.delete(parse("foo-1"), force=True, erase=True)
+    foo.services.containers.change_gpus(parse("foo"), 0)
+    foo.services.containers.delete(parse("foo-1"), force=True, erase=True)
     foo.store.transact({}, [running("foo")])
-    assert foo.services.inquiry.containers().leftovers == ()
+    assert foo.services.containers.queries.page().leftovers == ()
 
 
 def test_a_volume_removed_by_hand_and_one_whose_data_is_gone(world: World) -> None:
-    world.services.volumes.creator.create("data", "1MB")
+    world.services.volumes.create("data", "1MB")
     assert volume_drifts(world) == []
     del world.volumes.files["/volumes/data-0"]
     assert only(volume_drifts(world)).kind == "data-gone"
@@ -224,15 +224,15 @@ def test_a_volume_removed_by_hand_and_one_whose_data_is_gone(world: World) -> No
 
 def test_a_volume_without_a_limit_says_so_of_the_newest_version_only(world: World) -> None:
     world.volumes.chosen = NONE
-    world.services.volumes.creator.create("data", "1MB")
-    world.services.volumes.resizer.resize(parse("data", VOLUME), "2MB")
+    world.services.volumes.create("data", "1MB")
+    world.services.volumes.resize(parse("data", VOLUME), "2MB")
     drift = only(volume_drifts(world))
     assert drift.kind == "unenforced" and "data-1" in drift.reason and "2MB" in drift.reason
 
 
 def test_a_volume_with_a_part_of_its_data(world: World) -> None:
-    world.services.volumes.creator.create("data", "1MB")
-    world.services.volumes.resizer.resize(parse("data", VOLUME), "2MB")
+    world.services.volumes.create("data", "1MB")
+    world.services.volumes.resize(parse("data", VOLUME), "2MB")
     entry = world.services.volumes.records.entry("data-1")
     assert entry
     world.store.transact({}, [world.services.volumes.records.put(replace(entry[0], merging="broken-off"))])
@@ -245,8 +245,8 @@ def test_a_volume_with_a_part_of_its_data(world: World) -> None:
 
 
 def test_a_volume_that_somebody_else_s_container_mounts(world: World) -> None:
-    world.services.volumes.creator.create("data", "1MB")
-    world.services.creator.create("foo", spec(binds=(Bind("data-0", "/data"),)))
+    world.services.volumes.create("data", "1MB")
+    world.services.containers.create("foo", spec(binds=(Bind("data-0", "/data"),)))
     assert volume_drifts(world) == []
     world.engine.add_foreign("stranger", spec=spec(binds=(Bind("data-0", "/data"),)))
     drift = only(volume_drifts(world))
@@ -257,5 +257,5 @@ def test_what_is_on_another_node_is_not_judged_here(foo: World) -> None:
     for entry in foo.store.list("/containers/"):
         foo.store.transact({}, [Put(entry.key, {**entry.value, "node": "elsewhere"})])
     foo.engine.remove("foo-0")
-    (view,) = foo.services.inquiry.containers().containers
+    (view,) = foo.services.containers.queries.page().containers
     assert view.state == "unreachable" and [found.kind for found in view.drift] == ["unreachable"]

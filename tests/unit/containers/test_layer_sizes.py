@@ -19,13 +19,13 @@ LONG = 20.0
 
 @pytest.fixture
 def sizes(world: World) -> LayerSizes:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     world.files("foo-0")["/x"] = "x" * 1000
     return LayerSizes(world.layers, "test-node")
 
 
 def records(world: World) -> Sequence[VersionRecord]:
-    return world.services.records.versions("foo")
+    return world.services.containers.records.versions("foo")
 
 
 def test_a_size_is_told_as_soon_as_it_is_known(world: World, sizes: LayerSizes) -> None:
@@ -43,9 +43,9 @@ def test_nobody_waits_longer_than_he_wants(world: World, sizes: LayerSizes, monk
 
 
 def test_all_versions_are_measured_also_those_that_were_set_aside(world: World, sizes: LayerSizes) -> None:
-    world.services.changer.gpus(parse("foo"), 1)
+    world.services.containers.change_gpus(parse("foo"), 1)
     world.files("foo-1")["/y"] = "y" * 500
-    world.services.deleter.delete(parse("foo-1"), force=True, erase=False)
+    world.services.containers.delete(parse("foo-1"), force=True, erase=False)
     assert sizes.of(records(world), LONG) == {"foo-0": 1000, "foo-1": 1500}
 
 

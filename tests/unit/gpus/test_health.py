@@ -50,7 +50,7 @@ def gone(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def check(world: World, passes: int = 1) -> list[str]:
-    return [sentence for _ in range(passes) for sentence in world.services.gpu_health.check()]
+    return [sentence for _ in range(passes) for sentence in world.services.gpu.health.check()]
 
 
 def stored(world: World) -> dict[str, dict[str, object]]:
@@ -64,7 +64,7 @@ def drain(world: World, *uuids: str) -> None:
 
 
 def held(world: World, family: str) -> set[str]:
-    return set(world.services.records.claims().gpus_of(family))
+    return set(world.services.containers.records.claims().gpus_of(family))
 
 
 # An operator
@@ -72,13 +72,13 @@ def held(world: World, family: str) -> set[str]:
 
 def test_a_drained_gpu_is_not_given_out_until_it_is_returned(world: World, uuids: list[str]) -> None:
     drain(world, *uuids[1:])
-    world.services.creator.create("foo", spec(gpu_count=1))
+    world.services.containers.create("foo", spec(gpu_count=1))
     assert held(world, "foo") == {uuids[0]}
     with pytest.raises(errors.NotEnoughGpus) as caught:
-        world.services.creator.create("bar", spec(gpu_count=1))
+        world.services.containers.create("bar", spec(gpu_count=1))
     assert caught.value.data == {"requested": 1, "free": 0, "total": 8}
     world.services.gpus.schedule(uuids[5], True)
-    world.services.creator.create("bar", spec(gpu_count=1))
+    world.services.containers.create("bar", spec(gpu_count=1))
     assert held(world, "bar") == {uuids[5]}
 
 
@@ -110,25 +110,25 @@ def test_an_unknown_gpu_is_not_found_and_leaves_no_record(world: World) -> None:
 
 
 def test_nobody_is_stopped_and_only_a_change_gives_the_container_another(world: World, uuids: list[str]) -> None:
-    world.services.creator.create("foo", spec(gpu_count=2))
+    world.services.containers.create("foo", spec(gpu_count=2))
     first, second = sorted(held(world, "foo"))
     drain(world, first)
     assert world.containers() == {"foo-0": "running"} and held(world, "foo") == {first, second}
     view = world.services.gpus.one(first)
     assert view.reason == DRAINED and view.advice and "foo keeps it until it is changed" in view.advice
-    world.services.lifecycle.restart(parse("foo"))
+    world.services.containers.restart(parse("foo"))
     assert held(world, "foo") == {first, second}
-    world.services.changer.gpus(parse("foo"), 3)
+    world.services.containers.change_gpus(parse("foo"), 3)
     assert first not in held(world, "foo") and second in held(world, "foo") and len(held(world, "foo")) == 3
     assert not world.services.gpus.one(first).free
 
 
 def test_a_change_is_refused_if_a_drained_gpu_cannot_be_replaced(world: World, uuids: list[str]) -> None:
-    world.services.creator.create("foo", spec(gpu_count=8))
+    world.services.containers.create("foo", spec(gpu_count=8))
     drain(world, uuids[0])
-    world.services.lifecycle.stop(parse("foo"))
+    world.services.containers.stop(parse("foo"))
     with pytest.raises(errors.NotEnoughGpus):
-        world.services.lifecycle.restart(parse("foo"))
+        world.services.containers.restart(parse("foo"))
     assert not held(world, "foo") and list(world.containers()) == ["foo-0"]
 
 
@@ -145,7 +145,7 @@ def test_a_gpu_that_is_drained_while_a_create_chooses_it_is_not_taken(
 
     monkeypatch.setattr(world.store, "transact", late)
     with pytest.raises(errors.NotEnoughGpus):
-        world.services.creator.create("foo", spec(gpu_count=2))
+        world.services.containers.create("foo", spec(gpu_count=2))
     assert not held(world, "foo")
 
 
@@ -330,10 +330,10 @@ def test_a_gpu_with_a_recorded_fault_is_not_given_out_though_it_answers(
     for uuid in uuids[1:]:
         happen(uuid, 95)
     check(world)
-    world.services.creator.create("foo", spec(gpu_count=1))
+    world.services.containers.create("foo", spec(gpu_count=1))
     assert held(world, "foo") == {uuids[0]}
     with pytest.raises(errors.NotEnoughGpus):
-        world.services.changer.gpus(parse("foo"), 2)
+        world.services.containers.change_gpus(parse("foo"), 2)
 
 
 def test_foreign_use_has_a_reason_and_advice_and_is_no_matter_of_health(world: World, uuids: list[str]) -> None:
@@ -362,39 +362,39 @@ def listing(container: FakeContainer, missing: int = 0) -> ExecResult:
 
 
 def look(world: World) -> list[str]:
-    return world.services.gpu_health.look_inside()
+    return world.services.gpu.health.look_inside()
 
 
 @pytest.fixture
 def foo(world: World) -> World:
     """A world with foo-0, which runs and holds two GPUs, and plain-0, which holds none."""
-    world.services.creator.create("foo", spec(gpu_count=2))
-    world.services.creator.create("plain", spec())
+    world.services.containers.create("foo", spec(gpu_count=2))
+    world.services.containers.create("plain", spec())
     return world
 
 
 def test_a_container_that_sees_its_gpus_is_well(foo: World) -> None:
     foo.engine.commands["nvidia-smi"] = lambda container, cmd: listing(container)
-    assert look(foo) == [] and foo.services.gpu_health.faults_inside() == {}
+    assert look(foo) == [] and foo.services.gpu.health.faults_inside() == {}
 
 
 def test_a_container_whose_nvml_fails_is_flagged_once_and_cleared_when_it_is_well(foo: World) -> None:
     smi(foo, NO_NVML, 255)
     assert look(foo) == [f"foo-0 has lost its GPUs: nvidia-smi in it says: {NO_NVML.strip()}"]
     assert look(foo) == []
-    assert foo.services.gpu_health.faults_inside() == {"foo": f"nvidia-smi in it says: {NO_NVML.strip()}"}
+    assert foo.services.gpu.health.faults_inside() == {"foo": f"nvidia-smi in it says: {NO_NVML.strip()}"}
     (entry,) = foo.store.list(FAULTS)
     assert entry.key == "/faults/containers/foo" and entry.value["version"] == 0 and entry.value["schema"] == 1
     foo.engine.commands["nvidia-smi"] = lambda container, cmd: listing(container)
     assert look(foo) == ["foo-0, which had lost its GPUs, has its GPUs again"]
-    assert foo.services.gpu_health.faults_inside() == {} and foo.store.list(FAULTS) == []
+    assert foo.services.gpu.health.faults_inside() == {} and foo.store.list(FAULTS) == []
 
 
 def test_a_container_that_sees_fewer_gpus_than_it_holds_is_flagged(foo: World) -> None:
     foo.engine.commands["nvidia-smi"] = lambda container, cmd: listing(container, missing=1)
     (sentence,) = look(foo)
     (missing,) = [uuid for uuid in held(foo, "foo") if uuid in sentence]
-    assert foo.services.gpu_health.faults_inside() == {"foo": f"nvidia-smi in it does not show {missing}"}
+    assert foo.services.gpu.health.faults_inside() == {"foo": f"nvidia-smi in it does not show {missing}"}
 
 
 def test_no_nvidia_smi_and_no_answer_say_nothing_and_change_nothing(foo: World) -> None:
@@ -415,19 +415,19 @@ def test_no_nvidia_smi_and_no_answer_say_nothing_and_change_nothing(foo: World) 
 
 
 def test_docker_s_silence_about_one_container_does_not_hide_the_others(foo: World) -> None:
-    foo.services.creator.create("bar", spec(gpu_count=1))
+    foo.services.containers.create("bar", spec(gpu_count=1))
     smi(foo, NO_NVML, 255)
     foo.engine.fail_next["execute"] = errors.Unavailable("docker", "slow")
     assert len(look(foo)) == 1
     assert len(look(foo)) == 1
-    assert set(foo.services.gpu_health.faults_inside()) == {"foo", "bar"}
+    assert set(foo.services.gpu.health.faults_inside()) == {"foo", "bar"}
 
 
 def test_a_flag_goes_with_its_version(foo: World) -> None:
     smi(foo, NO_NVML, 255)
     look(foo)
-    foo.services.changer.gpus(parse("foo"), 1)
-    assert foo.services.gpu_health.faults_inside() == {}
+    foo.services.containers.change_gpus(parse("foo"), 1)
+    assert foo.services.gpu.health.faults_inside() == {}
     del foo.engine.commands["nvidia-smi"]
     assert look(foo) == ["foo-0, which had lost its GPUs, was replaced"] and foo.store.list(FAULTS) == []
 
@@ -437,12 +437,12 @@ def test_a_flag_goes_when_the_container_does_not_run_any_more(foo: World, end: s
     smi(foo, NO_NVML, 255)
     look(foo)
     if end == "stop":
-        foo.services.lifecycle.stop(parse("foo"))
+        foo.services.containers.stop(parse("foo"))
     else:
-        foo.services.deleter.delete(parse("foo"), force=True, erase=True)
-        assert foo.services.gpu_health.faults_inside() == {}
+        foo.services.containers.delete(parse("foo"), force=True, erase=True)
+        assert foo.services.gpu.health.faults_inside() == {}
     assert look(foo) == ["foo-0, which had lost its GPUs, does not run any more"]
-    assert foo.services.gpu_health.faults_inside() == {} and foo.store.list(FAULTS) == []
+    assert foo.services.gpu.health.faults_inside() == {} and foo.store.list(FAULTS) == []
 
 
 def test_containers_without_gpus_stopped_or_of_another_node_are_not_asked(foo: World) -> None:
@@ -452,8 +452,8 @@ def test_containers_without_gpus_stopped_or_of_another_node_are_not_asked(foo: W
     other = make_world(replace(CONFIG, node="other-node"))
     other.store._data, other.store._revision = foo.store._data, foo.store._revision
     assert look(other) == [] and len(other.store.list(FAULTS)) == 1
-    foo.services.creator.create("idle", spec(gpu_count=1))
-    foo.services.lifecycle.stop(parse("idle"))
+    foo.services.containers.create("idle", spec(gpu_count=1))
+    foo.services.containers.stop(parse("idle"))
     foo.engine.commands["nvidia-smi"] = lambda container, cmd: (asked.append(container.name), listing(container))[1]
     look(foo)
     assert asked == ["foo-0"]
@@ -462,7 +462,7 @@ def test_containers_without_gpus_stopped_or_of_another_node_are_not_asked(foo: W
 def test_what_a_container_prints_is_cut_and_cleaned(foo: World) -> None:
     smi(foo, f"\x1b[31mFailed to initialize NVML{'x' * 9000}\x07\nmore\n", 255)
     look(foo)
-    reason = foo.services.gpu_health.faults_inside()["foo"]
+    reason = foo.services.gpu.health.faults_inside()["foo"]
     assert reason.isprintable() and len(reason) < 250 and "more" not in reason
 
 

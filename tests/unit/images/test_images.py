@@ -16,6 +16,7 @@ from app.errors import (
     OperationRunning,
     RegistryUnreachable,
 )
+from app.images.pull import PullImage
 from app.model.image import LocalImage, PullState, full_name
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
@@ -35,15 +36,15 @@ def shelf(world: World) -> World:
     """One image with two names, one without any, and busybox, of which a container was made."""
     for name in ("other:1", "other:2"):
         world.images.registry[name] = OTHER
-        world.services.puller.pull(name)
+        world.services.operations.run(PullImage(name))
     world.engine.untagged.add(BARE)
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     return world
 
 
 def test_the_list_says_who_needs_an_image(shelf: World) -> None:
     shelf.engine.add_foreign("by-hand")
-    shelf.services.changer.gpus(parse("foo"), 1)
+    shelf.services.containers.change_gpus(parse("foo"), 1)
     views = {view.image.id: view for view in shelf.services.images.all()}
     assert views[BUSYBOX].users == ("by-hand", "foo-0", "foo-1") and views[BUSYBOX].node == "test-node"
     assert not views[OTHER].in_use and views[OTHER].image.names == ("other:1", "other:2")
@@ -53,13 +54,13 @@ def test_the_list_says_who_needs_an_image(shelf: World) -> None:
 
 
 def test_an_image_that_a_record_or_a_running_operation_needs_stays(shelf: World) -> None:
-    shelf.services.deleter.delete(parse("foo"), force=True, erase=False)
+    shelf.services.containers.delete(parse("foo"), force=True, erase=False)
     assert shelf.containers() == {}
     with pytest.raises(ImageInUse, match="busybox:test is needed by foo-0") as refused:
         shelf.services.images.remove("busybox:test")
     assert refused.value.data == {"containers": ["foo-0"]}
     operation = Operation(new_id(), "create", "bar", 0, "test-node", "this-process", now(), image_id=OTHER)
-    live = shelf.services.journal.begin(operation, {})
+    live = shelf.services.operations.journal.begin(operation, {})
     with pytest.raises(ImageInUse, match="bar-0"):
         shelf.services.images.remove("other:1")
     assert live is not None
@@ -69,8 +70,8 @@ def test_an_image_that_a_record_or_a_running_operation_needs_stays(shelf: World)
 
 
 def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(shelf: World) -> None:
-    operation = shelf.services.journal.operation("commit", "foo", 0)
-    live = shelf.services.journal.begin(replace(operation, image_id=BUSYBOX), {})
+    operation = shelf.services.operations.journal.operation("commit", "foo", 0)
+    live = shelf.services.operations.journal.begin(replace(operation, image_id=BUSYBOX), {})
     made = shelf.engine.commit("foo-0", "saved", operation.id)
     del shelf.engine.images["saved:latest"]
     shelf.engine.untagged.add(made)
@@ -82,7 +83,7 @@ def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(shelf: 
 
 def test_one_on_another_node_does_not_keep_an_image_here(shelf: World) -> None:
     operation = Operation(new_id(), "create", "bar", 0, "another", "its-process", now(), image_id=OTHER)
-    assert shelf.services.journal.begin(operation, {})
+    assert shelf.services.operations.journal.begin(operation, {})
     shelf.services.images.remove(OTHER)
     assert OTHER not in {view.image.id for view in shelf.services.images.all()}
 
@@ -99,7 +100,7 @@ def test_whoever_begins_with_an_image_while_a_name_of_it_is_removed_keeps_it(
     remove = shelf.images.remove
 
     def begin_meanwhile(name: str) -> None:
-        assert shelf.services.creator.create("bar", spec(image="other:2"))
+        assert shelf.services.containers.create("bar", spec(image="other:2"))
         remove(name)
 
     monkeypatch.setattr(shelf.images, "remove", begin_meanwhile)
@@ -138,7 +139,7 @@ def test_only_what_nobody_needs_is_cleaned_up(shelf: World) -> None:
 
 
 def test_a_commit_tells_whose_it_is_and_gets_another_name(shelf: World) -> None:
-    shelf.services.committer.commit(parse("foo"), "saved")
+    shelf.services.containers.commit(parse("foo"), "saved")
     view = shelf.services.images.one("saved")
     assert view.image.committed == "foo-0" and view.image.names == ("saved:latest",)
     assert shelf.services.images.tag("saved", "team/saved:1").image.names == ("saved:latest", "team/saved:1")
@@ -153,9 +154,9 @@ def test_a_commit_tells_whose_it_is_and_gets_another_name(shelf: World) -> None:
 def test_a_pull_is_an_operation_with_its_bytes(world: World) -> None:
     world.images.registry["hub:5000/team/new:1"] = OTHER
     world.images.states = [PullState("asking the registry", 0, None), PullState("unpacking", 9, 9)]
-    pulled = world.services.puller.pull("hub:5000/team/new:1")
+    pulled = world.services.operations.run(PullImage("hub:5000/team/new:1"))
     assert (pulled.name, pulled.view.image.id, pulled.changed) == ("hub:5000/team/new:1", OTHER, True)
-    (view,) = world.services.operations.all().operations
+    (view,) = world.services.operations.queries.all().operations
     assert (view.state, view.operation.kind, view.operation.name) == ("done", "pull", "hub:5000/team/new:1")
     assert (view.operation.resource, view.operation.step, view.operation.done, view.operation.total) == (
         "images",
@@ -163,7 +164,7 @@ def test_a_pull_is_an_operation_with_its_bytes(world: World) -> None:
         9,
         9,
     )
-    assert not world.services.puller.pull("hub:5000/team/new:1").changed
+    assert not world.services.operations.run(PullImage("hub:5000/team/new:1")).changed
     assert world.stored() == []
 
 
@@ -171,8 +172,8 @@ def test_a_pull_is_an_operation_with_its_bytes(world: World) -> None:
 def test_a_pull_that_fails_leaves_nothing_but_its_history(world: World, error: RegistryUnreachable | None) -> None:
     world.images.fail_next = error
     with pytest.raises(type(error) if error else ImageNotInRegistry):
-        world.services.puller.pull("new")
-    (view,) = world.services.operations.all().operations
+        world.services.operations.run(PullImage("new"))
+    (view,) = world.services.operations.queries.all().operations
     assert view.state == "undone" and view.operation.name == "new:latest" and view.error
     assert world.stored() == [] and titles(world) == ["busybox:test"]
 
@@ -191,36 +192,38 @@ def test_a_pull_is_cancelled_and_meanwhile_not_begun_again(world: World, monkeyp
 
     def work() -> None:
         with pytest.raises(Cancelled) as raised:
-            world.services.puller.pull("new")
+            world.services.operations.run(PullImage("new"))
         outcome.append(raised.value)
 
     thread = threading.Thread(target=work)
     thread.start()
     assert loading.wait(10)
     with pytest.raises(OperationRunning):
-        world.services.puller.pull("new:latest")
-    (view,) = world.services.operations.all().operations
-    assert view.cancellable and world.services.operations.cancel(view.operation.id).state == "undone"
+        world.services.operations.run(PullImage("new:latest"))
+    (view,) = world.services.operations.queries.all().operations
+    assert view.cancellable and world.services.operations.queries.cancel(view.operation.id).state == "undone"
     thread.join()
     assert outcome and world.stored() == []
     with pytest.raises(NotCancellable):
-        world.services.operations.cancel(view.operation.id)
+        world.services.operations.queries.cancel(view.operation.id)
 
 
 def test_a_pull_whose_process_died_is_settled_by_the_next_one(world: World) -> None:
-    operation = replace(world.services.journal.operation("pull", "test-node/new:latest", 0, "images"), owner="dead")
-    live = world.services.journal.begin(operation, {})
+    operation = replace(
+        world.services.operations.journal.operation("pull", "test-node/new:latest", 0, "images"), owner="dead"
+    )
+    live = world.services.operations.journal.begin(operation, {})
     assert live is not None and world.store.get(cancellation_key(operation.id)) is None
     world.images.registry["new:latest"] = OTHER
-    assert world.services.puller.pull("new").changed
-    wait_for(lambda: world.services.operations.one(operation.id).state == "undone")
+    assert world.services.operations.run(PullImage("new")).changed
+    wait_for(lambda: world.services.operations.queries.one(operation.id).state == "undone")
 
 
 def test_two_nodes_may_pull_the_same_image(world: World) -> None:
     operation = Operation(new_id(), "pull", "another/new:latest", 0, "another", "its-process", now(), resource="images")
-    assert operation.name == "new:latest" and world.services.journal.begin(operation, {})
+    assert operation.name == "new:latest" and world.services.operations.journal.begin(operation, {})
     world.images.registry["new:latest"] = OTHER
-    assert world.services.puller.pull("new").changed
+    assert world.services.operations.run(PullImage("new")).changed
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
 def test_keys_of_another_layout_are_left_alone(world: World) -> None:
     world.store.transact({}, [Put("/meta/schema", {"schema": 3})])
     with pytest.raises(errors.Unavailable, match="migrations_notes"):
-        world.services.creator.create("foo", spec())
+        world.services.containers.create("foo", spec())
     assert world.stored() == [] and world.containers() == {}
 
 
@@ -29,7 +29,7 @@ def test_keys_of_another_layout_are_left_alone(world: World) -> None:
 def test_a_write_that_happened_without_an_answer_counts(world: World, skip: int) -> None:
     world.store.fail_next("unknown-applied", skip=skip)
     try:
-        world.services.creator.create("foo", spec(gpu_count=2))
+        world.services.containers.create("foo", spec(gpu_count=2))
         survived = True
     except errors.Unavailable:
         survived = False
@@ -42,17 +42,17 @@ def test_a_write_that_happened_without_an_answer_counts(world: World, skip: int)
 def test_a_write_that_was_lost_undoes_the_operation(world: World, skip: int) -> None:
     world.store.fail_next("unknown-lost", skip=skip)
     with pytest.raises(errors.Unavailable):
-        world.services.creator.create("foo", spec(gpu_count=2))
+        world.services.containers.create("foo", spec(gpu_count=2))
     wait_until(lambda: world.stored() == [])
     assert world.containers() == {} and world.in_use() == set()
 
 
 @pytest.mark.parametrize("step", ["create", "stop", "start"])
 def test_docker_going_down_during_a_change_is_undone_when_it_is_back(world: World, step: str) -> None:
-    world.services.creator.create("foo", spec(gpu_count=2))
+    world.services.containers.create("foo", spec(gpu_count=2))
     world.engine.lose_answer[step] = errors.Unavailable("docker", "Docker does not answer")
     with pytest.raises(errors.Unavailable):
-        world.services.changer.gpus(Name("foo"), 4)
+        world.services.containers.change_gpus(Name("foo"), 4)
     wait_until(lambda: world.stored("/operations/") == [])
     assert world.containers() == {"foo-0": "running"} and len(world.in_use()) == 2
 
@@ -63,21 +63,21 @@ def leave_behind(world: World, kind: str, step: str) -> None:
     class Killed(BaseException):
         pass
 
-    settle = world.services.journal.settle
-    background = world.services.journal._settle_in_background
-    world.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
-    world.services.journal._settle_in_background = lambda *_: None  # type: ignore[method-assign]
+    settle = world.services.operations.journal.recover
+    background = world.services.operations.journal._recover_in_background
+    world.services.operations.journal.recover = lambda *_: None  # type: ignore[method-assign]
+    world.services.operations.journal._recover_in_background = lambda *_: None  # type: ignore[method-assign]
     world.engine.lose_answer[step] = Killed()  # type: ignore[assignment]
     with pytest.raises(Killed):
         {
-            "create": lambda: world.services.creator.create("bar", spec(gpu_count=4)),
-            "gpu": lambda: world.services.changer.gpus(Name("foo"), 6),
-            "stop": lambda: world.services.lifecycle.stop(Name("foo")),
-            "start": lambda: world.services.lifecycle.restart(Name("foo")),
-            "delete": lambda: world.services.deleter.delete(Name("foo"), force=True, erase=False),
+            "create": lambda: world.services.containers.create("bar", spec(gpu_count=4)),
+            "gpu": lambda: world.services.containers.change_gpus(Name("foo"), 6),
+            "stop": lambda: world.services.containers.stop(Name("foo")),
+            "start": lambda: world.services.containers.restart(Name("foo")),
+            "delete": lambda: world.services.containers.delete(Name("foo"), force=True, erase=False),
         }[kind]()
-    world.services.journal.settle = settle  # type: ignore[method-assign]
-    world.services.journal._settle_in_background = background  # type: ignore[method-assign]
+    world.services.operations.journal.recover = settle  # type: ignore[method-assign]
+    world.services.operations.journal._recover_in_background = background  # type: ignore[method-assign]
     assert world.stored("/operations/")
     world.host.alive.discard("this-process")
     world.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
@@ -100,31 +100,31 @@ def leave_behind(world: World, kind: str, step: str) -> None:
     ],
 )
 def test_what_a_dead_process_left_is_settled_by_whoever_meets_it(world: World, kind: str, step: str) -> None:
-    world.services.creator.create("foo", spec(gpu_count=3))
+    world.services.containers.create("foo", spec(gpu_count=3))
     world.files("foo-0")["vim"] = "installed"
     leave_behind(world, kind, step)
-    world.services.journal.settle_orphans()
+    world.services.operations.journal.recover_orphans()
     assert world.stored("/operations/") == []
-    state = world.services.inquiry.container(Name("foo")).state
+    state = world.services.containers.queries.show(Name("foo")).state
     assert state == {"stop": "stopped", "delete": "removed" if step == "remove" else "exited"}.get(kind, "running")
     assert "bar-0" not in world.containers() and "foo-1" not in world.containers()
     assert len(world.in_use()) == (0 if state in ("stopped", "removed") else 3)
     if kind != "delete":
         assert world.files("foo-0") == {"vim": "installed"}
-    world.services.deleter.delete(Name("foo"), force=True, erase=True)
-    assert world.services.creator.create("foo", spec(gpu_count=8)).name == "foo-0"
+    world.services.containers.delete(Name("foo"), force=True, erase=True)
+    assert world.services.containers.create("foo", spec(gpu_count=8)).name == "foo-0"
 
 
 def test_gpus_that_a_dead_process_claimed_are_found_when_they_are_needed(world: World) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     leave_behind(world, "create", "create")
     assert len(world.in_use()) == 4
-    world.services.creator.create("big", spec(gpu_count=8))
+    world.services.containers.create("big", spec(gpu_count=8))
     assert len(world.in_use()) == 8 and world.containers() == {"foo-0": "running", "big-0": "running"}
 
 
 def test_a_process_that_lost_its_operation_touches_nothing_more(world: World) -> None:
-    world.services.creator.create("foo", spec(gpu_count=1))
+    world.services.containers.create("foo", spec(gpu_count=1))
     stop = world.engine.stop
 
     def taken_over_meanwhile(ref: str) -> None:
@@ -136,21 +136,21 @@ def test_a_process_that_lost_its_operation_touches_nothing_more(world: World) ->
 
     world.engine.stop = taken_over_meanwhile  # type: ignore[method-assign]
     with pytest.raises(errors.Fenced):
-        world.services.changer.gpus(Name("foo"), 2)
+        world.services.containers.change_gpus(Name("foo"), 2)
     assert world.containers() == {"foo-0": "exited", "foo-1": "created"}
     assert world.stored("/operations/") == ["/operations/containers/foo"]
 
 
 def test_a_running_operation_keeps_others_off(world: World) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     create = world.engine.create
     refused = []
 
     def meanwhile(plan):  # type: ignore[no-untyped-def]
         for call in (
-            lambda: world.services.lifecycle.stop(Name("foo")),
-            lambda: world.services.changer.gpus(Name("foo"), 0),
-            lambda: world.services.deleter.delete(Name("foo"), True, True),
+            lambda: world.services.containers.stop(Name("foo")),
+            lambda: world.services.containers.change_gpus(Name("foo"), 0),
+            lambda: world.services.containers.delete(Name("foo"), True, True),
         ):
             with pytest.raises(errors.OperationRunning) as caught:
                 call()
@@ -158,5 +158,5 @@ def test_a_running_operation_keeps_others_off(world: World) -> None:
         return create(plan)
 
     world.engine.create = meanwhile
-    world.services.changer.gpus(Name("foo"), 2)
+    world.services.containers.change_gpus(Name("foo"), 2)
     assert refused == ["gpu"] * 3

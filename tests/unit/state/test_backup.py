@@ -33,8 +33,8 @@ def wipe(world: World) -> None:
 
 
 def test_everything_comes_back_as_it_was(world: World, backups: Backups) -> None:
-    world.services.creator.create("foo", spec(gpu_count=2))
-    world.services.volumes.creator.create("data", "20GB")
+    world.services.containers.create("foo", spec(gpu_count=2))
+    world.services.volumes.create("data", "20GB")
     before, taken = contents(world.store), backups.take()
     assert (taken.layout, taken.nodes) == (2, ("test-node",))
     assert taken.keys == before
@@ -43,11 +43,11 @@ def test_everything_comes_back_as_it_was(world: World, backups: Backups) -> None
     backups.restore(taken, replace=False, save=never)
     assert contents(world.store, "/meta/restored") == before
     assert len(world.in_use()) == 2
-    assert world.services.changer.gpus(Name("foo"), 3).name == "foo-1"
+    assert world.services.containers.change_gpus(Name("foo"), 3).name == "foo-1"
 
 
 def test_what_processes_tell_of_themselves_is_neither_taken_nor_touched(world: World, backups: Backups) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     world.store.transact({}, [Put("/nodes/test-node/reconciler", {"owner": "old"})])
     taken = backups.take()
     assert not any(key.startswith("/nodes/") for key in taken.keys)
@@ -64,9 +64,9 @@ def test_there_must_be_something_to_take(world: World, backups: Backups) -> None
 
 
 def test_what_is_there_is_not_overwritten_unless_it_is_asked_for_and_saved(world: World, backups: Backups) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     old = backups.take()
-    world.services.creator.create("bar", spec())
+    world.services.containers.create("bar", spec())
     present = contents(world.store)
     with pytest.raises(errors.StateExists, match="--replace"):
         backups.restore(old, replace=False, save=never)
@@ -78,7 +78,7 @@ def test_what_is_there_is_not_overwritten_unless_it_is_asked_for_and_saved(world
 
 
 def test_nothing_is_touched_if_what_is_there_cannot_be_saved(world: World, backups: Backups) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     present, taken = contents(world.store), backups.take()
 
     def full(_: Backup) -> None:
@@ -91,7 +91,7 @@ def test_nothing_is_touched_if_what_is_there_cannot_be_saved(world: World, backu
 
 @pytest.mark.parametrize("layout", [0, 1, 3])
 def test_another_layout_is_refused(world: World, backups: Backups, layout: int) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     taken = replace(backups.take(), layout=layout)
     wipe(world)
     with pytest.raises(errors.BackupUnsuitable, match="migrations_notes"):
@@ -101,7 +101,7 @@ def test_another_layout_is_refused(world: World, backups: Backups, layout: int) 
 
 def large(world: World, backups: Backups) -> Backup:
     """A backup of some hundred keys, so that it takes several transactions."""
-    world.services.creator.create("foo", spec(gpu_count=1))
+    world.services.containers.create("foo", spec(gpu_count=1))
     for number in range(4):
         many = [Put(f"/history/{number}-{n}", {"id": "0", "node": "test-node"}) for n in range(100)]
         world.store.transact({}, many)
@@ -110,7 +110,7 @@ def large(world: World, backups: Backups) -> Backup:
 
 def test_a_restore_that_breaks_off_anywhere_is_recognised_and_can_be_repeated(world: World, backups: Backups) -> None:
     taken = large(world, backups)
-    world.services.creator.create("later", spec())
+    world.services.containers.create("later", spec())
     present = contents(world.store)
     transact, broken = world.store.transact, 0
     while True:
@@ -150,9 +150,9 @@ def _is_refused_everywhere(world: World, backups: Backups, taken: Backup, began:
     if not began:
         return
     for call in (
-        lambda: world.services.creator.create("new", spec()),
-        world.services.continuity.check,
-        world.services.continuity.accept,
+        lambda: world.services.containers.create("new", spec()),
+        world.services.guard.check,
+        world.services.guard.accept,
         backups.take,
         lambda: backups.restore(taken, replace=False, save=never),
     ):
@@ -225,7 +225,7 @@ def test_two_restores_at_a_time_do_not_mix(world: World, backups: Backups, prese
 
 
 def test_values_that_are_large_together_go_one_by_one(world: World, backups: Backups) -> None:
-    world.services.creator.create("foo", spec())
+    world.services.containers.create("foo", spec())
     for number in range(5):
         world.store.transact({}, [Put(f"/idempotency/{number}", {"body": "x" * 500_000, "node": "test-node"})])
     taken = backups.take()

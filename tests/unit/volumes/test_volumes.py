@@ -16,14 +16,14 @@ OLD, NEW = Bind("vol-0", "/vol"), Bind("vol-1", "/vol")
 
 @pytest.fixture
 def vol(world: World) -> World:
-    world.services.volumes.creator.create("vol", "64KB")
+    world.services.volumes.create("vol", "64KB")
     world.volumes.write("vol-0", "a", "first")
     return world
 
 
 @pytest.fixture
 def foo(vol: World) -> World:
-    vol.services.creator.create("foo", spec(binds=(OLD,), gpu_count=1))
+    vol.services.containers.create("foo", spec(binds=(OLD,), gpu_count=1))
     return vol
 
 
@@ -32,21 +32,21 @@ def files(world: World, name: str) -> dict[str, str]:
 
 
 def resize(world: World, size: str = "128KB") -> str:
-    return world.services.volumes.resizer.resize(Name("vol"), size).record.name
+    return world.services.volumes.resize(Name("vol"), size).record.name
 
 
 def move(world: World) -> bool | None:
-    return world.services.changer.volume(Name("foo"), OLD, NEW).merged
+    return world.services.containers.change_volume(Name("foo"), OLD, NEW).merged
 
 
 def state(world: World, name: str) -> str:
-    views = world.services.volumes.inquiry.volume(Name("vol")).versions
+    views = world.services.volumes.queries.show(Name("vol")).versions
     return next(view.state for view in views if view.record.name == name)
 
 
 @pytest.mark.parametrize("size", ["8KB", "1TB"])
 def test_a_resize_makes_the_next_version_with_the_data(vol: World, size: str) -> None:
-    made = vol.services.volumes.resizer.resize(Name("vol", 0), size)
+    made = vol.services.volumes.resize(Name("vol", 0), size)
     assert (made.record.name, made.record.size, made.record.parent) == ("vol-1", size, 0)
     assert files(vol, "vol-1") == files(vol, "vol-0") == {"a": "first"}
     assert vol.volumes.synced == ["/volumes/vol-1"] and vol.stored("/operations/") == []
@@ -73,12 +73,12 @@ def test_a_failed_resize_leaves_the_old_version_alone(vol: World, step: str) -> 
 
 
 def test_a_resize_whose_process_died_is_undone_by_whoever_meets_it(vol: World) -> None:
-    vol.services.journal.settle = lambda *_: None  # type: ignore[method-assign]
+    vol.services.operations.journal.recover = lambda *_: None  # type: ignore[method-assign]
     vol.volumes.fail_next["finish"] = errors.OperationFailed("killed")
     with pytest.raises(errors.VolumeChangeFailed):
         resize(vol)
     assert vol.engine.volumes == {"vol-0", "vol-1"}
-    del vol.services.journal.settle  # type: ignore[method-assign]
+    del vol.services.operations.journal.recover  # type: ignore[method-assign]
     vol.host.alive = {"next-process"}
     vol.host.own_token = lambda: "next-process"  # type: ignore[method-assign]
     assert resize(vol) == "vol-1" and vol.stored("/operations/") == []
@@ -104,8 +104,8 @@ def test_a_successor_that_was_touched_is_left_as_it_is(foo: World, who: str) -> 
     resize(foo)
     foo.volumes.write("vol-0", "later", "second")
     if who == "container":
-        foo.services.creator.create("bar", spec(binds=(NEW,)))
-        foo.services.deleter.delete(Name("bar"), force=True, erase=True)
+        foo.services.containers.create("bar", spec(binds=(NEW,)))
+        foo.services.containers.delete(Name("bar"), force=True, erase=True)
     else:
         foo.volumes.write("vol-1", "mine", "third")
     before = files(foo, "vol-1")
@@ -113,12 +113,12 @@ def test_a_successor_that_was_touched_is_left_as_it_is(foo: World, who: str) -> 
 
 
 def test_a_volume_that_is_no_successor_is_mounted_as_it_is(foo: World) -> None:
-    foo.services.volumes.creator.create("other", "8KB")
-    made = foo.services.changer.volume(Name("foo"), OLD, Bind("other-0", "/vol"))
+    foo.services.volumes.create("other", "8KB")
+    made = foo.services.containers.change_volume(Name("foo"), OLD, Bind("other-0", "/vol"))
     assert made.merged is None and files(foo, "other-0") == {}
     resize(foo)
-    foo.services.volumes.resizer.rollback(Name("vol"), 0)
-    made = foo.services.changer.volume(Name("foo"), Bind("other-0", "/vol"), Bind("vol-2", "/vol"))
+    foo.services.volumes.roll_back(Name("vol"), 0)
+    made = foo.services.containers.change_volume(Name("foo"), Bind("other-0", "/vol"), Bind("vol-2", "/vol"))
     assert made.merged is None and files(foo, "vol-2") == {"a": "first"}
 
 
@@ -139,11 +139,11 @@ def test_a_merge_that_broke_off_is_not_mounted_until_it_is_repeated(foo: World, 
         move(foo)
     assert foo.containers() == {"foo-0": "running"} and foo.stored("/operations/") == []
     with pytest.raises(errors.VolumeIncomplete):
-        foo.services.creator.create("bar", spec(binds=(NEW,)))
+        foo.services.containers.create("bar", spec(binds=(NEW,)))
     with pytest.raises(errors.VolumeIncomplete):
         resize(foo, "256KB")
     assert move(foo) is True and files(foo, "vol-1") == {"a": "first", "later": "second"}
-    foo.services.creator.create("bar", spec(binds=(NEW,)))
+    foo.services.containers.create("bar", spec(binds=(NEW,)))
 
 
 def test_a_change_that_did_not_come_to_the_merge_leaves_the_successor_whole(foo: World) -> None:
@@ -159,7 +159,7 @@ def test_a_container_that_never_came_to_run_has_not_mounted_the_successor(foo: W
     resize(foo)
     foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
     with pytest.raises(errors.StartFailed):
-        foo.services.creator.create("bar", spec(binds=(NEW,)))
+        foo.services.containers.create("bar", spec(binds=(NEW,)))
     assert move(foo) is True
 
 
@@ -168,12 +168,12 @@ def test_a_volume_that_is_being_deleted_is_not_mounted(vol: World) -> None:
 
     def meanwhile(name: str) -> None:
         with pytest.raises(errors.OperationRunning) as caught:
-            vol.services.creator.create("foo", spec(binds=(OLD,)))
+            vol.services.containers.create("foo", spec(binds=(OLD,)))
         refused.append(caught.value.data["kind"])
         discard(name)
 
     vol.volumes.discard = meanwhile  # type: ignore[method-assign]
-    vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=True)
+    vol.services.volumes.delete(Name("vol"), force=False, erase=True)
     assert refused == ["delete"] and vol.stored() == [] and vol.containers() == {}
 
 
@@ -182,12 +182,12 @@ def test_a_volume_that_is_being_mounted_is_not_deleted(vol: World) -> None:
 
     def meanwhile(plan):  # type: ignore[no-untyped-def]
         with pytest.raises(errors.OperationRunning) as caught:
-            vol.services.volumes.deleter.delete(Name("vol"), force=True, erase=True)
+            vol.services.volumes.delete(Name("vol"), force=True, erase=True)
         refused.append(caught.value.data["kind"])
         return create(plan)
 
     vol.engine.create = meanwhile
-    vol.services.creator.create("foo", spec(binds=(OLD,)))
+    vol.services.containers.create("foo", spec(binds=(OLD,)))
     assert refused == ["create"] and vol.engine.volumes == {"vol-0"}
 
 
@@ -197,12 +197,12 @@ def test_of_a_mount_and_a_deletion_at_the_same_moment_one_plans_again(vol: World
     def late(*args):  # type: ignore[no-untyped-def]
         claimed = claim(*args)
         if vol.engine.volumes:
-            vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=True)
+            vol.services.volumes.delete(Name("vol"), force=False, erase=True)
         return claimed
 
     object.__setattr__(vol.services.creator, "volumes", _Late(vol.services.creator.volumes, late))
     with pytest.raises(errors.VolumeNotFound):
-        vol.services.creator.create("foo", spec(binds=(OLD,)))
+        vol.services.containers.create("foo", spec(binds=(OLD,)))
     assert vol.stored() == [] and vol.engine.volumes == set() and vol.containers() == {}
 
 
@@ -215,19 +215,19 @@ class _Late:
 
 
 def test_a_kept_record_gives_its_data_to_the_next_version(vol: World) -> None:
-    vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=False)
+    vol.services.volumes.delete(Name("vol"), force=False, erase=False)
     assert vol.engine.volumes == set() and state(vol, "vol-0") == "removed"
     with pytest.raises(errors.VolumeNotFound):
-        vol.services.creator.create("foo", spec(binds=(OLD,)))
+        vol.services.containers.create("foo", spec(binds=(OLD,)))
     assert resize(vol, "64KB") == "vol-1" and files(vol, "vol-1") == {"a": "first"}
     assert not [place for place in vol.volumes.files if place.startswith("/aside/")]
     with pytest.raises(errors.VolumeNotFound):
-        vol.services.volumes.resizer.rollback(Name("vol"), 0)
+        vol.services.volumes.roll_back(Name("vol"), 0)
 
 
 def test_erasing_a_kept_record_deletes_the_data(vol: World) -> None:
-    vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=False)
-    vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=True)
+    vol.services.volumes.delete(Name("vol"), force=False, erase=False)
+    vol.services.volumes.delete(Name("vol"), force=False, erase=True)
     assert vol.volumes.files == {} and vol.stored() == []
 
 
@@ -235,44 +235,44 @@ def test_erasing_a_kept_record_deletes_the_data(vol: World) -> None:
 def test_a_deletion_that_fails_is_told_and_finished(vol: World, step: str) -> None:
     vol.volumes.fail_next[step] = errors.OperationFailed("broken on purpose")
     with pytest.raises(errors.VolumeDeleteFailed):
-        vol.services.volumes.deleter.delete(Name("vol"), force=False, erase=step == "discard")
+        vol.services.volumes.delete(Name("vol"), force=False, erase=step == "discard")
     assert vol.stored("/operations/") == [] and vol.engine.volumes == set()
 
 
 def test_an_older_version_is_deleted_alone(vol: World) -> None:
     resize(vol)
-    vol.services.volumes.deleter.delete(Name("vol", 0), force=False, erase=False)
+    vol.services.volumes.delete(Name("vol", 0), force=False, erase=False)
     assert vol.engine.volumes == {"vol-1"} and state(vol, "vol-0") == "removed"
     assert not [place for place in vol.volumes.files if place.startswith("/aside/")]
 
 
 def test_a_deleted_container_on_record_keeps_its_volume(foo: World) -> None:
-    foo.services.deleter.delete(Name("foo"), force=True, erase=False)
+    foo.services.containers.delete(Name("foo"), force=True, erase=False)
     with pytest.raises(errors.VolumeInUse) as caught:
-        foo.services.volumes.deleter.delete(Name("vol"), force=False, erase=True)
+        foo.services.volumes.delete(Name("vol"), force=False, erase=True)
     assert caught.value.data == {"containers": ["foo-0"]}
-    foo.services.volumes.deleter.delete(Name("vol"), force=True, erase=True)
+    foo.services.volumes.delete(Name("vol"), force=True, erase=True)
     assert foo.engine.volumes == set()
 
 
 def test_only_as_many_versions_are_kept_as_the_operator_wants() -> None:
     world = make_world(replace(CONFIG, keep_versions=2))
-    world.services.volumes.creator.create("vol", "8KB")
-    world.services.creator.create("foo", spec(binds=(OLD,)))
+    world.services.volumes.create("vol", "8KB")
+    world.services.containers.create("foo", spec(binds=(OLD,)))
     for size in ("12KB", "16KB", "20KB"):
         resize(world, size)
     assert world.engine.volumes == {"vol-0", "vol-2", "vol-3"}, "vol-0 is mounted"
     for count in (1, 2, 3):
-        world.services.changer.gpus(Name("foo"), count)
+        world.services.containers.change_gpus(Name("foo"), count)
     assert world.containers() == {"foo-2": "exited", "foo-3": "running"}
-    assert [v.record.name for v in world.services.inquiry.container(Name("foo")).versions] == ["foo-3", "foo-2"]
+    assert [v.record.name for v in world.services.containers.queries.show(Name("foo")).versions] == ["foo-3", "foo-2"]
 
 
 def test_volumes_are_made_mountable_before_anything_starts(foo: World) -> None:
     for start in (
-        lambda: foo.services.lifecycle.restart(Name("foo")),
-        lambda: foo.services.changer.gpus(Name("foo"), 2),
-        foo.services.startup.run,
+        lambda: foo.services.containers.restart(Name("foo")),
+        lambda: foo.services.containers.change_gpus(Name("foo"), 2),
+        foo.services.agent.startup.run,
     ):
         foo.volumes.readied.clear()
         start()
@@ -281,7 +281,7 @@ def test_volumes_are_made_mountable_before_anything_starts(foo: World) -> None:
 
 def test_where_no_size_is_enforced_the_answer_says_so(world: World) -> None:
     world.volumes.chosen = NONE
-    record = world.services.volumes.creator.create("vol", "8KB").record
+    record = world.services.volumes.create("vol", "8KB").record
     assert not record.enforced and record.way == "none"
     world.volumes.write("vol-0", "big", "x" * 9000)
     with pytest.raises(errors.VolumeTooSmall):
@@ -298,6 +298,6 @@ def test_a_volume_that_docker_lost_is_missing(vol: World) -> None:
 
 def test_keys_of_layout_1_are_taken_over(world: World) -> None:
     world.store.transact({}, [Put("/meta/schema", {"schema": 1})])
-    world.services.volumes.creator.create("vol", "8KB")
+    world.services.volumes.create("vol", "8KB")
     entry = world.store.get("/meta/schema")
     assert entry is not None and entry.value == {"schema": 2}

@@ -7,10 +7,14 @@ from typing import Any
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.containers.change_gpus import ChangeGpus
+from app.containers.change_volume import ChangeVolume
+from app.containers.rollback import RollBackContainer
 from app.containers.transactions import ContainerResult
 from app.model.container import Bind, Spec
 from app.model.names import Name, parse
-from app.operations.preview import Preview, preview
+from app.operations.base import Request
+from app.operations.preview import Preview
 from app.web.pages import form_choices
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
@@ -20,77 +24,65 @@ from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
-Change = Callable[[Spec], Spec]
-
 
 @blueprint.route("/containers/<name>/gpus", methods=["GET", "POST"])
 def container_gpus(name: str) -> ResponseReturnValue:
     """Ask how many GPUs, show what that would change, and do it."""
-    target, template, changer = parse(name), "container_gpus.html", services().changer
+    target, template = parse(name), "container_gpus.html"
     typed = request.values.get("count", "").strip()
     if not typed.isdecimal() or len(typed) > 4:
         wrong = Refusal(_("give a whole number of GPUs, 0 or more")) if typed else None
         return page(template, lambda: {**_seen(target), "count": typed, "preview": None}, wrong)
     count = int(typed)
 
-    def work() -> ContainerResult:
-        return changer.gpus(target, count)
-
     def told(made: ContainerResult) -> str:
         return _("%(name)s runs with %(count)s GPUs", name=made.name, count=count)
 
-    return answer(
-        template,
-        _before_and_after(target, work, lambda spec: spec.with_gpus(count), count=count),
-        work,
-        told,
-        _back(target),
-    )
+    change = ChangeGpus(target, count)
+    context = _before_and_after(target, change, lambda spec: spec.with_gpus(count), count=count)
+    return answer(template, context, change, told, _back(target))
 
 
 @blueprint.route("/containers/<name>/volume", methods=["GET", "POST"])
 def container_volume(name: str) -> ResponseReturnValue:
     """Ask which mount and which volume in its place, show what that would change, and do it."""
-    target, template, changer = parse(name), "container_volume.html", services().changer
+    target, template = parse(name), "container_volume.html"
     dest, source = (request.values.get(key, "").strip() for key in ("dest", "source"))
     chosen = {"dest": dest, "source": source}
-    spec = services().records.version(target).spec
+    spec = services().containers.records.version(target).spec
     old = next((bind for bind in spec.binds if bind.is_volume and bind.dest == dest), None)
     if old is None or not source:
         wrong = Refusal(_("choose a volume that it mounts, and another one in its place")) if dest or source else None
         return page(template, _with_volumes(lambda: {**_seen(target), **chosen, "preview": None}), wrong)
     new = replace(old, src=source)
-
-    def work() -> ContainerResult:
-        return changer.volume(target, old, new)
-
-    context = _before_and_after(target, work, lambda spec: spec.with_bind(old, new), **chosen)
-    return answer(template, _with_volumes(context), work, lambda made: _exchanged(made, new), _back(target))
+    change = ChangeVolume(target, old, new)
+    context = _before_and_after(target, change, lambda spec: spec.with_bind(old, new), **chosen)
+    return answer(template, _with_volumes(context), change, lambda made: _exchanged(made, new), _back(target))
 
 
 @blueprint.route("/containers/<name>/rollback", methods=["GET", "POST"])
 def roll_container_back(name: str) -> ResponseReturnValue:
     """Show what going back to the older version `name` would change, and do it."""
-    target, changer = parse(name), services().changer
-    origin = services().records.version(target)
-
-    def work() -> ContainerResult:
-        return changer.rollback(Name(target.family), origin.version)
+    target = parse(name)
+    origin = services().containers.records.version(target)
 
     def told(made: ContainerResult) -> str:
         return _("%(name)s runs with the files and settings of %(origin)s", name=made.name, origin=origin.name)
 
-    context = _before_and_after(target, work, lambda _spec: origin.spec, origin=origin)
-    return answer("container_rollback.html", context, work, told, _back(target))
+    change = RollBackContainer(Name(target.family), origin.version)
+    context = _before_and_after(target, change, lambda _spec: origin.spec, origin=origin)
+    return answer("container_rollback.html", context, change, told, _back(target))
 
 
-def _before_and_after(target: Name, work: Callable[[], ContainerResult], change: Change, **more: Any) -> Context:
+def _before_and_after(
+    target: Name, change: Request[ContainerResult], to_spec: Callable[[Spec], Spec], **more: Any
+) -> Context:
     """Return a context with the container before and after the change, to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
         found = _seen(target)
         before = found["view"].newest.spec
-        plan, told = preview(work), changes(before, change(before))
+        plan, told = services().operations.preview(change), changes(before, to_spec(before))
         return {**found, **more, "preview": plan, "changes": told, "gpus": _exchange(found["view"].gpus, plan)}
 
     return context

@@ -6,12 +6,13 @@ from typing import Any
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.containers.create import CreateContainer
 from app.errors import DomainError
-from app.operations.preview import Preview, preview
+from app.operations.preview import Preview
 from app.web.pages import form_choices, images
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.create_form import Draft, field_of, problems, read, spare
-from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.form_actions import Refusal, execute, page, refused
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, if_unreachable, place_container, services
@@ -57,20 +58,18 @@ def _placed(draft: Draft, then: Callable[[Draft], ResponseReturnValue]) -> Respo
 
 
 def _checked(draft: Draft) -> ResponseReturnValue:
-    creator, name, spec = services().creator, draft.name, draft.spec
-    plan = preview(lambda: creator.create(name, spec))
+    plan = services().operations.preview(CreateContainer(draft.name, draft.spec))
     field = field_of(plan.blocker) if plan.blocker else None
     found = {field: plan.blocker.message} if field and plan.blocker else {}
     return _page(draft, None, found, plan=plan)
 
 
 def _created(draft: Draft) -> ResponseReturnValue:
-    creator, name, spec = services().creator, draft.name, draft.spec
-    done = carry_out(
-        lambda: creator.create(name, spec),
+    done = execute(
+        CreateContainer(draft.name, draft.spec),
         lambda made: _("%(name)s is created and runs", name=made.name),
-        url_for("pages.container", name=name),
-        meanwhile=url_for("pages.operations", name=name),
+        url_for("pages.container", name=draft.name),
+        meanwhile=url_for("pages.operations", name=draft.name),
     )
     return _refused(draft, done) if isinstance(done, Refusal) else done
 

@@ -1,14 +1,14 @@
 """Delete a container: its name must be typed, and which data goes is said before."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.containers.delete import DeleteContainer
 from app.containers.queries import ContainerView, VersionView
 from app.model.names import Name, parse
-from app.operations.preview import preview
+from app.operations.background import OnBegin, Work
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
@@ -43,22 +43,22 @@ def delete_container(name: str) -> ResponseReturnValue:
     return answer("container_delete.html", context, work, lambda _made: _told(shown, scope), back)
 
 
-def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Callable[[], None]:
+def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Work[None]:
     """The work: of `everything` the newest version first, since that one may be refused."""
-    deleter, record = services().deleter, shown.record
+    runner, record = services().operations.runner, shown.record
     older = [v.record for v in view.versions if v is not shown and v.state not in ("missing", "removed")]
 
-    def work() -> None:
-        deleter.delete(Name(record.family, record.version), force=True, erase=scope != KEEP)
+    def work(on_begin: OnBegin) -> None:
+        first = DeleteContainer(Name(record.family, record.version), force=True, erase=scope != KEEP)
+        runner.run(first, on_begin)
         for each in older if scope == EVERYTHING else ():
-            deleter.delete(Name(each.family, each.version), force=True, erase=True)
+            runner.run(DeleteContainer(Name(each.family, each.version), force=True, erase=True))
 
     return work
 
 
 def _context(seen: PageData, view: ContainerView, shown: VersionView) -> dict[str, Any]:
     target = Name(shown.record.family, shown.record.version)
-    deleter = services().deleter
     records = [version.record for version in view.versions if version.state != "missing"]
     return {
         "seen": seen,
@@ -66,8 +66,8 @@ def _context(seen: PageData, view: ContainerView, shown: VersionView) -> dict[st
         "shown": shown,
         "newest": shown.record.version == view.newest.version,
         "older": [version for version in view.versions if version.record.version != view.newest.version],
-        "sizes": services().layer_sizes.of(records, _PATIENCE),
-        "preview": preview(lambda: deleter.delete(target, force=True, erase=False)),
+        "sizes": services().containers.layer_sizes.of(records, _PATIENCE),
+        "preview": services().operations.preview(DeleteContainer(target, force=True, erase=False)),
     }
 
 

@@ -68,7 +68,9 @@ def _see_what_it_names(seen: PageData, view: ContainerView, shown: VersionView) 
 
 
 def _sizes(view: ContainerView) -> dict[str, int]:
-    return services().layer_sizes.of([each.record for each in view.versions if each.state != "missing"], _PATIENCE)
+    return services().containers.layer_sizes.of(
+        [each.record for each in view.versions if each.state != "missing"], _PATIENCE
+    )
 
 
 def _settings(spec: Spec) -> dict[str, Any]:
@@ -116,6 +118,6 @@ def host() -> str:
 def log_of(shown: VersionView) -> str:
     """The last lines of its output, or why they cannot be read."""
     try:
-        return services().inside.logs(Name(shown.record.family, shown.record.version), LOG_LINES)
+        return services().containers.logs(Name(shown.record.family, shown.record.version), LOG_LINES)
     except DomainError as exc:
         return _("The log cannot be read: %(why)s", why=localize(exc.message))

@@ -48,7 +48,7 @@ def _run(target: Name) -> ResponseReturnValue:
     command, work_dir = (request.form.get(key, "").strip() for key in ("command", "work_dir"))
     run = Run(str(target), command, work_dir)
     try:
-        return _shown(replace(run, result=services().inside.execute(target, _words(command), work_dir or None)))
+        return _shown(replace(run, result=services().containers.execute(target, _words(command), work_dir or None)))
     except _NotWords as exc:
         refusal = Refusal(str(exc))
     except DomainError as exc:
@@ -91,9 +91,9 @@ def container_log(name: str) -> Response:
     """The end of a container's output: for htmx as the container's page shows it, else more of it on its own page."""
     target = parse(name)
     if "HX-Request" not in request.headers:
-        text = services().inside.logs(target, _LOG_LINES)
+        text = services().containers.logs(target, _LOG_LINES)
         return make_response(render_template("container_log.html", name=str(target), log=text, lines=_LOG_LINES))
-    response = make_response(escape(plain(services().inside.logs(target, LOG_LINES))))
+    response = make_response(escape(plain(services().containers.logs(target, LOG_LINES))))
     response.add_etag()
     return response.make_conditional(request)
 

@@ -5,6 +5,7 @@ from typing import Any
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.containers.commit import CommitContainer
 from app.model.names import parse
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.stop_restart import consequences
@@ -19,12 +20,12 @@ _PATIENCE = 1.0
 @blueprint.route("/containers/<name>/commit", methods=["GET", "POST"])
 def commit_container(name: str) -> ResponseReturnValue:
     """Ask for a name, then make an image of a container."""
-    target, committer = parse(name), services().committer
+    target = parse(name)
     image = request.form.get("image", "").strip()
 
     def context() -> dict[str, Any]:
-        found = consequences(target, lambda: committer.commit(target, None))
-        sizes = services().layer_sizes.of([found["shown"].record], _PATIENCE)
+        found = consequences(target, CommitContainer(target, None))
+        sizes = services().containers.layer_sizes.of([found["shown"].record], _PATIENCE)
         return {**found, "image": image, "size": sizes.get(found["shown"].record.name)}
 
     if request.method == "POST" and not image:
@@ -32,7 +33,7 @@ def commit_container(name: str) -> ResponseReturnValue:
     return answer(
         "container_commit.html",
         context,
-        lambda: committer.commit(target, image),
+        CommitContainer(target, image),
         lambda made: _("%(container)s is now also the image %(image)s", container=made[0], image=made[1]),
         url_for("pages.container", name=str(target)),
     )

@@ -86,7 +86,7 @@ def sorters(page: Page) -> Sorters[ContainerView]:
 
 def sizes(views: Sequence[ContainerView]) -> dict[str, int]:
     """The bytes of the newest versions' layers, as far as they have been measured yet."""
-    return services().layer_sizes.of(
+    return services().containers.layer_sizes.of(
         [view.newest for view in views if view.state not in ("missing", etcd_fallback.UNKNOWN)]
     )
 

@@ -6,9 +6,11 @@ from typing import Any
 from flask import url_for
 from flask.typing import ResponseReturnValue
 
+from app.containers.restart import RestartContainer
+from app.containers.stop import StopContainer
 from app.containers.transactions import ContainerResult
 from app.model.names import Name, parse
-from app.operations.preview import preview
+from app.operations.base import Request
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.detail import version_of
 from app.web.pages.form_actions import answer
@@ -20,30 +22,29 @@ from app.web.request_scope import services
 @blueprint.route("/containers/<name>/stop", methods=["GET", "POST"])
 def stop(name: str) -> ResponseReturnValue:
     """Ask, then stop a container."""
-    target, lifecycle = parse(name), services().lifecycle
-    return _ask("container_stop.html", target, lambda: lifecycle.stop(target), _stopped)
+    return _ask("container_stop.html", StopContainer(parse(name)), _stopped)
 
 
 @blueprint.route("/containers/<name>/restart", methods=["GET", "POST"])
 def restart(name: str) -> ResponseReturnValue:
     """Ask, then restart a container, perhaps as its next version."""
-    target, lifecycle = parse(name), services().lifecycle
-    return _ask("container_restart.html", target, lambda: lifecycle.restart(target), _restarted)
+    return _ask("container_restart.html", RestartContainer(parse(name)), _restarted)
 
 
-def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
-    """Return what a page shows of a container before `work` changes it: its state, and what would happen."""
+def consequences(target: Name, change: Request[Any]) -> dict[str, Any]:
+    """Return what a page shows of a container before it is changed: its state, and what would happen."""
     seen = PageData()
     view = seen.see_container(target)
     seen.see_gpus()
-    return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": preview(work)}
+    plan = services().operations.preview(change)
+    return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": plan}
 
 
 def _ask(
-    template: str, target: Name, work: Callable[[], ContainerResult], told: Callable[[ContainerResult], str]
+    template: str, change: StopContainer | RestartContainer, told: Callable[[ContainerResult], str]
 ) -> ResponseReturnValue:
-    back = url_for("pages.container", name=target.family)
-    return answer(template, lambda: consequences(target, work), work, told, back)
+    back = url_for("pages.container", name=change.name.family)
+    return answer(template, lambda: consequences(change.name, change), change, told, back)
 
 
 def _stopped(made: ContainerResult) -> str:

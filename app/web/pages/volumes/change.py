@@ -1,6 +1,5 @@
 """Give a volume another size, or go back to what an older version holds: shown before and after first, then done."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import request, url_for
@@ -9,7 +8,9 @@ from flask.typing import ResponseReturnValue
 from app.errors import InvalidRequest
 from app.model.names import VOLUME, Name, parse
 from app.model.sizes import parse_size
-from app.operations.preview import preview
+from app.operations.base import Request
+from app.volumes.resize import ResizeVolume
+from app.volumes.rollback import RollBackVolume
 from app.volumes.transactions import VolumeResult
 from app.web.pages.blueprint import blueprint
 from app.web.pages.form_actions import Context, Refusal, answer, page
@@ -22,7 +23,7 @@ from app.web.request_scope import services
 @blueprint.route("/volumes/<name>/resize", methods=["GET", "POST"])
 def resize_volume(name: str) -> ResponseReturnValue:
     """Ask for a size, show what that would change, and do it."""
-    target, template, resizer = parse(name, VOLUME), "volume_resize.html", services().volumes.resizer
+    target, template = parse(name, VOLUME), "volume_resize.html"
     text = request.values.get("size", "").strip()
     try:
         size = parse_size(text) if text else None
@@ -32,34 +33,30 @@ def resize_volume(name: str) -> ResponseReturnValue:
     if size is None:
         return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, None)
 
-    def work() -> VolumeResult:
-        return resizer.resize(target, text)
-
     def told(made: VolumeResult) -> str:
         return _("%(name)s has %(size)s", name=made.record.name, size=made.record.size)
 
-    context = _before_and_after(target, work, typed=text, size=size)
-    return answer(template, context, work, told, url_for("pages.volume", name=target.family))
+    change = ResizeVolume(target, text)
+    context = _before_and_after(target, change, typed=text, size=size)
+    return answer(template, context, change, told, url_for("pages.volume", name=target.family))
 
 
 @blueprint.route("/volumes/<name>/rollback", methods=["GET", "POST"])
 def roll_volume_back(name: str) -> ResponseReturnValue:
     """Show what going back to the older version `name` would change, and do it."""
-    target, resizer = parse(name, VOLUME), services().volumes.resizer
+    target = parse(name, VOLUME)
     origin = services().volumes.records.version(target)
-
-    def work() -> VolumeResult:
-        return resizer.rollback(Name(target.family), origin.version)
 
     def told(made: VolumeResult) -> str:
         return _("%(name)s holds what %(origin)s holds", name=made.record.name, origin=origin.name)
 
-    context = _before_and_after(target, work)
-    return answer("volume_rollback.html", context, work, told, url_for("pages.volume", name=target.family))
+    change = RollBackVolume(Name(target.family), origin.version)
+    context = _before_and_after(target, change)
+    return answer("volume_rollback.html", context, change, told, url_for("pages.volume", name=target.family))
 
 
-def _before_and_after(target: Name, work: Callable[[], VolumeResult], **more: Any) -> Context:
-    return lambda: {**_seen(target), **more, "preview": preview(work)}
+def _before_and_after(target: Name, change: Request[VolumeResult], **more: Any) -> Context:
+    return lambda: {**_seen(target), **more, "preview": services().operations.preview(change)}
 
 
 def _seen(target: Name) -> dict[str, Any]:

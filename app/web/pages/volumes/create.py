@@ -8,10 +8,10 @@ from flask.typing import ResponseReturnValue
 from app import errors
 from app.model.names import VOLUME, check_family
 from app.model.sizes import parse_size
-from app.operations.preview import preview
+from app.volumes.create import CreateVolume
 from app.volumes.transactions import VolumeResult
 from app.web.pages.blueprint import blueprint
-from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.form_actions import Refusal, execute, page, refused
 from app.web.pages.page_texts import _
 from app.web.request_scope import if_unreachable, place_volume, services
 
@@ -32,16 +32,15 @@ def create_volume() -> ResponseReturnValue:
     name, size = (request.form.get(key, "").strip() for key in ("name", "size"))
     if wrong := _problems(name, size):
         return _page(Refusal(_("nothing was created: see what is said at the fields")), wrong)
-    creator = services().volumes.creator
     try:
         place_volume(request.form.get("node") or None)
     except errors.DomainError as exc:
         return _refused(refused(exc))
     if request.form.get("wish") == "check":
-        plan = preview(lambda: creator.create(name, size))
+        plan = services().operations.preview(CreateVolume(name, size))
         return _page(None, _at_field(plan.blocker), plan=plan)
     target, meanwhile = url_for("pages.volume", name=name), url_for("pages.operations", name=name)
-    done = carry_out(lambda: creator.create(name, size), _told, target, meanwhile)
+    done = execute(CreateVolume(name, size), _told, target, meanwhile)
     return _refused(done) if isinstance(done, Refusal) else done
 
 

@@ -1,13 +1,13 @@
 """Delete a volume: its name must be typed, and which data goes is said before."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.model.names import VOLUME, Name, parse
-from app.operations.preview import preview
+from app.operations.background import OnBegin, Work
+from app.volumes.delete import DeleteVolume
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.web.pages.blueprint import blueprint
 from app.web.pages.delete_form import EVERYTHING, KEEP, wrong
@@ -61,28 +61,27 @@ def _running_on(view: VolumeView) -> list[str]:
     return sorted({mount.container for version in view.versions for mount in version.mounts if mount.running})
 
 
-def _deletion(view: VolumeView, shown: VolumeVersionView, scope: str, force: bool) -> Callable[[], None]:
+def _deletion(view: VolumeView, shown: VolumeVersionView, scope: str, force: bool) -> Work[None]:
     """The work: of `everything` the newest version first, since that one may be refused."""
-    deleter, record = services().volumes.deleter, shown.record
+    runner, record = services().operations.runner, shown.record
     older = [v.record for v in view.versions if v is not shown and v.state == "present"]
 
-    def work() -> None:
-        deleter.delete(Name(record.family, record.version), force, scope != KEEP)
+    def work(on_begin: OnBegin) -> None:
+        runner.run(DeleteVolume(Name(record.family, record.version), force, scope != KEEP), on_begin)
         for each in older if scope == EVERYTHING else ():
-            deleter.delete(Name(each.family, each.version), force, True)
+            runner.run(DeleteVolume(Name(each.family, each.version), force, True))
 
     return work
 
 
 def _context(view: VolumeView, shown: VolumeVersionView) -> dict[str, Any]:
     target = Name(shown.record.family, shown.record.version)
-    deleter = services().volumes.deleter
     return {
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.record.version,
         "older": [version for version in view.versions if version.record.version != view.newest.record.version],
-        "preview": preview(lambda: deleter.delete(target, True, True)),
+        "preview": services().operations.preview(DeleteVolume(target, True, True)),
     }
 
 

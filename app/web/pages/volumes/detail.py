@@ -81,5 +81,7 @@ def _merging(seen: PageData, record: VolumeRecord) -> bool:
     """Tell whether the parent's data is on the way into the version right now."""
     if record.merging is None:
         return False
-    running = seen.ask(("merging", record.name), lambda: [each.id for each in services().journal.all_running()])
+    running = seen.ask(
+        ("merging", record.name), lambda: [each.id for each in services().operations.resolver.records.all_running()]
+    )
     return record.merging in (running or ())
