@@ -9,7 +9,7 @@ from app.model.gpu import check_count
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
-from app.operations.base import Plan, Request, Unchanged
+from app.operations.base import Request, Unchanged
 from app.operations.reader import Reader
 
 
@@ -34,6 +34,6 @@ class GpuChange(Recreate):
             return unchanged(state)
         return plan_next_version(reader, Kind.GPU, state, lambda spec: spec.with_gpus(request.count))
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that the change of GPUs failed."""
         return GpuChangeFailed(Text("the GPU change failed and was undone: {why}", why=error.message))

@@ -10,7 +10,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
 from app.model.validation import check_binds
-from app.operations.base import Plan, Request, Unchanged
+from app.operations.base import Request, Unchanged
 from app.operations.reader import Reader
 
 
@@ -43,7 +43,7 @@ class VolumeChange(Recreate):
         exchange = (old, new) if old != new else None
         return plan_next_version(reader, Kind.VOLUME, state, lambda spec: spec.with_bind(old, new), exchange)
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that the change of the volume failed."""
         return VolumeChangeFailed(Text("the volume change failed and was undone: {why}", why=error.message))
 

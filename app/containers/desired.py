@@ -46,7 +46,7 @@ class DesiredState:
     records: Records
 
     def commit(self, handle: OperationHandle, desired: str) -> None:
-        """End the operation: the family is `desired` (running or stopped) from now on, and frees its GPUs if stopped."""
+        """End the operation: the family is `desired` (running or stopped) from now on; stopped, it frees its GPUs."""
         state = self.records.find(handle.operation.family)
         if state is None:
             raise OperationFailed(Text("the container's record vanished from etcd during the operation"))

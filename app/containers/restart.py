@@ -9,7 +9,7 @@ from app.errors import OperationFailed, RestartFailed
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
-from app.operations.base import Plan, Request
+from app.operations.base import Request
 from app.operations.reader import Reader
 
 
@@ -35,6 +35,6 @@ class Renew(Recreate):
             raise vanished(state.current.name)
         return plan_start(reader, Kind.START, state)
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that the restart failed."""
         return RestartFailed(Text("the restart failed and was undone: {why}", why=error.message))

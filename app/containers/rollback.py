@@ -8,7 +8,7 @@ from app.errors import InvalidRequest, OperationFailed, RollbackFailed
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
-from app.operations.base import Plan, Request, Unchanged
+from app.operations.base import Request, Unchanged
 from app.operations.reader import Reader
 
 
@@ -37,6 +37,6 @@ class Rollback(Recreate):
             return unchanged(state)
         return plan_next_version(reader, Kind.ROLLBACK, state, version=request.version)
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that going back failed."""
         return RollbackFailed(Text("going back failed and was undone: {why}", why=error.message))

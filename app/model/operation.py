@@ -92,7 +92,7 @@ class Merge:
     target: str
 
 
-# A gpudock of the version before refuses fields that it does not know, so they are written only where they say something.
+# A gpudock of the version before refuses fields that it does not know: they are written where they say something.
 _SINCE_RESOLVE = ("tries", "stuck")
 
 

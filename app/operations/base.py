@@ -31,8 +31,8 @@ class Request(Generic[R_co]):
 class Plan:
     """An operation that is about to begin: everything that is decided before anything is changed.
 
-    `expected` are the revisions on which the decision rests (0: no such key), `writes` what is written together with the
-    operation's record. For a preview: `gpus` and `ports` are those that it will hold in all, `copies` what it copies.
+    `expected` are the revisions on which the decision rests (0: no such key), `writes` what is written together with
+    the operation's record. For a preview: `gpus` and `ports` are those that it will hold in all, `copies` what it copies.
     """
 
     operation: Operation
@@ -92,7 +92,7 @@ class OperationKind(Protocol[Q_contra, P, R]):
     def ways_out(self, operation: Operation) -> WaysOut:
         """Tell how the operation can be resolved once it is stuck, by looking only."""
 
-    def explain(self, plan: P, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Put a step's failure in the words of the whole change."""
 
     def after(self, plan: P, result: R) -> Iterable[Request[object]]:
@@ -102,7 +102,7 @@ class OperationKind(Protocol[Q_contra, P, R]):
 class KindBase:
     """What most kinds have in common: failures are told as they are, and nothing follows."""
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Tell the failure as it is."""
         return error
 

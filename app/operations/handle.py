@@ -129,7 +129,7 @@ class OperationHandle:
         return ended.revision if ended is not None else None
 
     def _lost(self, key: str) -> DomainError:
-        """Find out why a write was refused: somebody cancelled the operation while it was still ours, or took it over."""
+        """Find out why a write was refused: the operation was cancelled while it was still ours, or taken over."""
         entry = self._store.get(key)
         if entry is not None and entry.revision == self.revision:
             return Cancelled(Text("the operation was cancelled and undone"), operation=self.operation.id)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
-from app.errors import Fenced, OperationRunning, OutcomeUnknown, Unavailable
+from app.errors import DomainError, Fenced, OperationFailed, OperationRunning, OutcomeUnknown, Unavailable
 from app.model.messages import Text
 from app.model.operation import Operation
 from app.operations.base import Plan
@@ -107,8 +107,7 @@ class Journal:
         """Bring an operation of this process to its end; goes on in the background while that fails."""
         try:
             self._recover_once(operation, failure)
-        except Exception as exc:  # a defect must not block the family either: it is tried again, and then stuck
-            log.exception("recovery failed", operation=operation.id, exc_info=exc)
+        except DomainError:
             self._recover_in_background(operation, failure)
 
     def recover_orphans(self) -> int:
@@ -152,8 +151,8 @@ class Journal:
             time.sleep(pause)
             try:
                 return self._recover_once(operation, failure)
-            except Exception as exc:  # see `recover`
-                log.warning("operation not recovered yet", operation=operation.id, reason=Failure.of(exc).reason)
+            except DomainError as exc:
+                log.warning("operation not recovered yet", operation=operation.id, reason=exc.message)
                 pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, _LONGEST_PAUSE)
 
     def _recover_once(self, operation: Operation, failure: Failure) -> None:
@@ -168,9 +167,10 @@ class Journal:
             log.warning("operation was taken over", operation=operation.id)
         except Unavailable:
             raise  # it is not the recovery's fault
-        except Exception as exc:
+        except Exception as exc:  # a defect must not block the family for ever either
+            log.exception("recovery failed", operation=operation.id, exc_info=exc)
             if not handle.note_failed_recovery(Failure.of(exc), MAX_TRIES):
-                raise
+                raise OperationFailed(Text("the recovery failed and is tried again")) from exc
             log.error("operation is stuck", operation=operation.id, reason=Failure.of(exc).reason)
 
 

@@ -1,6 +1,6 @@
 """What plans may look at: etcd, Docker, the disks and the GPUs, through ports that cannot write.
 
-A plan gets nothing else, so that a dry run cannot change anything is a matter of types: mypy refuses a plan that writes.
+A plan gets nothing else, so it is a matter of types that a dry run changes nothing: mypy refuses a plan that writes.
 """
 
 from dataclasses import dataclass

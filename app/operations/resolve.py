@@ -55,8 +55,8 @@ class Resolver:
     def _stuck(self, identity: str) -> Recorded:
         found = next((each for each in self.records.all() if each.operation.id == identity), None)
         if found is None:
-            state = self.operations.one(identity).state  # raises OperationNotFound if it never was
-            raise NotResolvable(Text("the operation is {state} already; nothing was changed", state=Text(state)))
+            view = self.operations.one(identity)  # raises OperationNotFound if it never was
+            raise NotResolvable(Text("the operation is {state} already; nothing was changed", state=Text(view.state)))
         if found.operation.node != self.node:
             node = found.operation.node
             raise OnAnotherNode(Text("the operation is on node {node}; ask there", node=node), node=node)

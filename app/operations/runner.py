@@ -1,6 +1,7 @@
-"""Runs every kind of operation in the same way: plan, begin, plan again on conflict, run, commit or recover, tidy up."""
+"""Runs every kind of operation in one way: plan, begin, plan again on conflict, run, commit or recover, tidy up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from app.operations.base import Plan, Request, Unchanged
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
 from app.operations.reader import Reader
-from app.operations.registry import Registry
+from app.operations.registry import AnyKind, Registry
 
 log = structlog.get_logger()
 R = TypeVar("R")
@@ -31,7 +32,7 @@ class Runner:
     """Carries requests out, on this node and in this thread."""
 
     def __init__(self, reader: Reader, registry: Registry, journal: Journal) -> None:
-        self._reader = reader
+        self.reader = reader
         self._registry = registry
         self._journal = journal
 
@@ -40,7 +41,8 @@ class Runner:
 
         `on_begin` hears of the operation as soon as its intent is written, before anything else is changed.
         """
-        begun = self._journal.retry_until_claimed(partial(self._begin, request))
+        with _explained(self._registry.planner(request)):
+            begun = self._journal.retry_until_claimed(partial(self._begin, request))
         handle, plan = begun.handle, begun.plan
         if isinstance(plan, Unchanged) or handle is None:
             return plan.result  # type: ignore[no-any-return,union-attr]  # the registry pairs requests and kinds
@@ -51,7 +53,7 @@ class Runner:
 
     def plan(self, request: Request[Any]) -> Plan | Unchanged[Any]:
         """Plan a request and do no more."""
-        return self._registry.plan(self._reader, request)
+        return self._registry.planner(request).plan(self.reader, request)
 
     def _begin(self, request: Request[Any]) -> _Begun | None:
         """Plan and write the intent; None if the plan does not hold any more."""
@@ -72,14 +74,8 @@ class Runner:
 
     def _carry_through(self, handle: OperationHandle, plan: Plan) -> Any:
         kind = self._registry.kind(plan.operation)
-        try:
-            with self._journal.recover_on_failure(handle):
-                return kind.run(handle, plan)
-        except OperationFailed as exc:
-            told = kind.explain(plan, exc)
-            if told is exc:
-                raise
-            raise told from exc
+        with _explained(kind), self._journal.recover_on_failure(handle):
+            return kind.run(handle, plan)
 
     def _tidy(self, plan: Plan, result: Any) -> None:
         """Let go of what is not needed any more. The change has succeeded by now, so a failure is logged, no more."""
@@ -95,3 +91,15 @@ class Runner:
             self.run(request)
         except DomainError as exc:
             log.info("what follows from a change was not done", request=str(request), reason=exc.message)
+
+
+@contextmanager
+def _explained(kind: AnyKind) -> Iterator[None]:
+    """Put the failure of a step in the words of the whole change."""
+    try:
+        yield
+    except OperationFailed as exc:
+        told = kind.explain(exc)
+        if told is exc:
+            raise
+        raise told from exc

@@ -7,7 +7,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
 from app.model.sizes import parse_size
-from app.operations.base import Plan, Request, Unchanged
+from app.operations.base import Request, Unchanged
 from app.operations.reader import Reader
 from app.state.keys import VOLUMES
 from app.volumes.remake import CopyPlan, Remake, plan_copy
@@ -36,6 +36,6 @@ class Resize(Remake):
             return Unchanged(VolumeResult(state.current, changed=False))
         return plan_copy(reader, Kind.RESIZE, state, size)
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that the resize failed."""
         return VolumeChangeFailed(Text("the volume's resize failed and was undone: {why}", why=error.message))

@@ -6,7 +6,7 @@ from app.errors import InvalidRequest, OperationFailed, VolumeChangeFailed
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind
-from app.operations.base import Plan, Request, Unchanged
+from app.operations.base import Request, Unchanged
 from app.operations.reader import Reader
 from app.state.keys import VOLUMES
 from app.volumes.remake import CopyPlan, Remake, plan_copy
@@ -37,6 +37,6 @@ class VolumeRollback(Remake):
             return Unchanged(VolumeResult(state.current, changed=False))
         return plan_copy(reader, Kind.ROLLBACK, state, version=request.version)
 
-    def explain(self, plan: Plan, error: OperationFailed) -> OperationFailed:
+    def explain(self, error: OperationFailed) -> OperationFailed:
         """Say that going back failed."""
         return VolumeChangeFailed(Text("the volume's rollback failed and was undone: {why}", why=error.message))

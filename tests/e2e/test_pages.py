@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from app.model.container import Bind, Spec
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
+from app.operations.base import Plan
 from tests.support.site import CLOSED, Browser, Site
 
 PLAIN = Spec(image="busybox:test", cmd=("sh",))
@@ -119,7 +120,7 @@ def full_site() -> Site:
     site.services.containers.change_gpus(parse("foo"), 2)
     site.services.volumes.resize(parse("vol"), "2MB")
     operation = Operation(new_id(), "resize", "vol", 2, "test-node", "this-process", now(), resource="volumes")
-    assert site.services.operations.journal.begin(replace(operation, done=1, total=2), {})
+    assert site.services.operations.journal.begin(Plan(operation=replace(operation, done=1, total=2)))
     return site
 
 

@@ -10,6 +10,7 @@ from app.errors import Unavailable
 from app.model.container import Bind, PortMapping
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
+from app.operations.base import Plan
 from app.ports import Put
 from app.state.keys import CONTAINERS, version_key
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
@@ -283,7 +284,7 @@ def test_there_is_no_way_back_to_a_version_whose_files_are_gone(site: Site, brow
 def test_a_change_under_way_is_shown_and_nothing_else_is_offered(site: Site, browser: Browser) -> None:
     grow(site)
     operation = Operation(new_id(), "gpu", "foo", 2, "test-node", "this-process", now(), step="copying")
-    assert site.services.operations.journal.begin(replace(operation, done=3 * MB, total=12 * MB), {})
+    assert site.services.operations.journal.begin(Plan(operation=replace(operation, done=3 * MB, total=12 * MB)))
     html = browser.page("/containers/foo")
     (notice,) = (
         text(found) for found in re.findall(r'<div class="notice.*?</div>', html, re.DOTALL) if "under-way" in found

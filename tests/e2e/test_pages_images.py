@@ -8,7 +8,8 @@ import pytest
 from app.errors import RegistryUnreachable
 from app.images.pull import PullImage
 from app.model.names import parse
-from app.model.operation import Operation, new_id, now
+from app.model.operation import Kind, Operation, new_id, now
+from app.operations.base import Plan
 from app.ports import Put
 from app.state.keys import node_key
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
@@ -72,8 +73,8 @@ def test_a_pull_that_is_refused_says_why_and_keeps_the_name(
 
 
 def test_what_is_being_pulled_is_shown_with_its_bytes_and_can_be_cancelled(site: Site, browser: Browser) -> None:
-    operation = site.services.operations.journal.operation("pull", "test-node/new:1", 0, "images")
-    live = site.services.operations.journal.begin(replace(operation, owner="a-dead-process"), {})
+    operation = site.services.operations.runner.reader.draft(Kind.PULL, "test-node/new:1", 0, "images")
+    live = site.services.operations.journal.begin(Plan(operation=replace(operation, owner="a-dead-process")))
     assert live is not None
     live.progress(0, None)
     html = browser.page("/images")
@@ -143,7 +144,7 @@ def test_the_page_of_an_operation_tells_its_steps_and_what_became_of_it(site: Si
 
 def test_the_page_of_a_running_operation_keeps_itself_up_to_date(site: Site, browser: Browser) -> None:
     operation = Operation(new_id(), "create", "foo", 0, "test-node", "this-process", now())
-    live = site.services.operations.journal.begin(operation, {})
+    live = site.services.operations.journal.begin(Plan(operation=operation))
     assert live is not None
     path = f"/operations/{operation.id}"
     first = browser.get(path, headers={"HX-Request": "true"})

@@ -8,6 +8,7 @@ import pytest
 from app.errors import GpuChangeFailed, StartFailed
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
+from app.operations.base import Plan
 from tests.e2e.test_pages import PLAIN, browser, cells, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 
@@ -92,7 +93,7 @@ def test_a_stranger_may_choose_too_but_goes_nowhere_else(browser: Browser) -> No
 def test_kinds_states_and_numbers_are_translated(site: Site, browser: Browser) -> None:
     site.services.volumes.create("vol", "1MB")
     operation = Operation(new_id(), "resize", "vol", 1, "test-node", "this-process", now(), resource="volumes")
-    assert site.services.operations.journal.begin(replace(operation, done=1 << 20, total=2 << 20), {})
+    assert site.services.operations.journal.begin(Plan(operation=replace(operation, done=1 << 20, total=2 << 20)))
     shown = browser.get("/", headers=CHINESE).text
     assert "空闲" in cells(shown)["GPU 0"] and rows(shown)["调整大小"].startswith("vol-1")
     assert "1 MB" in rows(shown)["调整大小"] and "free" not in text(shown)
@@ -127,7 +128,9 @@ def test_the_overview_counts_containers_and_shows_what_goes_on(site: Site, brows
         site.services.containers.create(name, PLAIN)
     site.services.containers.stop(parse("b"))
     operation = Operation(new_id(), "gpu", "a", 1, "test-node", "this-process", now())
-    assert site.services.operations.journal.begin(replace(operation, done=1 << 30, total=4 << 30, step="copy"), {})
+    assert site.services.operations.journal.begin(
+        Plan(operation=replace(operation, done=1 << 30, total=4 << 30, step="copy"))
+    )
     html = browser.page("/")
     tally = [text(one) for one in re.findall(r'<ul class="tally">(.*?)</ul>', html, re.DOTALL)]
     assert tally == ["2 running 1 stopped"] and 'href="/containers?state=running"' in html

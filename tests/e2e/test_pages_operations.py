@@ -12,6 +12,7 @@ import pytest
 from app.errors import Cancelled, StartFailed
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
+from app.operations.base import Plan
 from app.operations.handle import Failure, OperationHandle
 from app.operations.queries import KINDS
 from app.state.keys import cancellation_key
@@ -28,7 +29,7 @@ MB = 1 << 20
 def begin(site: Site, kind: str, family: str, version: int, **fields: Any) -> OperationHandle:
     """A running operation of this process, unless `owner` says otherwise."""
     operation = Operation(new_id(), kind, family, version, "test-node", "this-process", now())
-    live = site.services.operations.journal.begin(replace(operation, **fields), {})
+    live = site.services.operations.journal.begin(Plan(operation=replace(operation, **fields)))
     assert live is not None
     return live
 

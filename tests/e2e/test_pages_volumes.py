@@ -13,6 +13,7 @@ from app.model.container import Bind, Mount
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.model.volume import NONE, QUOTA
+from app.operations.base import Plan
 from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.e2e.test_pages_container_forms import redirected, refusal, table, typed
 from tests.e2e.test_pages_containers import steps
@@ -153,7 +154,7 @@ def test_an_incomplete_volume_says_what_to_do(site: Site, browser: Browser) -> N
     assert (
         told.startswith("no: ") and "Move the container from vol-0 to it again" in told and told.endswith("version 0")
     )
-    assert site.services.operations.journal.begin(operation, {})
+    assert site.services.operations.journal.begin(Plan(operation=operation))
     assert settings(browser.page("/volumes/vol"))["Complete"].startswith("not yet: what was written to vol-0 is being")
 
 

@@ -70,7 +70,7 @@ class Site:
         self.volumes = FakeVolumes(self.engine)
         self.images = FakeImages(self.engine)
         docker = (self.engine, self.images, self.engine, self.engine)
-        host = (self.inventory, layers, FakeHost(), self.volumes, FakeSignals(), FakePeers())
+        host = (self.inventory, layers, FakeHost(), self.volumes, FakeSignals())
         parts = Backends(self.store, *docker, *host, peers or FakePeers())
         self.app = create_app(config, parts)
         self.app.jinja_env.undefined = StrictUndefined

@@ -19,7 +19,7 @@ FLOORS = (
     ("web/api", "web/pages"),
     ("web",),
     ("bootstrap", "logs"),
-    ("agent", "alerts", "health"),
+    ("agent", "alerts", "health", "kinds"),
     ("containers",),
     ("volumes", "images"),
     ("cluster",),

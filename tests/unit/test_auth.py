@@ -208,7 +208,7 @@ def test_what_is_logged_for_a_request_tells_its_id_and_who_sent_it(
         raise Unavailable("etcd", "etcd does not answer")
 
     logs.configure()
-    monkeypatch.setattr(named.services.operations, "all", log_and_fail)
+    monkeypatch.setattr(named.services.operations.queries, "all", log_and_fail)
     for token, told in ((ANN, "who=ann"), (TOKEN, "")):
         headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "mine"}
         assert named.browser().get("/api/v1/operations", headers=headers).status_code == 503

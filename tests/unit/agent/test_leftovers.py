@@ -113,7 +113,7 @@ def test_what_only_a_deleted_version_has_is_kept_though_another_one_is_the_newes
     foo.services.volumes.delete(Name("vol"), force=True, erase=False)
     foo.services.volumes.roll_back(Name("vol"), 0)
     assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 2
-    assert not foo.services.agent.reconciler.executor.asides.drop("containers", "foo", 1)
+    assert not foo.services.agent.reconciler.executor.retained.drop("containers", "foo", 1)
     foo.services.containers.delete(Name("foo"), force=True, erase=True)
     foo.services.volumes.delete(Name("vol"), force=True, erase=True)
     assert aside(foo) == []
@@ -128,7 +128,7 @@ def test_nothing_is_discarded_while_the_family_is_busy(foo: World) -> None:
     reconcile(foo)
     busy = Operation("00busy", "gpu", "foo", 2, "test-node", "next-process", now())
     foo.store.transact({}, [Put("/operations/containers/foo", busy.to_json())])
-    assert reconcile(foo) == [] and not foo.services.agent.reconciler.executor.asides.drop("containers", "foo", 0)
+    assert reconcile(foo) == [] and not foo.services.agent.reconciler.executor.retained.drop("containers", "foo", 0)
     assert len(aside(foo)) == 1
 
 
@@ -165,7 +165,7 @@ def test_an_image_that_an_operation_began_to_need_is_held_again(foo: World) -> N
         release(image)
 
     foo.engine.release_image = begun_meanwhile  # type: ignore[method-assign]
-    foo.services.creator.undo.release_image(OTHER_IMAGE)
+    foo.services.agent.reconciler.executor.undo.release_image(OTHER_IMAGE)
     assert OTHER_IMAGE in foo.engine.held
 
 

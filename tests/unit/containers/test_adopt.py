@@ -191,11 +191,11 @@ class _Killed(errors.DomainError):
 
 def _without_settling(world: World, work: Callable[[], object]) -> None:
     journal = world.services.operations.journal
-    settle, journal.settle = journal.settle, lambda *_: None  # type: ignore[method-assign]
+    recover, journal.recover = journal.recover, lambda *_: None  # type: ignore[method-assign]
     try:
         work()
     finally:
-        journal.settle = settle  # type: ignore[method-assign]
+        journal.recover = recover  # type: ignore[method-assign]
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from app.errors import (
 from app.images.pull import PullImage
 from app.model.image import LocalImage, PullState, full_name
 from app.model.names import parse
-from app.model.operation import Operation, new_id, now
+from app.model.operation import Kind, Operation, new_id, now
+from app.operations.base import Plan
 from app.state.keys import cancellation_key
 from tests.support.volumes import wait_for
 from tests.support.world import World, spec
@@ -60,7 +61,7 @@ def test_an_image_that_a_record_or_a_running_operation_needs_stays(shelf: World)
         shelf.services.images.remove("busybox:test")
     assert refused.value.data == {"containers": ["foo-0"]}
     operation = Operation(new_id(), "create", "bar", 0, "test-node", "this-process", now(), image_id=OTHER)
-    live = shelf.services.operations.journal.begin(operation, {})
+    live = shelf.services.operations.journal.begin(Plan(operation=operation))
     with pytest.raises(ImageInUse, match="bar-0"):
         shelf.services.images.remove("other:1")
     assert live is not None
@@ -70,8 +71,8 @@ def test_an_image_that_a_record_or_a_running_operation_needs_stays(shelf: World)
 
 
 def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(shelf: World) -> None:
-    operation = shelf.services.operations.journal.operation("commit", "foo", 0)
-    live = shelf.services.operations.journal.begin(replace(operation, image_id=BUSYBOX), {})
+    operation = shelf.services.operations.runner.reader.draft(Kind.COMMIT, "foo", 0)
+    live = shelf.services.operations.journal.begin(Plan(operation=replace(operation, image_id=BUSYBOX)))
     made = shelf.engine.commit("foo-0", "saved", operation.id)
     del shelf.engine.images["saved:latest"]
     shelf.engine.untagged.add(made)
@@ -83,7 +84,7 @@ def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(shelf: 
 
 def test_one_on_another_node_does_not_keep_an_image_here(shelf: World) -> None:
     operation = Operation(new_id(), "create", "bar", 0, "another", "its-process", now(), image_id=OTHER)
-    assert shelf.services.operations.journal.begin(operation, {})
+    assert shelf.services.operations.journal.begin(Plan(operation=operation))
     shelf.services.images.remove(OTHER)
     assert OTHER not in {view.image.id for view in shelf.services.images.all()}
 
@@ -210,9 +211,9 @@ def test_a_pull_is_cancelled_and_meanwhile_not_begun_again(world: World, monkeyp
 
 def test_a_pull_whose_process_died_is_settled_by_the_next_one(world: World) -> None:
     operation = replace(
-        world.services.operations.journal.operation("pull", "test-node/new:latest", 0, "images"), owner="dead"
+        world.services.operations.runner.reader.draft(Kind.PULL, "test-node/new:latest", 0, "images"), owner="dead"
     )
-    live = world.services.operations.journal.begin(operation, {})
+    live = world.services.operations.journal.begin(Plan(operation=operation))
     assert live is not None and world.store.get(cancellation_key(operation.id)) is None
     world.images.registry["new:latest"] = OTHER
     assert world.services.operations.run(PullImage("new")).changed
@@ -221,7 +222,7 @@ def test_a_pull_whose_process_died_is_settled_by_the_next_one(world: World) -> N
 
 def test_two_nodes_may_pull_the_same_image(world: World) -> None:
     operation = Operation(new_id(), "pull", "another/new:latest", 0, "another", "its-process", now(), resource="images")
-    assert operation.name == "new:latest" and world.services.operations.journal.begin(operation, {})
+    assert operation.name == "new:latest" and world.services.operations.journal.begin(Plan(operation=operation))
     world.images.registry["new:latest"] = OTHER
     assert world.services.operations.run(PullImage("new")).changed
 

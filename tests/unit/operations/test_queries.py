@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 
 from app import errors
+from app.containers.change_gpus import ChangeGpus
+from app.containers.create import CreateContainer
+from app.containers.delete import DeleteContainer
+from app.containers.restart import RestartContainer
+from app.containers.stop import StopContainer
 from app.model.names import Name
-from app.model.operation import Operation, now
+from app.model.operation import Kind, Operation, now
 from app.operations import handle
-from app.operations.background import Background
-from app.operations.preview import preview
+from app.operations.base import Request
 from app.operations.requester import API, ITSELF, Requester, set_requester
 from app.ports import Put
 from app.state.keys import HISTORY
+from app.volumes.create import CreateVolume
 from tests.support.volumes import wait_for
 from tests.support.world import World, spec
 
@@ -171,30 +176,31 @@ def test_a_preview_is_the_use_case_up_to_its_intent(foo: World) -> None:
     before = {entry.key: entry.value for entry in foo.store.list("/")}
     calls = list(foo.engine.calls)
     foo.files("foo-0")["big"] = "x" * 1000
-    told = preview(lambda: foo.services.containers.change_gpus(Name("foo"), 5))
+    told = foo.services.operations.preview(ChangeGpus(Name("foo"), 5))
     assert told.operation and (told.operation.name, told.bytes, told.files) == ("foo-1", 1000, 1)
     assert len(told.gpus) == 5 and told.downtime > 0 and told.blocker is None
-    assert preview(lambda: foo.services.containers.change_gpus(Name("foo"), 2)).operation is None
-    blocked = preview(lambda: foo.services.containers.change_gpus(Name("foo"), 9))
+    assert foo.services.operations.preview(ChangeGpus(Name("foo"), 2)).operation is None
+    blocked = foo.services.operations.preview(ChangeGpus(Name("foo"), 9))
     assert isinstance(blocked.blocker, errors.NotEnoughGpus) and blocked.operation is None
-    for work in (
-        lambda: foo.services.containers.create("bar", spec()),
-        lambda: foo.services.containers.stop(Name("foo")),
-        lambda: foo.services.containers.restart(Name("foo")),
-        lambda: foo.services.containers.delete(Name("foo"), force=True, erase=True),
-        lambda: foo.services.volumes.create("vol", "1MB"),
-    ):
-        assert preview(work).operation is not None
+    requests: tuple[Request[Any], ...] = (
+        CreateContainer("bar", spec()),
+        StopContainer(Name("foo")),
+        RestartContainer(Name("foo")),
+        DeleteContainer(Name("foo"), force=True, erase=True),
+        CreateVolume("vol", "1MB"),
+    )
+    for request in requests:
+        assert foo.services.operations.preview(request).operation is not None
     assert {entry.key: entry.value for entry in foo.store.list("/")} == before and foo.engine.calls == calls
     foo.store.fail_next("unavailable")
     with pytest.raises(errors.Unavailable):
-        preview(lambda: foo.services.containers.change_gpus(Name("foo"), 5))
+        foo.services.operations.preview(ChangeGpus(Name("foo"), 5))
 
 
 def test_in_the_background_the_operation_is_told_when_it_begins(foo: World) -> None:
     gate, running = threading.Event(), []
     during(foo, "create", lambda operation: (running.append(operation), gate.wait(10)))
-    begun = Background(lambda: foo.services.containers.change_gpus(Name("foo"), 4)).start()
+    begun = foo.services.operations.in_background(ChangeGpus(Name("foo"), 4)).start()
     assert isinstance(begun, Operation) and foo.services.operations.queries.one(begun.id).state == "running"
     gate.set()
     for thread in threading.enumerate():
@@ -205,23 +211,23 @@ def test_in_the_background_the_operation_is_told_when_it_begins(foo: World) -> N
 
 def test_in_the_background_a_refusal_is_raised_at_once(foo: World) -> None:
     with pytest.raises(errors.NotEnoughGpus):
-        Background(lambda: foo.services.containers.change_gpus(Name("foo"), 9)).start()
-    same = Background(lambda: foo.services.containers.change_gpus(Name("foo"), 2)).start()
+        foo.services.operations.in_background(ChangeGpus(Name("foo"), 9)).start()
+    same = foo.services.operations.in_background(ChangeGpus(Name("foo"), 2)).start()
     assert not isinstance(same, Operation) and not same.changed
 
 
 def test_who_waits_long_enough_gets_the_result_or_what_went_wrong(foo: World) -> None:
-    made = Background(lambda: foo.services.containers.change_gpus(Name("foo"), 4)).finish(10)
+    made = foo.services.operations.in_background(ChangeGpus(Name("foo"), 4)).finish(10)
     assert not isinstance(made, Operation) and made.name == "foo-1"
     foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
     with pytest.raises(errors.GpuChangeFailed, match="broken on purpose"):
-        Background(lambda: foo.services.containers.change_gpus(Name("foo"), 2)).finish(10)
+        foo.services.operations.in_background(ChangeGpus(Name("foo"), 2)).finish(10)
 
 
 def test_who_does_not_wait_gets_the_operation_and_it_goes_on(foo: World) -> None:
     gate = threading.Event()
     during(foo, "create", lambda _operation: gate.wait(10))
-    begun = Background(lambda: foo.services.containers.change_gpus(Name("foo"), 4)).finish(0.01)
+    begun = foo.services.operations.in_background(ChangeGpus(Name("foo"), 4)).finish(0.01)
     assert isinstance(begun, Operation) and (begun.kind, begun.name) == ("gpu", "foo-1")
     gate.set()
     wait_for(lambda: foo.services.operations.queries.one(begun.id).state == "done")
@@ -267,7 +273,7 @@ def test_a_commit_that_failed_is_told_and_leaves_the_container_alone(foo: World)
 def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_the_error(world: World) -> None:
     set_requester(Requester(API, "ann", "mine"))
     try:
-        operation = Background(lambda: world.services.containers.create("foo", spec())).start()
+        operation = world.services.operations.in_background(CreateContainer("foo", spec())).start()
         assert isinstance(operation, Operation)
         wait_for(lambda: world.services.operations.queries.one(operation.id).state == "done")
         world.engine.fail_next["start"] = errors.StartFailed("it does not start")
@@ -291,7 +297,7 @@ def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_t
 
 
 def test_a_record_of_an_older_gpudock_is_read(world: World) -> None:
-    operation = world.services.operations.journal.operation("stop", "foo", 0)
+    operation = world.services.operations.runner.reader.draft(Kind.STOP, "foo", 0)
     newer = ("steps", "by", "who", "request", "image", "done", "total", "merge", "volumes", "resource")
     raw = {key: value for key, value in operation.to_json().items() if key not in newer}
     world.store.transact({}, [Put(HISTORY + operation.id, {**raw, "ended": now(), "outcome": "done", "error": None})])

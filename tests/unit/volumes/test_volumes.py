@@ -1,10 +1,12 @@
 """Volumes and the containers on them, over working fakes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app import errors
+from app.containers import create
 from app.model.container import Bind
 from app.model.names import Name
 from app.model.volume import NONE
@@ -191,27 +193,21 @@ def test_a_volume_that_is_being_mounted_is_not_deleted(vol: World) -> None:
     assert refused == ["create"] and vol.engine.volumes == {"vol-0"}
 
 
-def test_of_a_mount_and_a_deletion_at_the_same_moment_one_plans_again(vol: World) -> None:
-    claim = vol.services.creator.volumes.claim
+def test_of_a_mount_and_a_deletion_at_the_same_moment_one_plans_again(
+    vol: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = create.claim_volumes
 
-    def late(*args):  # type: ignore[no-untyped-def]
+    def late(*args: Any) -> Any:
         claimed = claim(*args)
         if vol.engine.volumes:
             vol.services.volumes.delete(Name("vol"), force=False, erase=True)
         return claimed
 
-    object.__setattr__(vol.services.creator, "volumes", _Late(vol.services.creator.volumes, late))
+    monkeypatch.setattr(create, "claim_volumes", late)
     with pytest.raises(errors.VolumeNotFound):
         vol.services.containers.create("foo", spec(binds=(OLD,)))
     assert vol.stored() == [] and vol.engine.volumes == set() and vol.containers() == {}
-
-
-class _Late:
-    def __init__(self, real, claim):  # type: ignore[no-untyped-def]
-        self._real, self.claim = real, claim
-
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        return getattr(self._real, name)
 
 
 def test_a_kept_record_gives_its_data_to_the_next_version(vol: World) -> None:
