@@ -18,9 +18,9 @@ from app.state.guard import DockerObject, StateGuard
 @with_appcontext
 def accept_restored_state(dry_run: bool) -> None:
     """Print what Docker has that etcd, restored or lost, does not explain, and let gpudock go on beside it."""
-    continuity = cast(Services, current_app.extensions["gpudock"]).continuity
+    guard = cast(Services, current_app.extensions["gpudock"]).continuity
     try:
-        found = continuity.unexplained() if dry_run else continuity.accept()
+        found = guard.unexplained() if dry_run else guard.accept()
     except DomainError as exc:
         raise click.ClickException(f"{exc.message} (error {exc.code})") from exc
     click.echo("\n".join(_lines(found, dry_run)))
@@ -31,9 +31,9 @@ def examine_state(config: Config) -> Finding:
     return _examine(build_services(config, build_backends(config)).continuity)
 
 
-def _examine(continuity: StateGuard) -> Finding:
+def _examine(guard: StateGuard) -> Finding:
     try:
-        continuity.check()
+        guard.check()
     except (StateUnexplained, RestoreUnfinished) as exc:
         found, _, advice = exc.message.partition("; ")
         return fail("state", f"{found}: nothing is changed", advice)

@@ -84,10 +84,10 @@ class ImagePrune(MethodView):
     @blueprint.documents_errors(errors.NodeNotFound, errors.ImageRemoveFailed, *SENT_ON)
     def post(self, body: Json) -> Json:
         """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
-        shelf, rehearsal = services().images, wants_preview()
-        views = [v for v in shelf.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
-        wanted = [view.image.id for view in views]
-        gone = wanted if rehearsal else shelf.remove_unused(wanted)
+        images, rehearsal = services().images, wants_preview()
+        views = [v for v in images.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
+        chosen = [view.image.id for view in views]
+        gone = chosen if rehearsal else images.remove_unused(chosen)
         found = [serializers.image(view) for view in views if view.image.id in gone]
         return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
 

@@ -43,9 +43,9 @@ def refused(error: DomainError) -> Refusal:
 
 
 def carry_out(
-    work: Callable[[], T], told: Callable[[T], str], target: str, meanwhile: str | None = None
+    work: Callable[[], T], describe: Callable[[T], str], target: str, meanwhile: str | None = None
 ) -> ResponseReturnValue | Refusal:
-    """Do `work`, then go to `target` with the outcome as a sentence, which `told` makes of the result.
+    """Do `work`, then go to `target` with the outcome as a sentence, which `describe` makes of the result.
 
     `work` runs in another thread, so it must not depend on the request. If it takes long, the page `meanwhile`
     (`target`, unless that is not there before the end) shows it going on.
@@ -58,17 +58,17 @@ def carry_out(
         words = {"what": kind_words(outcome.kind), "name": outcome.name}
         flash(_("%(name)s: %(what)s is under way and goes on by itself", **words), "info")
         return redirect(meanwhile or target, 303)
-    flash(told(outcome), "success")
+    flash(describe(outcome), "success")
     return redirect(target, 303)
 
 
 def answer(
-    template: str, context: Context, work: Callable[[], T], told: Callable[[T], str], target: str
+    template: str, context: Context, work: Callable[[], T], describe: Callable[[T], str], target: str
 ) -> ResponseReturnValue:
     """The page that asks before something is done; when its form is sent, that is done as `carry_out` does it."""
     if request.method != "POST":
         return page(template, context, None)
-    done = carry_out(work, told, target)
+    done = carry_out(work, describe, target)
     return page(template, context, done) if isinstance(done, Refusal) else done
 
 

@@ -30,20 +30,20 @@ def container_gpus(name: str) -> ResponseReturnValue:
     typed = request.values.get("count", "").strip()
     if not typed.isdecimal() or len(typed) > 4:
         wrong = Refusal(_("give a whole number of GPUs, 0 or more")) if typed else None
-        return page(template, lambda: {**_seen(target), "count": typed, "preview": None}, wrong)
+        return page(template, lambda: {**_subject(target), "count": typed, "preview": None}, wrong)
     count = int(typed)
 
     def work() -> ContainerResult:
         return changer.gpus(target, count)
 
-    def told(made: ContainerResult) -> str:
+    def describe(made: ContainerResult) -> str:
         return _("%(name)s runs with %(count)s GPUs", name=made.name, count=count)
 
     return answer(
         template,
         _before_and_after(target, work, lambda spec: spec.with_gpus(count), count=count),
         work,
-        told,
+        describe,
         _back(target),
     )
 
@@ -58,7 +58,7 @@ def container_volume(name: str) -> ResponseReturnValue:
     old = next((bind for bind in spec.binds if bind.is_volume and bind.dest == dest), None)
     if old is None or not source:
         wrong = Refusal(_("choose a volume that it mounts, and another one in its place")) if dest or source else None
-        return page(template, _with_volumes(lambda: {**_seen(target), **chosen, "preview": None}), wrong)
+        return page(template, _with_volumes(lambda: {**_subject(target), **chosen, "preview": None}), wrong)
     new = replace(old, src=source)
 
     def work() -> ContainerResult:
@@ -77,30 +77,30 @@ def roll_container_back(name: str) -> ResponseReturnValue:
     def work() -> ContainerResult:
         return changer.rollback(Name(target.family), origin.version)
 
-    def told(made: ContainerResult) -> str:
+    def describe(made: ContainerResult) -> str:
         return _("%(name)s runs with the files and settings of %(origin)s", name=made.name, origin=origin.name)
 
     context = _before_and_after(target, work, lambda _spec: origin.spec, origin=origin)
-    return answer("container_rollback.html", context, work, told, _back(target))
+    return answer("container_rollback.html", context, work, describe, _back(target))
 
 
 def _before_and_after(target: Name, work: Callable[[], ContainerResult], change: Change, **more: Any) -> Context:
     """Return a context with the container before and after the change, to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
-        found = _seen(target)
+        found = _subject(target)
         before = found["view"].newest.spec
-        plan, told = preview(work), changes(before, change(before))
-        return {**found, **more, "preview": plan, "changes": told, "gpus": _exchange(found["view"].gpus, plan)}
+        plan, differences = preview(work), changes(before, change(before))
+        return {**found, **more, "preview": plan, "changes": differences, "gpus": _exchange(found["view"].gpus, plan)}
 
     return context
 
 
-def _seen(target: Name) -> dict[str, Any]:
-    seen = PageData()
-    view = seen.see_container(target)
-    seen.see_gpus()
-    return {"seen": seen, "view": view, "shown": version_of(view, target)}
+def _subject(target: Name) -> dict[str, Any]:
+    data = PageData()
+    view = data.load_container(target)
+    data.load_gpus()
+    return {"data": data, "view": view, "shown": version_of(view, target)}
 
 
 def _with_volumes(context: Context) -> Context:
@@ -108,7 +108,7 @@ def _with_volumes(context: Context) -> Context:
 
     def more() -> dict[str, Any]:
         found = context()
-        return {**found, "volumes": form_choices.volumes(found["seen"])}
+        return {**found, "volumes": form_choices.volumes(found["data"])}
 
     return more
 

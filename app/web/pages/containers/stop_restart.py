@@ -33,17 +33,17 @@ def restart(name: str) -> ResponseReturnValue:
 
 def consequences(target: Name, work: Callable[[], object]) -> dict[str, Any]:
     """Return what a page shows of a container before `work` changes it: its state, and what would happen."""
-    seen = PageData()
-    view = seen.see_container(target)
-    seen.see_gpus()
-    return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": preview(work)}
+    data = PageData()
+    view = data.load_container(target)
+    data.load_gpus()
+    return {"data": data, "view": view, "shown": version_of(view, target), "preview": preview(work)}
 
 
 def _ask(
-    template: str, target: Name, work: Callable[[], ContainerResult], told: Callable[[ContainerResult], str]
+    template: str, target: Name, work: Callable[[], ContainerResult], describe: Callable[[ContainerResult], str]
 ) -> ResponseReturnValue:
     back = url_for("pages.container", name=target.family)
-    return answer(template, lambda: consequences(target, work), work, told, back)
+    return answer(template, lambda: consequences(target, work), work, describe, back)
 
 
 def _stopped(made: ContainerResult) -> str:

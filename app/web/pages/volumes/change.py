@@ -28,18 +28,18 @@ def resize_volume(name: str) -> ResponseReturnValue:
         size = parse_size(text) if text else None
     except InvalidRequest as exc:
         wrong = Refusal(exc.message)
-        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, wrong)
+        return page(template, lambda: {**_subject(target), "typed": text, "size": None, "preview": None}, wrong)
     if size is None:
-        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, None)
+        return page(template, lambda: {**_subject(target), "typed": text, "size": None, "preview": None}, None)
 
     def work() -> VolumeResult:
         return resizer.resize(target, text)
 
-    def told(made: VolumeResult) -> str:
+    def describe(made: VolumeResult) -> str:
         return _("%(name)s has %(size)s", name=made.record.name, size=made.record.size)
 
     context = _before_and_after(target, work, typed=text, size=size)
-    return answer(template, context, work, told, url_for("pages.volume", name=target.family))
+    return answer(template, context, work, describe, url_for("pages.volume", name=target.family))
 
 
 @blueprint.route("/volumes/<name>/rollback", methods=["GET", "POST"])
@@ -51,19 +51,19 @@ def roll_volume_back(name: str) -> ResponseReturnValue:
     def work() -> VolumeResult:
         return resizer.rollback(Name(target.family), origin.version)
 
-    def told(made: VolumeResult) -> str:
+    def describe(made: VolumeResult) -> str:
         return _("%(name)s holds what %(origin)s holds", name=made.record.name, origin=origin.name)
 
     context = _before_and_after(target, work)
-    return answer("volume_rollback.html", context, work, told, url_for("pages.volume", name=target.family))
+    return answer("volume_rollback.html", context, work, describe, url_for("pages.volume", name=target.family))
 
 
 def _before_and_after(target: Name, work: Callable[[], VolumeResult], **more: Any) -> Context:
-    return lambda: {**_seen(target), **more, "preview": preview(work)}
+    return lambda: {**_subject(target), **more, "preview": preview(work)}
 
 
-def _seen(target: Name) -> dict[str, Any]:
-    seen = PageData()
-    view = seen.see_volume(target)
-    seen.see_names()
-    return {"seen": seen, "view": view, "shown": version_of(view, target)}
+def _subject(target: Name) -> dict[str, Any]:
+    data = PageData()
+    view = data.load_volume(target)
+    data.load_names()
+    return {"data": data, "view": view, "shown": version_of(view, target)}
