@@ -66,7 +66,7 @@ def changing(blueprint: Resource) -> Callable[[View], View]:
     return document
 
 
-def carry_out(work: Callable[[], T], show: Callable[[T], Any]) -> Any:
+def execute(work: Callable[[], T], show: Callable[[T], Any]) -> Any:
     """The answer to a changing call: what `show` makes of the result of `work`, an operation, or a preview.
 
     `work` runs in another thread if that was asked for, so it must not depend on the request.

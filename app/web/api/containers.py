@@ -10,7 +10,7 @@ from app.model.container import Bind, PortMapping, Spec
 from app.model.messages import Text
 from app.model.names import parse
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing
+from app.web.api.async_requests import changing, execute
 from app.web.api.cursor import read_cursor, write_cursor
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import (
@@ -80,7 +80,7 @@ class Containers(MethodView):
         """
         creator, spec = services().creator, spec_of(body)
         place_container(body["containerName"], spec, body["node"])
-        return carry_out(lambda: creator.create(body["containerName"], spec), _made)
+        return execute(lambda: creator.create(body["containerName"], spec), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>")
@@ -112,7 +112,7 @@ class Container(MethodView):
         """
         deleter, target = services().deleter, parse(name)
         force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
-        return carry_out(lambda: deleter.delete(target, force, erase), ok)
+        return execute(lambda: deleter.delete(target, force, erase), ok)
 
 
 CHANGES: tuple[type[errors.DomainError], ...] = (
@@ -149,7 +149,7 @@ class ContainerGpus(MethodView):
     def patch(self, body: Json, name: str) -> Any:
         """Change the number of GPUs: makes the next version, running, with everything that was in this one."""
         changer, target = services().changer, parse(name)
-        return carry_out(lambda: changer.gpus(target, body["gpuCount"]), _made)
+        return execute(lambda: changer.gpus(target, body["gpuCount"]), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/volume")
@@ -168,7 +168,7 @@ class ContainerVolume(MethodView):
         """
         changer, target = services().changer, parse(name)
         old, new = bind_of(body["oldBind"]), bind_of(body["newBind"])
-        return carry_out(lambda: changer.volume(target, old, new), _made)
+        return execute(lambda: changer.volume(target, old, new), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/rollback")
@@ -182,7 +182,7 @@ class ContainerRollback(MethodView):
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version, running, from the files and settings of an earlier one; volumes stay as they are."""
         changer, target = services().changer, parse(name)
-        return carry_out(lambda: changer.rollback(target, body["version"]), _made)
+        return execute(lambda: changer.rollback(target, body["version"]), _made)
 
 
 @blueprint.route("/api/v1/containers/<name>/stop")
@@ -195,7 +195,7 @@ class ContainerStop(MethodView):
     def patch(self, name: str) -> Any:
         """Stop a container and free its GPUs."""
         lifecycle, target = services().lifecycle, parse(name)
-        return carry_out(lambda: lifecycle.stop(target), lambda made: ok(None, made.changed))
+        return execute(lambda: lifecycle.stop(target), lambda made: ok(None, made.changed))
 
 
 @blueprint.route("/api/v1/containers/<name>/restart")
@@ -208,7 +208,7 @@ class ContainerRestart(MethodView):
     def patch(self, name: str) -> Any:
         """Restart a container: in place, or with new GPUs as the next version if it was stopped and had some."""
         lifecycle, target = services().lifecycle, parse(name)
-        return carry_out(lambda: lifecycle.restart(target), _made)
+        return execute(lambda: lifecycle.restart(target), _made)
 
 
 def _made(made: ContainerResult) -> Json:

@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from app import errors
 from app.model.names import parse
-from app.web.api.async_requests import carry_out, changing, refuse_preview
+from app.web.api.async_requests import changing, execute, refuse_preview
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import (
     CommitSchema,
@@ -63,7 +63,7 @@ class Commit(MethodView):
     def post(self, body: Json, name: str) -> Any:
         """Commit a container to an image on this host."""
         committer, target = services().committer, parse(name)
-        return carry_out(lambda: committer.commit(target, body["newImageName"]), _committed)
+        return execute(lambda: committer.commit(target, body["newImageName"]), _committed)
 
 
 def _committed(made: tuple[str, str]) -> Json:

@@ -8,7 +8,7 @@ from flask.views import MethodView
 from app import errors
 from app.images.pull import PulledImage
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing, refuse_preview, wants_preview
+from app.web.api.async_requests import changing, execute, refuse_preview, wants_preview
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import envelope
 from app.web.api.schemas_images import (
@@ -71,7 +71,7 @@ class ImagePull(MethodView):
         Registries that ask for a login get the one of `docker login` on the host, of the user that gpudock runs as.
         """
         puller = services().puller
-        return carry_out(lambda: puller.pull(body["image"]), _pulled)
+        return execute(lambda: puller.pull(body["image"]), _pulled)
 
 
 @blueprint.route("/api/v1/images/prune", parameters=_NODE)

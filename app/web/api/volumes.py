@@ -8,7 +8,7 @@ from app import errors
 from app.model.names import VOLUME, parse
 from app.volumes.transactions import VolumeResult
 from app.web.api import serializers
-from app.web.api.async_requests import carry_out, changing
+from app.web.api.async_requests import changing, execute
 from app.web.api.cursor import read_cursor, write_cursor
 from app.web.api.envelope import SENT_ON, Resource, ok
 from app.web.api.schemas import DeleteSchema, RollbackSchema, envelope
@@ -77,7 +77,7 @@ class Volumes(MethodView):
         """Create an empty volume of a size that is enforced, as far as the host can: on `node`, or the one asked."""
         creator = services().volumes.creator
         place_volume(body["node"])
-        return carry_out(lambda: creator.create(body["name"], body["size"]), _made)
+        return execute(lambda: creator.create(body["name"], body["size"]), _made)
 
 
 @blueprint.route("/api/v1/volumes/<name>")
@@ -102,7 +102,7 @@ class Volume(MethodView):
         """
         deleter, target = services().volumes.deleter, parse(name, VOLUME)
         force, erase = bool(body["force"]), bool(body["delEtcdInfoAndVersionRecord"])
-        return carry_out(lambda: deleter.delete(target, force, erase), ok)
+        return execute(lambda: deleter.delete(target, force, erase), ok)
 
 
 @blueprint.route("/api/v1/volumes/<name>/size")
@@ -116,7 +116,7 @@ class VolumeSize(MethodView):
     def patch(self, body: Json, name: str) -> Any:
         """Resize a volume: makes the next version with everything that is in this one."""
         resizer, target = services().volumes.resizer, parse(name, VOLUME)
-        return carry_out(lambda: resizer.resize(target, body["size"]), _made)
+        return execute(lambda: resizer.resize(target, body["size"]), _made)
 
 
 @blueprint.route("/api/v1/volumes/<name>/rollback")
@@ -130,7 +130,7 @@ class VolumeRollback(MethodView):
     def patch(self, body: Json, name: str) -> Any:
         """Make the next version with the data and size of an earlier one."""
         resizer, target = services().volumes.resizer, parse(name, VOLUME)
-        return carry_out(lambda: resizer.rollback(target, body["version"]), _made)
+        return execute(lambda: resizer.rollback(target, body["version"]), _made)
 
 
 def _made(made: VolumeResult) -> Json:

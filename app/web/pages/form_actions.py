@@ -42,7 +42,7 @@ def refused(error: DomainError) -> Refusal:
     return Refusal(error.message, status_of(error), error)
 
 
-def carry_out(
+def execute(
     work: Callable[[], T], describe: Callable[[T], str], target: str, meanwhile: str | None = None
 ) -> ResponseReturnValue | Refusal:
     """Do `work`, then go to `target` with the outcome as a sentence, which `describe` makes of the result.
@@ -65,10 +65,10 @@ def carry_out(
 def answer(
     template: str, context: Context, work: Callable[[], T], describe: Callable[[T], str], target: str
 ) -> ResponseReturnValue:
-    """The page that asks before something is done; when its form is sent, that is done as `carry_out` does it."""
+    """The page that asks before something is done; when its form is sent, that is done as `execute` does it."""
     if request.method != "POST":
         return page(template, context, None)
-    done = carry_out(work, describe, target)
+    done = execute(work, describe, target)
     return page(template, context, done) if isinstance(done, Refusal) else done
 
 

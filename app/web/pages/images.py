@@ -11,7 +11,7 @@ from app.images.queries import ImageView
 from app.model.image import full_name
 from app.web.pages import polling
 from app.web.pages.blueprint import blueprint
-from app.web.pages.form_actions import Refusal, answer, carry_out
+from app.web.pages.form_actions import Refusal, answer, execute
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, services
@@ -64,7 +64,7 @@ def remove_images() -> ResponseReturnValue:
 
 def _pull() -> ResponseReturnValue:
     name, puller = request.form.get("image", "").strip(), services().puller
-    done = carry_out(lambda: puller.pull(name), _pulled, _list())
+    done = execute(lambda: puller.pull(name), _pulled, _list())
     return _page(done, name) if isinstance(done, Refusal) else done
 
 

@@ -11,7 +11,7 @@ from app.operations.preview import Preview, preview
 from app.web.pages import form_choices, images
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.create_form import Draft, field_of, problems, read, spare
-from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.form_actions import Refusal, execute, page, refused
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, if_unreachable, place_container, services
@@ -66,7 +66,7 @@ def _checked(draft: Draft) -> ResponseReturnValue:
 
 def _created(draft: Draft) -> ResponseReturnValue:
     creator, name, spec = services().creator, draft.name, draft.spec
-    done = carry_out(
+    done = execute(
         lambda: creator.create(name, spec),
         lambda made: _("%(name)s is created and runs", name=made.name),
         url_for("pages.container", name=name),

@@ -11,7 +11,7 @@ from app.model.sizes import parse_size
 from app.operations.preview import preview
 from app.volumes.transactions import VolumeResult
 from app.web.pages.blueprint import blueprint
-from app.web.pages.form_actions import Refusal, carry_out, page, refused
+from app.web.pages.form_actions import Refusal, execute, page, refused
 from app.web.pages.page_texts import _
 from app.web.request_scope import if_unreachable, place_volume, services
 
@@ -41,7 +41,7 @@ def create_volume() -> ResponseReturnValue:
         plan = preview(lambda: creator.create(name, size))
         return _page(None, _at_field(plan.blocker), plan=plan)
     target, meanwhile = url_for("pages.volume", name=name), url_for("pages.operations", name=name)
-    done = carry_out(lambda: creator.create(name, size), _describe, target, meanwhile)
+    done = execute(lambda: creator.create(name, size), _describe, target, meanwhile)
     return _refused(done) if isinstance(done, Refusal) else done
 
 
