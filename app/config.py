@@ -18,7 +18,7 @@ class ConfigError(Exception):
 class Config:
     """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked.
 
-    `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept. Other nodes
+    `volumes` is auto or one of model.volume.WAYS; `keep_versions` is None where all versions are kept. Other nodes
     reach this one at `node_url`; if that is None, at the address `node_bind` where it listens, port 0 being any.
     `token` is that of the operator without a name, `tokens` are those with one, each after its name.
     """

@@ -65,7 +65,7 @@ class NvmlInventory:
         """
         events = self._ask(_Session.events)
         # Not before they are here: an answer that comes after the deadline is told by the next call.
-        self._session.told(len(events))
+        self._session.forget(len(events))
         return events
 
     def _ask(self, question: Callable[["_Session"], _T]) -> _T:
@@ -151,7 +151,7 @@ class _Session:
             self._xids.poll({str(device.uuid): device.handle for device in self._devices() if not device.fault})
         return tuple(self._xids.heard)
 
-    def told(self, count: int) -> None:
+    def forget(self, count: int) -> None:
         """Forget so many of the XID errors, the oldest ones."""
         del self._xids.heard[:count]
 
