@@ -136,7 +136,7 @@ class VolumeDeleter:
         if target.newest and not live.operation.erase:
             if aside is None:
                 live.step("setting aside")
-                aside = self.volumes.set_aside(record.name)
+                aside = self.volumes.set_aside(record.name, record.way)
                 live.step("removing", aside)
             return live.commit(self._mark(target, aside))
         live.step("removing")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.treecopy import delta, sync
-from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.delta import Comparison, DeltaPlan
 from app.adapters.treecopy.files import listing
 from app.errors import LayerCopyFailed, Unavailable
 from tests.support.layers import LAYERS
@@ -195,7 +195,7 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
     transfer.copy_live()
     real = Comparison.plan
 
-    def swap_after_looking(comparison: Comparison) -> Plan:
+    def swap_after_looking(comparison: Comparison) -> DeltaPlan:
         plan = real(comparison)
         (source / "d").rename(source / "e")
         (source / "d").symlink_to(outside)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.treecopy import progress, sync
-from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.delta import Comparison, DeltaPlan
 from app.adapters.treecopy.transfer import TreeTransfer
 from app.errors import LayerCopyFailed
 from tests.support.churn import churning
@@ -45,7 +45,7 @@ def swapped_after_looking(monkeypatch: pytest.MonkeyPatch, change: Callable[[], 
     """Make `change` happen after the first comparison of the trees and before anything is copied."""
     real, changes = Comparison.plan, [change]
 
-    def plan(comparison: Comparison) -> Plan:
+    def plan(comparison: Comparison) -> DeltaPlan:
         made = real(comparison)
         while changes:
             changes.pop()()
