@@ -13,8 +13,6 @@ from app.containers.restart import RestartContainer
 from app.containers.rollback import RollBackContainer
 from app.containers.stop import StopContainer
 from app.containers.transactions import ContainerResult
-from app.model.container import Bind, PortMapping, Spec
-from app.model.messages import Text
 from app.model.names import parse
 from app.web.api import serializers
 from app.web.api.async_requests import changing, execute
@@ -32,6 +30,7 @@ from app.web.api.schemas import (
     VolumeChangeSchema,
     envelope,
 )
+from app.web.api.specs import bind_of, spec_of
 from app.web.request_scope import place_container, services
 
 blueprint = Resource("containers", __name__, description="Containers and versions")
@@ -216,23 +215,3 @@ class ContainerRestart(MethodView):
 
 def _made(made: ContainerResult) -> Json:
     return ok(serializers.made(made), made.changed)
-
-
-def bind_of(body: Json) -> Bind:
-    """The bind that a request's src and dest describe."""
-    return Bind(body["src"], body["dest"])
-
-
-def spec_of(body: Json) -> Spec:
-    """The spec that a create's body describes; InvalidRequest if it has both `Ports` and `ports`."""
-    if body.get("Ports") and body.get("ports"):
-        raise errors.InvalidRequest(Text("the body has both Ports and ports; give one of them"))
-    ports = body.get("Ports") or body.get("ports") or []
-    return Spec(
-        image=body["imageName"],
-        gpu_count=body["gpuCount"] or 0,
-        binds=tuple(bind_of(bind) for bind in body["binds"] or ()),
-        env=tuple(body["env"] or ()),
-        cmd=tuple(body["cmd"] or ()),
-        ports=tuple(PortMapping(port["hostPort"] or 0, port["containerPort"]) for port in ports),
-    )

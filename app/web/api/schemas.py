@@ -1,43 +1,18 @@
 """Shapes of what goes in and out. They check types only; which values are allowed, services say with their codes."""
 
 from functools import cache
-from typing import Any
 
 from marshmallow import Schema, fields, validate
 
 from app.containers.queries import STATES
 from app.model.drift import CONTAINER_KINDS
+from app.web.api.specs import BindSchema, ShownSpecSchema, SpecSchema
 
 
-class BindSchema(Schema):
-    """A mount: a host directory or a Docker volume, and where it appears in the container."""
-
-    src = fields.String(required=True, metadata={"description": "absolute host path, or a volume's versioned name"})
-    dest = fields.String(required=True, metadata={"description": "absolute path in the container"})
-
-
-class PortSchema(Schema):
-    """A published TCP port; without hostPort (or with 0) a free one from the configured range is chosen."""
-
-    hostPort = fields.Integer(strict=True, load_default=0, allow_none=True, metadata={"example": 0})
-    containerPort = fields.Integer(strict=True, required=True, metadata={"example": 22})
-
-
-def _ports() -> Any:
-    return fields.List(fields.Nested(PortSchema), allow_none=True, metadata={"description": "published ports"})
-
-
-class CreateSchema(Schema):
+class CreateSchema(SpecSchema):
     """A container to create."""
 
-    imageName = fields.String(load_default="", metadata={"example": "busybox:local"})
     containerName = fields.String(load_default="", metadata={"example": "knockGpu"})
-    gpuCount = fields.Integer(strict=True, load_default=0, allow_none=True, metadata={"example": 1})
-    binds = fields.List(fields.Nested(BindSchema), load_default=list, allow_none=True)
-    env = fields.List(fields.String(), load_default=list, allow_none=True, metadata={"example": ["USER=foo"]})
-    cmd = fields.List(fields.String(), load_default=list, allow_none=True, metadata={"example": ["/bin/sh"]})
-    Ports = _ports()
-    ports = _ports()
     node = fields.String(load_default=None, allow_none=True, metadata={"description": "where it is to be made"})
 
 
@@ -174,22 +149,16 @@ class VersionSchema(Schema):
     drift = fields.List(fields.Nested(DriftSchema), metadata={"description": "empty if all is well"})
 
 
-class ContainerSchema(Schema):
+class ContainerSchema(ShownSpecSchema):
     """A container's newest version."""
 
     name = fields.String()
     version = fields.Integer()
     id = fields.String()
     state = fields.String(validate=validate.OneOf(STATES))
-    image = fields.String()
     imageId = fields.String()
     node = fields.String()
-    gpuCount = fields.Integer()
     gpus = fields.List(fields.String(), metadata={"description": "UUIDs it holds now"})
-    ports = fields.List(fields.Nested(PortSchema))
-    binds = fields.List(fields.Nested(BindSchema))
-    env = fields.List(fields.String())
-    cmd = fields.List(fields.String())
     created = fields.String()
     updated = fields.String()
     drift = fields.List(fields.Nested(DriftSchema), metadata={"description": "of all versions; empty if all is well"})

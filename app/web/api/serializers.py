@@ -17,6 +17,7 @@ from app.operations.preview import Preview
 from app.operations.queries import OperationView
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.volumes.transactions import VolumeResult
+from app.web.api import specs
 
 
 def made(container: ContainerResult) -> dict[str, Any]:
@@ -27,21 +28,16 @@ def made(container: ContainerResult) -> dict[str, Any]:
 
 def container(view: ContainerView) -> dict[str, Any]:
     """One line of the list."""
-    record, spec = view.newest, view.newest.spec
+    record = view.newest
     return {
         "name": record.name,
         "version": record.version,
         "id": record.container_id,
         "state": view.state,
-        "image": spec.image,
         "imageId": record.image_id,
         "node": record.node,
-        "gpuCount": spec.gpu_count,
         "gpus": list(view.gpus),
-        "ports": [{"hostPort": port.host, "containerPort": port.container} for port in spec.ports],
-        "binds": [asdict(bind) for bind in spec.binds],
-        "env": list(spec.env),
-        "cmd": list(spec.cmd),
+        **specs.shown(record.spec),
         "created": record.created,
         "updated": view.family.updated,
         "drift": drift(view.drift),
