@@ -14,7 +14,7 @@ import pytest
 
 from app.adapters.docker.layers_overlay2 import OverlayLayers
 from app.adapters.treecopy import delta, sync
-from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.delta import Comparison, DeltaPlan
 from app.adapters.treecopy.files import listing
 from app.errors import LayerCopyFailed, Unavailable
 from tests.support.trees import differences, make_everything, make_layer, store_mapped, untold
@@ -197,7 +197,7 @@ def test_a_live_pass_follows_no_link_out_of_the_layer(
     transfer.copy_live()
     real = Comparison.plan
 
-    def swap_after_looking(comparison: Comparison) -> Plan:
+    def swap_after_looking(comparison: Comparison) -> DeltaPlan:
         plan = real(comparison)
         (source / "d").rename(source / "e")
         (source / "d").symlink_to(outside)
@@ -422,7 +422,7 @@ def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path
     for number in range(20_000):
         (source / f"f{number}").touch()
     program = (
-        "from app.adapters.overlay import OverlayLayers as L; from tests.support.trees import untold; "
+        "from app.adapters.docker.layers_overlay2 import OverlayLayers as L; from tests.support.trees import untold; "
         f"L().begin({str(source)!r}, {str(target)!r}, untold).finish()"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as copier:

@@ -10,7 +10,7 @@ import pytest
 
 from app.adapters.docker.layers_overlay2 import LayerTransfer
 from app.adapters.treecopy import progress, sync
-from app.adapters.treecopy.delta import Comparison, Plan
+from app.adapters.treecopy.delta import Comparison, DeltaPlan
 from app.errors import LayerCopyFailed
 from tests.support.churn import churning
 from tests.support.trees import differences, make_everything, untold
@@ -45,7 +45,7 @@ def swapped_after_looking(monkeypatch: pytest.MonkeyPatch, change: Callable[[], 
     """Make `change` happen after the first comparison of the trees and before anything is copied."""
     real, changes = Comparison.plan, [change]
 
-    def plan(comparison: Comparison) -> Plan:
+    def plan(comparison: Comparison) -> DeltaPlan:
         made = real(comparison)
         while changes:
             changes.pop()()

@@ -133,7 +133,8 @@ def test_after_a_reboot_nothing_starts_before_it_is_ready(volumes: DockerVolumes
 def test_many_that_make_it_ready_mount_it_once(volumes: DockerVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (mount,) = mounted(dockerd)
-    code = f"from app.adapters.volumes import *; DockerVolumes({dockerd.url!r}, {NODE!r}, 'loop').ready(['vol-0'])"
+    make_ready = f"DockerVolumes({dockerd.url!r}, {NODE!r}, 'loop').ready(['vol-0'])"
+    code = f"from app.adapters.volumes.drivers import DockerVolumes; {make_ready}"
     for _ in range(2):
         unmount_all(dockerd)
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]

@@ -11,7 +11,7 @@ from app.model.gpu import GpuProcess
 from app.model.gpu_health import OutOfService
 from app.model.names import parse
 from app.ports import Put
-from tests.e2e.test_pages import browser, cells, notices, site, text
+from tests.pages.test_pages import browser, cells, notices, site, text
 from tests.support.site import Browser, Site
 
 __all__ = ["browser", "site"]

@@ -10,19 +10,17 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
-import requests
 from werkzeug.test import TestResponse
 
 from app.errors import FirstStillRuns, Unavailable
 from app.model.container import Bind, ContainerPlan, ExecResult
 from app.model.names import parse
 from app.ports import Put
-from app.state.idempotency import Answer, Claim
+from app.state.idempotency import KeyClaim, StoredAnswer
 from app.state.keys import NODES
 from app.web.pages import form_idempotency
-from tests.e2e.test_pages import PLAIN, browser, notices, site, text
-from tests.e2e.test_pages_container_forms import FIELDS, redirected, refusal, states, typed
-from tests.support.server import TOKEN, Server
+from tests.pages.test_container_forms import FIELDS, redirected, refusal, states, typed
+from tests.pages.test_pages import PLAIN, browser, notices, site, text
 from tests.support.site import OPEN, Browser, Site
 
 __all__ = ["browser", "site"]
@@ -130,7 +128,7 @@ def test_a_press_while_the_first_one_is_at_work_waits_for_it(
         assert may_go.wait(20)
         return create(plan)
 
-    def watched(key: str, request: str) -> Claim | Answer:
+    def watched(key: str, request: str) -> KeyClaim | StoredAnswer:
         if next(looks) == 5:
             may_go.set()
         return begin(key, request)
@@ -196,7 +194,7 @@ def test_a_press_that_waits_for_the_first_one_is_not_carried_out_if_etcd_goes_aw
     fill(site)
     looks: list[str] = []
 
-    def begin(key: str, _request: str) -> Claim | Answer:
+    def begin(key: str, _request: str) -> KeyClaim | StoredAnswer:
         looks.append(key)
         raise Unavailable("etcd", "etcd does not answer") if looks[1:] else FirstStillRuns("the first one runs")
 
@@ -262,19 +260,3 @@ def test_only_who_typed_a_command_sees_the_secrets_in_it_again(site: Site, brows
     harmless = browser.submit("/containers/foo/execute", command="echo a").headers["Location"]
     assert typed(stranger.page(harmless))["command"] == "echo a"
     assert "hush" not in re.sub(r"<pre.*?</pre>", "", browser.page(where), flags=re.DOTALL)
-
-
-def test_two_presses_reach_two_workers_of_a_real_server(api: Server) -> None:
-    session = requests.Session()
-    login = session.get(f"{api.url}/login", timeout=20).text
-    session.post(f"{api.url}/login", data={**hidden(login), "token": TOKEN}, timeout=20)
-    address = f"{api.url}/create/volume"
-    fields = {**hidden(session.get(address, timeout=20).text), **VOLUME}
-
-    def send(_number: int) -> tuple[int, str]:
-        answer = requests.post(address, fields, cookies=session.cookies.get_dict(), allow_redirects=False, timeout=60)
-        return answer.status_code, answer.headers.get("Location", answer.text)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(send, range(8))) == {(303, "/volumes/new")}
-    assert [view["name"] for view in api.data("GET", "/volumes")["volumes"]] == ["new-0"]

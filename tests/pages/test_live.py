@@ -8,7 +8,7 @@ import pytest
 from app.errors import GpuChangeFailed, StartFailed
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
-from tests.e2e.test_pages import PLAIN, browser, cells, rows, site, text
+from tests.pages.test_pages import PLAIN, browser, cells, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 
 __all__ = ["browser", "site"]

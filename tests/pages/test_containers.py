@@ -12,7 +12,7 @@ from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.ports import Put
 from app.state.keys import CONTAINERS, version_key
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 from tests.support.volumes import wait_for
 

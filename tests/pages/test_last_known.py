@@ -10,8 +10,8 @@ import pytest
 from app.model.container import Bind
 from app.model.names import VOLUME, parse
 from app.web import shared_cache
-from tests.e2e.test_pages import PLAIN, browser, notices, site, text
-from tests.e2e.test_pages_containers import links
+from tests.pages.test_containers import links
+from tests.pages.test_pages import PLAIN, browser, notices, site, text
 from tests.support.site import Browser, Site, two_nodes
 
 __all__ = ["browser", "site"]
