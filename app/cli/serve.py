@@ -12,6 +12,7 @@ _APP = Path(__file__).parents[1]
 @click.command()
 def serve() -> None:
     """Serve the pages and the API by gunicorn, at GPUDOCK_BIND; what else gunicorn shall do says GUNICORN_CMD_ARGS."""
-    # By --chdir and -P the program is this one, whatever lies in the caller's directory.
+    # gunicorn imports first from where it is begun, and what lies in the caller's directory is not this program.
+    os.chdir(_APP.parent)
     gunicorn = [sys.executable, "-P", "-m", "gunicorn", "--config", str(_APP / "gunicorn.conf.py")]
-    os.execv(sys.executable, [*gunicorn, "--chdir", str(_APP.parent), "app:create_app()"])
+    os.execv(sys.executable, [*gunicorn, "app:create_app()"])
