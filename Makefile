@@ -3,7 +3,7 @@
 ARGS ?=
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop doctor test test-faults test-xfs lint typecheck format translations bench lock clean
+.PHONY: help run stop doctor check test test-faults test-xfs lint typecheck format translations bench lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -15,9 +15,14 @@ stop: ## stop what make run started
 	@scripts/stop
 
 doctor: ## examine Docker, etcd, the GPUs and the host, and say what to do
-	@scripts/doctor $(ARGS)
+	@./gpudock doctor $(ARGS)
 
-test: ## install what the tests need, run the main suite, the fault suite and that on XFS
+# For a plain user, on a machine with nothing but Python: all its tests are over working fakes.
+check: lint ## the quick inner loop: lint and the tests that need no root and no server
+	$(python) -m pytest tests/unit tests/pages -n 2 $(ARGS)
+
+# With ARGS only what the chosen tests need is installed, and root is asked for only if they need it (scripts/test).
+test: ## run the main suite, the fault suite and that on XFS, or the tests that ARGS choose
 	@scripts/test $(ARGS)
 
 test-faults: ## the fault suite: all is killed, frozen, filled up (GPUDOCK_FAULTS=all: at every point)
@@ -49,10 +54,10 @@ bench: ## measure the service (ARGS: see python -m bench --help)
 	@scripts/install run
 	$(python) -m bench $(ARGS)
 
-lock: ## write requirements.lock anew from setup.cfg
+lock: ## write requirements.lock (running) and requirements-dev.lock (developing) anew from setup.cfg
 	@scripts/install python
 	scripts/lock $(ARGS)
 
 clean: ## remove the environment and caches; what runs and its data stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ def create_app(settings: config.Config | None = None, parts: Backends | None = N
     logs.configure()
     settings = settings or config.load()
     parts = parts or bootstrap.build_backends(settings)
-    app = Flask("app", template_folder="../templates", static_folder="../static")
+    app = Flask("app")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order: code, msg, data
     app.extensions["gpudock"] = bootstrap.build_services(settings, parts)

@@ -1,5 +1,7 @@
 """Fixtures of every suite: each plugin starts its own private server and proves that it is its own."""
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = [
     "tests.support.etcd",
     "tests.support.dockerd",
@@ -7,3 +9,7 @@ pytest_plugins = [
     "tests.support.registry",
     "tests.support.server",
 ]
+
+# By default an example that takes longer than 200 ms is an error; on a slow machine that says nothing about gpudock.
+settings.register_profile("gpudock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gpudock")

@@ -13,7 +13,7 @@ from app.config import Config
 from app.model.names import parse
 from app.web import last_known_cache
 from tests.e2e.test_browser import Window, window
-from tests.e2e.test_pages import PLAIN
+from tests.pages.test_pages import PLAIN
 from tests.support.site import CLOSED, OPEN, TOKEN, Site
 
 __all__ = ["window"]

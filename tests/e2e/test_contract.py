@@ -1,13 +1,13 @@
 """The contract's examples over HTTP, on a real Docker and a real etcd."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.support.dockerd import Dockerd
 from tests.support.server import Server
 from tests.support.trees import differences, make_everything
+from tests.support.volumes import wait_for
 
 
 def inspect(dockerd: Dockerd, name: str) -> Any:
@@ -123,7 +123,7 @@ def test_the_layer_goes_along_whole(api: Server, dockerd: Dockerd) -> None:
 def test_what_is_written_until_the_stop_is_in_the_new_version(api: Server) -> None:
     script = 'trap "echo last >>/log; exit" TERM; while :; do echo line >>/log; sleep 0.01; done'
     api.create("foo", gpuCount=1, cmd=["sh", "-c", script])
-    time.sleep(0.5)
+    wait_for(lambda: "line" in api.sh("foo-0", "touch /log; cat /log"))  # by then the shell has set its trap
     api.data("PATCH", "/containers/foo-0/gpu", {"gpuCount": 2})
     assert "last" in api.sh("foo-1", "cat /log").split()
 
@@ -225,9 +225,6 @@ def test_lists_filter_and_page(api: Server) -> None:
 
 def test_logs_and_probes(api: Server) -> None:
     api.create("talker", cmd=["sh", "-c", "echo one; echo two; echo three; sleep 1000"])
-    deadline = time.monotonic() + 5
-    while "three" not in (text := api.data("GET", "/containers/talker-0/logs?tail=2")["logs"]):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.05)
-    assert text.split() == ["two", "three"]
+    wait_for(lambda: "three" in api.data("GET", "/containers/talker-0/logs")["logs"])
+    assert api.data("GET", "/containers/talker-0/logs?tail=2")["logs"].split() == ["two", "three"]
     assert api.data("GET", "/healthz") is None and api.data("GET", "/readyz") is None

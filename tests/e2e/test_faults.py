@@ -14,27 +14,39 @@ from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.nvml import FakeNvml
 from tests.support.server import Server
+from tests.support.volumes import wait_for
 
 BODY: dict[str, Any] = {"imageName": "busybox:test", "containerName": "late", "gpuCount": 1}
 
 
+# Seconds; on a quiet machine less than 5. What does not know a part that hangs waits for a minute.
+SOON = 20
+
+
+def create_slow(api: Server) -> None:
+    """The container kept with two GPUs, whose stop takes two seconds."""
+    slow = 'trap "sleep 2; exit" TERM; echo ready; while :; do sleep 0.1; done'
+    api.create("kept", gpuCount=2, cmd=["sh", "-c", slow])
+    wait_for(lambda: "ready" in api.data("GET", "/containers/kept/logs")["logs"])
+
+
 def refused(api: Server, part: str, *calls: tuple[str, str, Any]) -> None:
-    """Each call answers 503 within 5 s and names the part; all are made at once."""
+    """Each call answers 503, soon, and names the part; all are made at once."""
 
     def refuse(method: str, path: str, body: Any) -> None:
         begun = time.monotonic()
         answer = api.call(method, path, body)
         assert answer.status_code == 503, f"{method} {path}: {answer.text}"
         assert (answer.json()["code"], answer.json()["data"]) == (2040, {"part": part})
-        assert time.monotonic() - begun < 5, f"{method} {path} took {time.monotonic() - begun:.1f} s"
+        assert time.monotonic() - begun < SOON, f"{method} {path} took {time.monotonic() - begun:.1f} s"
 
     with ThreadPoolExecutor(len(calls)) as pool:
         list(pool.map(refuse, *zip(*calls, strict=True)))
 
 
 def recovered(api: Server) -> None:
-    """Within 3 s the calls work again, and nothing is half done."""
-    deadline = time.monotonic() + 3
+    """Soon the calls work again, and nothing is half done."""
+    deadline = time.monotonic() + SOON
     # Each worker finds out for itself, and nobody can choose which one answers.
     while not all(api.call("GET", path).ok for path in ("/readyz", "/gpus") * 4):
         assert time.monotonic() < deadline, "it did not recover in time"
@@ -91,9 +103,7 @@ def test_etcd_dying_in_the_middle_of_a_change(
     api: Server, etcd_server: EtcdServer, dockerd: Dockerd, count: int
 ) -> None:
     """The stop of a container that takes its time is the middle."""
-    slow = 'trap "sleep 2; exit" TERM; while :; do sleep 0.1; done'
-    api.create("kept", gpuCount=2, cmd=["sh", "-c", slow])
-    time.sleep(0.5)  # until the shell has set its trap
+    create_slow(api)
     killer = threading.Timer(1, etcd_server.kill)
     killer.start()
     try:
@@ -102,7 +112,7 @@ def test_etcd_dying_in_the_middle_of_a_change(
         killer.join()
         etcd_server.start()
     assert answer.status_code == 503 and answer.json()["data"] == {"part": "etcd"}
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while api.call("PATCH", "/containers/kept-0/gpu", {"gpuCount": 2}).status_code != 200:
         assert time.monotonic() < deadline, "the operation is still in the way"
         time.sleep(0.1)
@@ -111,15 +121,13 @@ def test_etcd_dying_in_the_middle_of_a_change(
 
 
 def test_workers_killed_in_the_middle_of_a_change_are_undone_by_their_successors(api: Server, dockerd: Dockerd) -> None:
-    slow = 'trap "sleep 2; exit" TERM; while :; do sleep 0.1; done'
-    api.create("kept", gpuCount=2, cmd=["sh", "-c", slow])
-    time.sleep(0.5)
+    create_slow(api)
     killer = threading.Timer(1, api.kill_workers)
     killer.start()
     with pytest.raises(requests.ConnectionError):
         api.call("PATCH", "/containers/kept-0/gpu", {"gpuCount": 4})
     killer.join()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while dockerd.docker("ps", "-a", "--format", "{{.Names}} {{.State}}") != "kept-0 running":
         assert time.monotonic() < deadline, "nobody took the operation over"
         time.sleep(0.1)

@@ -94,7 +94,7 @@ def test_what_is_wrong_is_said_with_a_code(api: Server, registry: Registry) -> N
     ):
         answer = api.call("POST", "/images/pull", body)
         assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     assert "127.0.0.1:1" in api.data("GET", "/operations?kind=pull&limit=2")["operations"][1]["error"]
     for path, code in (("nothing:1", 2012), ("../../containers", 2010)):
         assert api.call("DELETE", f"/images/{path}").json()["code"] == code, path

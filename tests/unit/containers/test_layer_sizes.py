@@ -73,7 +73,10 @@ def test_an_old_size_is_told_while_it_is_measured_again(
     wait_for(lambda: sizes.of(records(world)) == {"foo-0": 1001})
 
 
-def test_a_size_is_not_measured_again_before_it_is_old(world: World, sizes: LayerSizes) -> None:
+def test_a_size_is_not_measured_again_before_it_is_old(
+    world: World, sizes: LayerSizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_sizes, "_MAX_AGE", 600.0)
     assert sizes.of(records(world), LONG) == {"foo-0": 1000}
     world.files("foo-0")["/z"] = "z"
     for _ in range(50):

@@ -290,6 +290,7 @@ def test_a_container_that_never_ran_holds_nothing_that_could_be_lost(world: Worl
 
 
 def test_a_change_looks_at_docker_only_now_and_then(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.state.guard._FRESH", 600.0)
     looks = []
     made = world.volumes.made
     monkeypatch.setattr(world.volumes, "made", lambda: looks.append(1) or made())

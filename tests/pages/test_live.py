@@ -9,7 +9,7 @@ from app.errors import GpuChangeFailed, StartFailed
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.operations.base import Plan
-from tests.e2e.test_pages import PLAIN, browser, cells, rows, site, text
+from tests.pages.test_pages import PLAIN, browser, cells, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 
 __all__ = ["browser", "site"]

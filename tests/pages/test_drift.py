@@ -4,7 +4,7 @@ import pytest
 
 from app.model.container import Bind, Spec
 from app.model.names import parse
-from tests.e2e.test_pages import notices, rows, text
+from tests.pages.test_pages import notices, rows, text
 from tests.support.site import Browser, Site
 
 PLAIN = Spec(image="busybox:test", cmd=("sh",))

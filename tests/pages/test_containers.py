@@ -13,7 +13,8 @@ from app.model.operation import Operation, new_id, now
 from app.operations.base import Plan
 from app.ports import Put
 from app.state.keys import CONTAINERS, version_key
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
+from tests.pages.conftest import Clock
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 from tests.support.volumes import wait_for
 
@@ -343,7 +344,9 @@ def test_what_callers_wrote_is_shown_and_never_executed(site: Site, browser: Bro
     assert missing.status_code == 400 and "<script>" not in missing.text
 
 
-def test_without_docker_what_was_known_last_is_shown_and_nothing_offered(site: Site, browser: Browser) -> None:
+def test_without_docker_what_was_known_last_is_shown_and_nothing_offered(
+    site: Site, browser: Browser, clock: Clock
+) -> None:
     grow(site)
     site.engine.dead = True
     response = browser.get("/containers/foo-0")
@@ -358,19 +361,21 @@ def test_without_docker_what_was_known_last_is_shown_and_nothing_offered(site: S
     browser.page("/containers")
     browser.page("/containers/foo")
     site.engine.dead = True
+    clock.now += 5
     html = browser.page("/containers?state=running")
-    assert rows(html)["foo-1"].startswith("running") and "as last known, 0" in html and "Stop…" not in html
+    assert rows(html)["foo-1"].startswith("running") and "as last known, 5.0 s ago" in html and "Stop…" not in html
 
 
 def test_without_docker_the_page_of_one_shows_its_last_known_state_while_its_records_are_the_same(
-    site: Site, browser: Browser
+    site: Site, browser: Browser, clock: Clock
 ) -> None:
     grow(site)
     browser.page("/containers/foo")
     site.engine.dead = True
+    clock.now += 5
     for name in ("foo", "foo-1"):
         html = browser.page(f"/containers/{name}")
-        assert "foo-1 running" in text(html) and "as last known, 0" in html and links(html) == set()
+        assert "foo-1 running" in text(html) and "as last known, 5.0 s ago" in html and links(html) == set()
         assert "Go back" not in html and "Run a command" not in html
     site.engine.dead = False
     site.services.containers.change_gpus(parse("foo"), 2)

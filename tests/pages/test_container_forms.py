@@ -15,7 +15,7 @@ from app.model.names import parse
 from app.ports import Put
 from app.state.keys import NODES
 from app.web.pages import form_actions
-from tests.e2e.test_pages import PLAIN, browser, notices, rows, site, text
+from tests.pages.test_pages import PLAIN, browser, notices, rows, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
 

@@ -11,7 +11,8 @@ from app.model.gpu import GpuProcess
 from app.model.gpu_health import OutOfService
 from app.model.names import parse
 from app.ports import Put
-from tests.e2e.test_pages import browser, cells, notices, site, text
+from tests.pages.conftest import Clock
+from tests.pages.test_pages import browser, cells, notices, site, text
 from tests.support.site import Browser, Site
 
 __all__ = ["browser", "site"]
@@ -172,15 +173,18 @@ def test_the_readings_of_a_gpu_are_told_for_its_charts(site: Site, browser: Brow
     assert browser.get("/gpus/GPU-nope/readings").json["utilisation"] == [None]
 
 
-def test_while_nvml_is_down_the_last_known_gpus_are_shown_with_their_age(site: Site, browser: Browser) -> None:
+def test_while_nvml_is_down_the_last_known_gpus_are_shown_with_their_age(
+    site: Site, browser: Browser, clock: Clock
+) -> None:
     site.inventory.error = Unavailable("nvml", "the driver is not loaded")
     assert "Not known at the moment." in browser.page("/gpus")
     site.inventory.error = None
     browser.page("/gpus")
     site.inventory.error = Unavailable("nvml", "the driver is not loaded")
+    clock.now += 5
     response = browser.get("/gpus")
     (banner,) = notices(response)
-    assert "NVML does not answer. What depends on it is shown as last known, 0." in banner
+    assert "NVML does not answer. What depends on it is shown as last known, 5.0 s ago" in banner
     assert len(rows(response.text)) == 8
 
 

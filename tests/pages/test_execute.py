@@ -8,8 +8,8 @@ import pytest
 
 from app.errors import Unavailable
 from app.model.container import ExecResult
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, site, text
-from tests.e2e.test_pages_container_forms import refusal, typed
+from tests.pages.test_container_forms import refusal, typed
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, site, text
 from tests.support.fake_engine import FakeContainer
 from tests.support.site import Browser, Site, two_nodes
 

@@ -14,9 +14,10 @@ from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.model.volume import NONE, QUOTA
 from app.operations.base import Plan
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
-from tests.e2e.test_pages_container_forms import redirected, refusal, table, typed
-from tests.e2e.test_pages_containers import steps
+from tests.pages.conftest import Clock
+from tests.pages.test_container_forms import redirected, refusal, table, typed
+from tests.pages.test_containers import steps
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import CLOSED, Browser, Site
 
 __all__ = ["browser", "site"]
@@ -234,12 +235,15 @@ def test_without_docker_the_records_are_still_shown(site: Site, browser: Browser
     assert browser.get("/volumes/none").status_code == 404
 
 
-def test_without_docker_the_page_of_one_shows_what_was_known_of_it_last(site: Site, browser: Browser) -> None:
+def test_without_docker_the_page_of_one_shows_what_was_known_of_it_last(
+    site: Site, browser: Browser, clock: Clock
+) -> None:
     make(site, "vol", "10MB", "30MB")
     browser.page("/volumes/vol")
     site.engine.fail_next["mounts"] = DOWN
+    clock.now += 5
     html = browser.page("/volumes/vol-0")
-    assert "vol-0 present" in text(html) and "as last known, 0" in html and "…</a>" not in html
+    assert "vol-0 present" in text(html) and "as last known, 5.0 s ago" in html and "…</a>" not in html
 
 
 def test_without_etcd_a_volume_s_page_says_so(site: Site, browser: Browser) -> None:

@@ -12,7 +12,7 @@ from app.model.operation import Kind, Operation, new_id, now
 from app.operations.base import Plan
 from app.ports import Put
 from app.state.keys import node_key
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
 from tests.support.site import Browser, Site
 
 __all__ = ["browser", "site"]

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.errors import StartFailed
-from tests.e2e.test_pages import PLAIN, rows, text
+from tests.pages.test_pages import PLAIN, rows, text
 from tests.support.site import CLOSED, TOKEN, Browser, Site
 from tests.support.volumes import wait_for
 

@@ -18,7 +18,7 @@ from app.operations.queries import KINDS
 from app.state.keys import cancellation_key
 from app.web.pages.filters import lasted
 from app.web.pages.words import meaning
-from tests.e2e.test_pages import HOSTILE, PLAIN, browser, notices, site, text
+from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, site, text
 from tests.support.site import Browser, Site
 from tests.support.volumes import wait_for
 

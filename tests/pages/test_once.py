@@ -10,7 +10,6 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
-import requests
 from werkzeug.test import TestResponse
 
 from app.errors import FirstStillRuns, Unavailable
@@ -20,9 +19,8 @@ from app.ports import Put
 from app.state.idempotency import KeyClaim, StoredAnswer
 from app.state.keys import NODES
 from app.web.pages import form_idempotency
-from tests.e2e.test_pages import PLAIN, browser, notices, site, text
-from tests.e2e.test_pages_container_forms import FIELDS, redirected, refusal, states, typed
-from tests.support.server import TOKEN, Server
+from tests.pages.test_container_forms import FIELDS, redirected, refusal, states, typed
+from tests.pages.test_pages import PLAIN, browser, notices, site, text
 from tests.support.site import OPEN, Browser, Site
 
 __all__ = ["browser", "site"]
@@ -262,19 +260,3 @@ def test_only_who_typed_a_command_sees_the_secrets_in_it_again(site: Site, brows
     harmless = browser.submit("/containers/foo/execute", command="echo a").headers["Location"]
     assert typed(stranger.page(harmless))["command"] == "echo a"
     assert "hush" not in re.sub(r"<pre.*?</pre>", "", browser.page(where), flags=re.DOTALL)
-
-
-def test_two_presses_reach_two_workers_of_a_real_server(api: Server) -> None:
-    session = requests.Session()
-    login = session.get(f"{api.url}/login", timeout=20).text
-    session.post(f"{api.url}/login", data={**hidden(login), "token": TOKEN}, timeout=20)
-    address = f"{api.url}/create/volume"
-    fields = {**hidden(session.get(address, timeout=20).text), **VOLUME}
-
-    def send(_number: int) -> tuple[int, str]:
-        answer = requests.post(address, fields, cookies=session.cookies.get_dict(), allow_redirects=False, timeout=60)
-        return answer.status_code, answer.headers.get("Location", answer.text)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(send, range(8))) == {(303, "/volumes/new")}
-    assert [view["name"] for view in api.data("GET", "/volumes")["volumes"]] == ["new-0"]
