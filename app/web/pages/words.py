@@ -1,30 +1,32 @@
 """Recorded words in the language of the page's reader."""
 
+from typing import Any
+
 from flask_babel import lazy_gettext as _l
 
-from app.model.operation import Operation
+from app.model.operation import Kind, Operation, Step
 from app.model.volume import LOOP, NONE, QUOTA
 from app.web.pages.blueprint import blueprint
 from app.web.pages.page_texts import _
 
-_KINDS = {
-    "create": _l("create"),
-    "gpu": _l("GPU change"),
-    "volume": _l("volume change"),
-    "resize": _l("resize"),
-    "rollback": _l("rollback"),
-    "restart": _l("restart"),
-    "start": _l("start"),
-    "stop": _l("stop"),
-    "delete": _l("delete"),
-    "commit": _l("commit to an image"),
-    "adopt": _l("adoption"),
-    "pull": _l("pull"),
-    "resume": _l("start of what should run"),
-    "stop stray": _l("stop of a stray container"),
-    "remove stray": _l("removal of a stray"),
-    "release": _l("release of a claim"),
-    "discard": _l("discarding of leftovers"),
+_KINDS: dict[str, Any] = {
+    Kind.CREATE: _l("create"),
+    Kind.GPU: _l("GPU change"),
+    Kind.VOLUME: _l("volume change"),
+    Kind.RESIZE: _l("resize"),
+    Kind.ROLLBACK: _l("rollback"),
+    Kind.RESTART: _l("restart"),
+    Kind.START: _l("start"),
+    Kind.STOP: _l("stop"),
+    Kind.DELETE: _l("delete"),
+    Kind.COMMIT: _l("commit to an image"),
+    Kind.ADOPT: _l("adoption"),
+    Kind.PULL: _l("pull"),
+    Kind.RESUME: _l("start of what should run"),
+    Kind.STOP_STRAY: _l("stop of a stray container"),
+    Kind.REMOVE_STRAY: _l("removal of a stray"),
+    Kind.RELEASE: _l("release of a claim"),
+    Kind.DISCARD: _l("discarding of leftovers"),
 }
 _WAYS = {QUOTA: _l("by project quota"), LOOP: _l("by own filesystem"), NONE: _l("not enforced")}
 _CHANNELS = {
@@ -33,19 +35,19 @@ _CHANNELS = {
     "command": _l("a command on the host"),
     "gpudock": _l("gpudock itself"),
 }
-_STEPS = {
-    "claimed": _l("claimed"),
-    "creating": _l("creating"),
-    "copying": _l("copying"),
-    "starting": _l("starting"),
-    "stopping": _l("stopping"),
-    "removing": _l("removing"),
-    "setting aside": _l("setting aside"),
-    "settling": _l("settling"),
-    "undoing": _l("undoing"),
-    "asking the registry": _l("asking the registry"),
-    "loading": _l("loading"),
-    "unpacking": _l("unpacking"),
+_STEPS: dict[str, Any] = {
+    Step.CLAIMED: _l("claimed"),
+    Step.CREATING: _l("creating"),
+    Step.COPYING: _l("copying"),
+    Step.STARTING: _l("starting"),
+    Step.STOPPING: _l("stopping"),
+    Step.REMOVING: _l("removing"),
+    Step.SETTING_ASIDE: _l("setting aside"),
+    Step.SETTLING: _l("settling"),
+    Step.UNDOING: _l("undoing"),
+    Step.ASKING_REGISTRY: _l("asking the registry"),
+    Step.LOADING: _l("loading"),
+    Step.UNPACKING: _l("unpacking"),
 }
 _STATES = {
     # of GPUs
