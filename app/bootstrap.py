@@ -15,7 +15,7 @@ from app.adapters.gpus.simulated import SimulatedInventory
 from app.adapters.host import LocalHost
 from app.adapters.peers import HttpPeers
 from app.adapters.signals import Signals as EventSignals
-from app.adapters.volumes.drivers import SizedVolumes
+from app.adapters.volumes.sized import SizedVolumes
 from app.agent.executor import ActionExecutor
 from app.agent.leadership import Contact, Leadership
 from app.agent.presence import Presence

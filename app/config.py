@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from environs import Env, EnvError, ValidationError
 
+from app.model.volume import AUTO, DRIVERS
+
 
 class ConfigError(Exception):
     """A variable has a value that gpudock cannot work with; the message names the variable."""
@@ -18,7 +20,7 @@ class ConfigError(Exception):
 class Config:
     """Every setting. Times are in seconds, sizes in bytes; `simulated_gpus` is None where NVML is asked.
 
-    `volumes` is auto or one of domain.volumes.WAYS; `keep_versions` is None where all versions are kept. Other nodes
+    `volumes` is auto or one of model.volume.DRIVERS; `keep_versions` is None where all versions are kept. Other nodes
     reach this one at `node_url`; if that is None, at the address `node_bind` where it listens, port 0 being any.
     `token` is that of the operator without a name, `tokens` are those with one, each after its name.
     """
@@ -74,7 +76,7 @@ def _read(env: Env) -> Config:
         stop_timeout=env.float("STOP_TIMEOUT", 10.0, validate=_between(0, 600)),
         exec_timeout=env.float("EXEC_TIMEOUT", 60.0, validate=_between(0.1, 900)),
         foreign_memory=env.int("FOREIGN_MEMORY_MB", 64, validate=_between(0, 1_000_000)) << 20,
-        volumes=env.str("VOLUMES", "auto", validate=_one_of("auto", "quota", "loop", "none")),
+        volumes=env.str("VOLUMES", AUTO, validate=_one_of(AUTO, *DRIVERS)),
         keep_versions=_count(env.str("KEEP_VERSIONS", "all", validate=_versions)),
         node_bind=_endpoint(env.str("NODE_BIND", "127.0.0.1:0", validate=_address)),
         node_url=_without_slash(env.str("NODE_URL", None, validate=_url)),

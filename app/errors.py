@@ -361,6 +361,12 @@ class VolumeDeleteFailed(OperationFailed):
     code, title = 1024, "volume could not be deleted"
 
 
+class VolumeDriverUnknown(OperationFailed):
+    """A volume made by a driver that this version of gpudock does not have."""
+
+    code, title = 2120, "volume driver unknown"
+
+
 class VolumeChangeFailed(OperationFailed):
     """The change of a volume, or of a container's volume, failed; the old version is as it was."""
 

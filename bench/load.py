@@ -11,7 +11,7 @@ from typing import TypeVar
 from app.adapters.docker.client import Clients
 from app.adapters.etcd import EtcdStore
 from app.adapters.gpus.simulated import SimulatedInventory
-from app.adapters.volumes.drivers import SizedVolumes
+from app.adapters.volumes.sized import SizedVolumes
 from app.model.container import Bind, ContainerPlan, FamilyRecord, Labels, PortMapping, Spec, VersionRecord
 from app.model.gpu import Holder
 from app.model.operation import Operation, new_id, now

@@ -30,7 +30,7 @@ def filesystem_name(directory: int) -> str | None:
     return _MAGIC.get(buffer[0])
 
 
-def room(path: Path) -> DiskSpace:
-    """How much room the filesystem of a directory has; raises OSError."""
+def disk_space(path: Path) -> DiskSpace:
+    """Report how much room the filesystem of a directory has, in bytes; raises OSError."""
     status = os.statvfs(path)
     return DiskSpace(str(path), status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)

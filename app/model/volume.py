@@ -8,9 +8,11 @@ from app.model.container import Labels
 from app.model.names import versioned
 from app.model.sizes import Size
 
-# The ways in which a size can be enforced: by Docker through project quotas, by a filesystem of its own, not at all.
+# The drivers, by how they enforce a size: by Docker through project quotas, by a filesystem of its own, not at all.
 QUOTA, LOOP, NONE = "quota", "loop", "none"
-WAYS = (QUOTA, LOOP, NONE)
+DRIVERS = (QUOTA, LOOP, NONE)
+# The setting that takes the first of them that works on the host.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)

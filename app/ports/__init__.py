@@ -14,6 +14,7 @@ from app.ports.peers import Message, Peers, Reply
 from app.ports.signals import DOCKER_IS_BACK, Signals
 from app.ports.store import Delete, Entry, Put, Store, StoreReader
 from app.ports.transfer import Progress, Transfer
+from app.ports.volume_drivers import PlaceKind, VolumeDetails, VolumeDriver
 from app.ports.volumes import VolumeReader, Volumes
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Layers",
     "Message",
     "Peers",
+    "PlaceKind",
     "Progress",
     "Put",
     "Reply",
@@ -42,6 +44,8 @@ __all__ = [
     "Store",
     "StoreReader",
     "Transfer",
+    "VolumeDetails",
+    "VolumeDriver",
     "VolumeReader",
     "Volumes",
 ]

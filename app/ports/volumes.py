@@ -68,8 +68,11 @@ class Volumes(VolumeReader, Protocol):
     def sync(self, place: str) -> None:
         """Return once everything written there is on disk."""
 
-    def set_aside(self, name: str) -> str:
-        """Remove the Docker volume but keep its data, and return the place. VolumeInUse if a container has it."""
+    def set_aside(self, name: str, driver: str) -> str:
+        """Remove the Docker volume but keep its data, and return the place. VolumeInUse if a container has it.
+
+        `driver` is the one on record, for a volume that Docker has no more since an earlier call was broken off.
+        """
 
     def discard(self, name: str) -> None:
         """Remove the volume and its data, once no container mounts it; nothing happens if it is gone already.

@@ -124,7 +124,7 @@ class VolumeDelete(KindBase):
         aside = handle.operation.layer or target.record.aside
         if aside is None:
             handle.step(Step.SETTING_ASIDE)
-            aside = self.volumes.set_aside(target.record.name)
+            aside = self.volumes.set_aside(target.record.name, target.record.way)
             handle.step(Step.REMOVING, aside)
         handle.commit(self._mark(target, aside))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.docker.client import Clients
-from app.adapters.volumes.drivers import SizedVolumes
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import LayerCopyFailed, Unavailable, VolumeDeleteFailed, VolumeExists, VolumeInUse, VolumeNotFound
 from app.model.container import Bind, ContainerPlan, Labels, Spec
 from app.model.sizes import parse_size
@@ -130,7 +130,7 @@ def test_a_name_of_somebody_else_is_left_alone(bench: Bench) -> None:
     bench.volumes.ensure_mounted(["vol-0"])
     assert bench.volumes.usage("vol-0") == Usage()
     assert bench.volumes.data_path("vol-0")
-    for act in (bench.volumes.discard, bench.volumes.set_aside):
+    for act in (bench.volumes.discard, lambda name: bench.volumes.set_aside(name, bench.way)):
         with pytest.raises(VolumeDeleteFailed):
             act("vol-0")
     assert bench.engine.volume_exists("vol-0")
@@ -144,7 +144,7 @@ def test_what_is_not_there(bench: Bench) -> None:
     with pytest.raises(VolumeNotFound):
         bench.volumes.ensure_mounted(["vol-0"])
     with pytest.raises(VolumeNotFound):
-        bench.volumes.set_aside("vol-0")
+        bench.volumes.set_aside("vol-0", bench.way)
     bench.volumes.discard("vol-0")
     bench.volumes.undo("opabsent")
 
@@ -238,9 +238,9 @@ def test_a_place_is_carried_to_a_volume_only(bench: Bench) -> None:
 def test_data_set_aside_is_found_again(bench: Bench) -> None:
     name = bench.create()
     bench.write(name, "kept", "x")
-    aside = bench.volumes.set_aside(name)
+    aside = bench.volumes.set_aside(name, bench.way)
     assert not bench.engine.volume_exists(name)
-    assert bench.volumes.set_aside(name) == aside
+    assert bench.volumes.set_aside(name, bench.way) == aside
     assert bench.volumes.measure(aside)[1] == 1
     bench.carry(aside, bench.volumes.data_path(bench.create(1)))
     assert bench.read(bench.volumes.data_path("vol-1")) == {"kept": "x"}
@@ -261,7 +261,7 @@ def test_only_what_was_set_aside_is_deleted_as_such(bench: Bench) -> None:
 def test_a_name_whose_data_was_set_aside_is_free_again(bench: Bench) -> None:
     name = bench.create()
     bench.write(name, "first", "x")
-    bench.volumes.set_aside(name)
+    bench.volumes.set_aside(name, bench.way)
     assert bench.read(bench.volumes.data_path(bench.create())) == {}
 
 
@@ -271,7 +271,7 @@ def test_nothing_is_set_aside_that_a_container_has(bench: Bench, running: bool) 
     bench.write(name, "kept", "x")
     bench.container(name, running)
     with pytest.raises(VolumeInUse) as refused:
-        bench.volumes.set_aside(name)
+        bench.volumes.set_aside(name, bench.way)
     assert refused.value.data == {"containers": ["user-0"]}
     assert bench.read(bench.volumes.data_path(name)) == {"kept": "x"}
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.adapters.docker.client import Clients
-from app.adapters.volumes.drivers import SizedVolumes
+from app.adapters.volumes.drivers import DRIVERS
+from app.adapters.volumes.quota import QuotaDriver
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -57,18 +59,15 @@ def test_auto_falls_back_to_no_limit_where_nothing_can_be_mounted(
 ) -> None:
     (tmp_path / "mkfs.ext4").symlink_to("/bin/false")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("app.adapters.volumes.drivers.QuotaVolumes", _Refusing)
+    monkeypatch.setitem(DRIVERS, "quota", _Refusing)
     volumes = SizedVolumes(Clients(docker.url), NODE, "auto")
     assert volumes.driver() == "none"
     volumes.create(plan())
     assert volumes.usage("vol-0") == Usage()
 
 
-class _Refusing:
+class _Refusing(QuotaDriver):
     """Stands for a filesystem without quotas, also on a host that has them."""
-
-    def __init__(self, *_: object) -> None:
-        pass
 
     def create(self, plan: VolumePlan) -> None:
         raise VolumeCreateFailed(f"no quota for {plan.name}")
@@ -108,7 +107,7 @@ def test_volumes_of_another_node_are_not_touched(docker: Dockerd) -> None:
     SizedVolumes(Clients(docker.url), "elsewhere", "none").create(plan(node="elsewhere"))
     volumes = SizedVolumes(Clients(docker.url), NODE, "none")
     volumes.undo("op0")
-    for act in (volumes.discard, volumes.set_aside):
+    for act in (volumes.discard, lambda name: volumes.set_aside(name, "none")):
         with pytest.raises(VolumeDeleteFailed):
             act("vol-0")
     assert volumes.names("vol") == []

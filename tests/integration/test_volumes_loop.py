@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.docker.client import Clients
-from app.adapters.volumes.drivers import SizedVolumes
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -226,13 +226,13 @@ def not_undone(volumes: SizedVolumes, dockerd: Dockerd, images: list[str]) -> li
 
 def test_a_discard_that_broke_off_is_finished_and_takes_nothing_else(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
-    aside = volumes.set_aside("vol-0")
+    aside = volumes.set_aside("vol-0", "loop")
     volumes.create(VolumePlan(Labels(NODE, "vol", 0, "op9"), parse_size("20MB")))
     (home(dockerd) / "vol-0.op9/discarded").touch()
     dockerd.docker("volume", "rm", "vol-0")
     volumes.discard("vol-0")
     assert entries(dockerd) == [Path(aside)]
-    assert volumes.set_aside("vol-0") == aside
+    assert volumes.set_aside("vol-0", "loop") == aside
 
 
 def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: SizedVolumes, dockerd: Dockerd) -> None:
@@ -241,10 +241,10 @@ def test_what_the_host_holds_open_is_not_deleted_halfway(volumes: SizedVolumes, 
     (place / "kept").write_text("x")
     with subprocess.Popen(["sleep", "600"], cwd=place) as holder:
         with pytest.raises(VolumeDeleteFailed):
-            volumes.set_aside("vol-0")
+            volumes.set_aside("vol-0", "loop")
         assert (place / "kept").read_text() == "x"
         holder.kill()
-    assert volumes.measure(volumes.set_aside("vol-0"))[1] == 1
+    assert volumes.measure(volumes.set_aside("vol-0", "loop"))[1] == 1
 
 
 def test_a_volume_below_a_mount_that_came_later_is_mounted_again(volumes: SizedVolumes, dockerd: Dockerd) -> None:

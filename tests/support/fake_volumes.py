@@ -132,7 +132,7 @@ class FakeVolumes:
         self._fault("made")
         return {name: ours.operation for name in self.engine.volumes if (ours := self._ours(name))}
 
-    def set_aside(self, name: str) -> str:
+    def set_aside(self, name: str, driver: str) -> str:
         with self._lock:
             self._fault("set_aside")
             if name not in self.engine.volumes:

@@ -7,8 +7,8 @@ import pytest
 
 from app.adapters.docker.client import Clients
 from app.adapters.docker.labels import write_volume
-from app.adapters.volumes.drivers import SizedVolumes
 from app.adapters.volumes.project_quota import project_id
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import VolumeExists
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -112,7 +112,7 @@ def test_data_set_aside_is_whole_and_counts_for_nobody(volumes: SizedVolumes, do
     (place / "x").write_bytes(bytes(10 * MB))
     before = describe(place)
     number = project_id(place)
-    aside = Path(volumes.set_aside("aside-0"))
+    aside = Path(volumes.set_aside("aside-0", "quota"))
     assert describe(aside) == before
     assert project_id(aside) == project_id(aside / "links") == 0
     dockerd.restart()

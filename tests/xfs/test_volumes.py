@@ -12,8 +12,8 @@ import pytest
 
 from app.adapters.docker.client import Clients
 from app.adapters.treecopy.files import opened
-from app.adapters.volumes.drivers import SizedVolumes
 from app.adapters.volumes.project_quota import project_id
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeInUse
 from app.model.container import Labels
 from app.model.sizes import parse_size
@@ -133,11 +133,11 @@ def test_what_is_set_aside_counts_for_no_project_any_more(volumes: SizedVolumes,
     make_everything(place)
     before = {path.relative_to(place): path.lstat().st_ino for path in place.rglob("*")}
     assert projects(place) == {project_id(place)}
-    aside = Path(volumes.set_aside("vol-0"))
+    aside = Path(volumes.set_aside("vol-0", "quota"))
     assert {path.relative_to(aside): path.lstat().st_ino for path in aside.rglob("*")} == before
     assert (project_id(aside), projects(aside)) == (0, {0})
     assert stat.S_IMODE(aside.parent.stat().st_mode) == 0o700
-    assert volumes.set_aside("vol-0") == str(aside)
+    assert volumes.set_aside("vol-0", "quota") == str(aside)
 
     dockerd.restart()  # and Docker gives the number to the next one
     volumes.create(plan("90MB", 1))
@@ -155,6 +155,6 @@ def test_a_stopped_container_keeps_an_empty_one(volumes: SizedVolumes, dockerd: 
     dockerd.docker("create", "-v", "vol-0:/v", IMAGE, "sh")
     (Path(volumes.data_path("vol-0")) / "large").write_bytes(bytes(MB))
     with pytest.raises(VolumeInUse):
-        volumes.set_aside("vol-0")
+        volumes.set_aside("vol-0", "quota")
     volumes.discard("vol-0")
     wait_for(lambda: volumes.usage("vol-0") == Usage(20 * MB, 0, 0))  # XFS deletes after the unlink

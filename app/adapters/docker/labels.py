@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from app.model.container import Labels
-from app.model.volume import WAYS
 
 NODE, FAMILY, VERSION, OPERATION = "gpudock.node", "gpudock.family", "gpudock.version", "gpudock.operation"
 GPUS = "gpudock.gpus"
-WAY, SIZE = "gpudock.way", "gpudock.size"
+DRIVER, SIZE = "gpudock.way", "gpudock.size"
 HELPER = "gpudock.helper"
 COMMIT, COMMITTED_BY = "gpudock.commit", "gpudock.commit-operation"
 _OF_CONTAINERS = (NODE, FAMILY, VERSION, OPERATION, GPUS)
@@ -63,16 +62,15 @@ def committed_by(operation: str) -> str:
     return f'LABEL {COMMITTED_BY}="{operation}"'
 
 
-def write_volume(labels: Labels, way: str, size: int) -> dict[str, str]:
-    """Docker's form of a volume's `labels`, with the way in which its size is enforced, and its size in bytes."""
-    return {**write(labels, ()), WAY: way, SIZE: str(size)}
+def write_volume(labels: Labels, driver: str, size: int) -> dict[str, str]:
+    """Write a volume's `labels` in Docker's form, with the driver that made it and its size in bytes."""
+    return {**write(labels, ()), DRIVER: driver, SIZE: str(size)}
 
 
-def read_way(raw: Mapping[str, str] | None) -> tuple[str, int] | None:
-    """The way and the size in bytes that `write_volume` noted, or None: then the volume is somebody else's."""
-    size = (raw or {}).get(SIZE, "")
-    way = (raw or {}).get(WAY, "")
-    return (way, int(size)) if way in WAYS and size.isascii() and size.isdigit() else None
+def read_volume(raw: Mapping[str, str] | None) -> tuple[str, int] | None:
+    """Read the driver, known here or not, and the size that `write_volume` noted; None for somebody else's volume."""
+    size, driver = (raw or {}).get(SIZE, ""), (raw or {}).get(DRIVER, "")
+    return (driver, int(size)) if driver and size.isascii() and size.isdigit() else None
 
 
 def helper(node: str, operation: str) -> dict[str, str]:

@@ -10,16 +10,14 @@ from typing import Any
 from app.adapters.docker.client import Clients
 from app.adapters.docker.errors import translate_errors
 from app.adapters.docker.layers.locators import LOCATORS, DriverLocator
-from app.adapters.volumes.drivers import try_out
+from app.adapters.volumes.sized import SizedVolumes
 from app.errors import ContainerNotFound, DomainError, LayerCopyFailed, Unavailable
 from app.model.findings import Finding, fail, ok, warning
-from app.model.volume import LOOP, NONE, QUOTA
 
 # dockerd knows the driver "nvidia" if it finds this on its PATH when it starts (docker/daemon/nvidia_linux.go).
 _HOOK = "nvidia-container-runtime-hook"
 _CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 _GIB = 1 << 30
-_ENFORCERS = {QUOTA: "XFS project quotas (quota)", LOOP: "a filesystem for each volume (loop)"}
 
 
 def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iterator[Finding]:
@@ -79,19 +77,19 @@ def _storage(info: Mapping[str, Any], layer: str | None) -> Finding:
 
 
 def _volumes(clients: Clients, node: str, setting: str) -> Finding:
-    """Which way a volume's size is enforced, found out by making a small one as the setting says, and removing it."""
+    """Find what enforces a volume's size, by making a small one as the setting says, and removing it."""
     asked = f"GPUDOCK_VOLUMES={setting}"
     try:
-        way = try_out(clients, node, setting)
+        driver = SizedVolumes(clients, node, setting).try_out()
     except DomainError as exc:
         found, _, advice = exc.message.partition("; ")
         return fail("volumes", f"{asked}: {found}", advice or "see the log, or choose another way with GPUDOCK_VOLUMES")
-    if way == NONE:
+    if driver.enforced_by is None:
         advice = (
             "mount XFS with pquota under Docker's root, or let gpudock as root have loop devices, ext4 and its tools"
         )
         return warning("volumes", f"{asked}: sizes are not enforced, a volume can fill the disk", advice)
-    return ok("volumes", f"{asked}: sizes are enforced by {_ENFORCERS[way]}")
+    return ok("volumes", f"{asked}: sizes are enforced by {driver.enforced_by}")
 
 
 def _disk(docker_root: str) -> Finding:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from app.adapters.docker import labels as label_names
 from app.adapters.docker.client import Clients
 from app.adapters.docker.errors import answered, translate_errors
 from app.errors import VolumeCreateFailed, VolumeDeleteFailed, VolumeExists, VolumeInUse
-from app.model.container import Labels
 from app.model.messages import Text
 from app.model.volume import VolumePlan
+from app.ports import VolumeDetails
 
 # Seconds for what Docker does not do at once; the removal of a volume deletes any number of files.
 _MAKE, _REMOVE = 60, 900
@@ -23,22 +22,6 @@ _EMPTY = "gpudock-empty"
 _END_OF_TAR = bytes(10240)
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*", re.ASCII)
 _RUNNING = ("running", "paused", "restarting")
-
-
-@dataclass(frozen=True)
-class VolumeDetails:
-    """A volume as Docker describes it; `labels`, `way` and `size` (bytes) are None if gpudock did not make it."""
-
-    name: str
-    mountpoint: Path
-    labels: Labels | None
-    way: str | None
-    size: int | None
-
-    @property
-    def operation(self) -> str | None:
-        """The operation that made it."""
-        return self.labels.operation if self.labels else None
 
 
 class VolumeDocker:
@@ -62,7 +45,7 @@ class VolumeDocker:
             return None
         with translate_errors():
             try:
-                return _seen(self._clients.quick().inspect_volume(name))
+                return _details(self._clients.quick().inspect_volume(name))
             except NotFound:
                 return None
 
@@ -71,22 +54,22 @@ class VolumeDocker:
         wanted = label_names.wanted(self._node, family, operation)
         with translate_errors():
             raw = self._clients.quick().volumes(filters={"label": wanted})["Volumes"] or []
-        return [seen for seen in map(_seen, raw) if seen.labels]
+        return [details for details in map(_details, raw) if details.labels]
 
-    def create(self, plan: VolumePlan, way: str, options: Mapping[str, str]) -> VolumeDetails:
+    def create(self, plan: VolumePlan, driver: str, options: Mapping[str, str]) -> VolumeDetails:
         """Create it; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
-        labels = label_names.write_volume(plan.labels, way, plan.size.bytes)
+        labels = label_names.write_volume(plan.labels, driver, plan.size.bytes)
         with translate_errors(VolumeCreateFailed):
             try:
                 client = self._clients.patient(_MAKE)
-                seen = _seen(client.create_volume(plan.name, "local", dict(options), labels))
+                details = _details(client.create_volume(plan.name, "local", dict(options), labels))
             except APIError as exc:
                 if exc.status_code == 409:  # of another driver
                     raise taken(plan.name) from exc
                 raise
-        if seen.operation != plan.labels.operation:
+        if details.operation != plan.labels.operation:
             raise taken(plan.name)
-        return seen
+        return details
 
     def remove(self, name: str) -> bool:
         """Remove the volume; False if a container has it, running or not. Gone already is fine."""
@@ -146,12 +129,12 @@ def taken(name: str) -> VolumeExists:
     return VolumeExists(Text("Docker has a volume {name} already; remove that one or choose another name", name=name))
 
 
-def _seen(raw: Mapping[str, Any]) -> VolumeDetails:
-    labels, way = label_names.read(raw["Labels"]), label_names.read_way(raw["Labels"])
+def _details(raw: Mapping[str, Any]) -> VolumeDetails:
+    labels, made = label_names.read(raw["Labels"]), label_names.read_volume(raw["Labels"])
     mountpoint = Path(raw["Mountpoint"])
-    if labels is None or way is None:
+    if labels is None or made is None:
         return VolumeDetails(raw["Name"], mountpoint, None, None, None)
-    return VolumeDetails(raw["Name"], mountpoint, labels, *way)
+    return VolumeDetails(raw["Name"], mountpoint, labels, *made)
 
 
 def _name(container: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The way `loop`: each volume has a filesystem of its own, and Docker binds the directory `data` in it."""
+"""The driver `loop`: each volume has a filesystem of its own, and Docker binds the directory `data` in it."""
 
 import errno
 from collections.abc import Iterator
@@ -6,12 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.adapters.volumes.directories import Home, fsync
-from app.adapters.volumes.docker import VolumeDetails, VolumeDocker
+from app.adapters.volumes.docker import VolumeDocker
 from app.adapters.volumes.errors import as_failure
 from app.adapters.volumes.image_file import Image
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 from app.model.messages import Text
 from app.model.volume import LOOP, Usage, VolumePlan
+from app.ports import PlaceKind, VolumeDetails
 
 _DOOMED = "discarded"
 _NEEDS = Text(
@@ -20,8 +21,11 @@ _NEEDS = Text(
 )
 
 
-class LoopVolumes:
-    """Makes, mounts and removes volumes that are filesystems in image files in `home`."""
+class LoopDriver:
+    """Implements `ports.VolumeDriver` by filesystems in image files in `home`; one set aside is its directory."""
+
+    name = LOOP
+    enforced_by = "a filesystem for each volume (loop)"
 
     def __init__(self, docker: VolumeDocker, home: Home) -> None:
         self._docker, self._home = docker, home
@@ -34,67 +38,98 @@ class LoopVolumes:
             with _size_possible(plan):
                 image.make(plan.size.bytes)
         options = {"type": "none", "o": "bind", "device": str(image.data)}
-        self.adopt(self._docker.create(plan, LOOP, options))
+        self.complete(self._docker.create(plan, self.name, options))
 
-    def adopt(self, seen: VolumeDetails) -> None:
+    def complete(self, details: VolumeDetails) -> None:
         """Make sure that Docker, which may run in a mount namespace of its own, sees what is mounted."""
-        self.ready(seen)
-        self._docker.mount_once(seen.name, seen.operation or "")
+        self.ensure_mounted(details)
+        self._docker.mount_once(details.name, details.operation or "")
 
-    def usage(self, seen: VolumeDetails) -> Usage | None:
-        """How full it is, None if its image is gone."""
-        with suppress(VolumeNotFound), _found(seen):
-            return self._image(seen).usage()
+    def usage(self, details: VolumeDetails) -> Usage | None:
+        with suppress(VolumeNotFound), _found(details):
+            return self._image(details).usage()
         return None
 
-    def ready(self, seen: VolumeDetails) -> None:
-        """Mount it, unless it is mounted; VolumeNotFound if its image is gone."""
-        with _found(seen):
-            self._image(seen).mount()
+    def ensure_mounted(self, details: VolumeDetails) -> None:
+        with _found(details):
+            self._image(details).mount()
 
-    def place(self, seen: VolumeDetails) -> str:
-        """The directory that containers see, mounted."""
-        self.ready(seen)
-        return str(self._image(seen).data)
+    def data_path(self, details: VolumeDetails) -> str:
+        self.ensure_mounted(details)
+        return str(self._image(details).data)
 
-    def set_aside(self, seen: VolumeDetails) -> str:
-        """Take the volume from Docker and unmount the filesystem; its directory is the place."""
-        if not self._docker.remove(seen.name):
-            self._docker.refuse_used(seen.name, stopped=True)
-            raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=seen.name))
-        return self.put_aside(self._image(seen).directory)
+    def set_aside(self, details: VolumeDetails) -> str:
+        if not self._docker.remove(details.name):
+            self._docker.refuse_used(details.name, stopped=True)
+            raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=details.name))
+        return self._release(self._image(details).directory)
 
-    def put_aside(self, directory: Path) -> str:
-        """The last step of that."""
-        with as_failure(VolumeDeleteFailed, Text("the volume in {place} could not be unmounted", place=str(directory))):
-            Image(directory).unmount()
-        return str(directory)
+    def finish_set_aside(self, name: str) -> str | None:
+        kept = (path for path in self._home.of_volume(name) if not _doomed(path) and Image(path).file.exists())
+        directory = next(kept, None)
+        return self._release(directory) if directory else None
 
-    def discard(self, seen: VolumeDetails) -> None:
+    def discard(self, details: VolumeDetails) -> None:
         """Delete the filesystem; Docker keeps the volume if a stopped container names it, but cannot mount it.
 
         The mark tells a filesystem half deleted from one that was set aside, once Docker has no volume any more.
         """
-        image = self._image(seen)
+        image = self._image(details)
         mark = image.directory / _DOOMED
-        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=seen.name)):
+        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=details.name)):
             with suppress(FileNotFoundError):
                 mark.touch()
                 fsync(image.directory)
-            if not self._docker.remove(seen.name):
+            if not self._docker.remove(details.name):
                 try:
-                    self._docker.refuse_used(seen.name, stopped=False)
+                    self._docker.refuse_used(details.name, stopped=False)
                 except VolumeInUse:
                     mark.unlink(missing_ok=True)
                     raise
             image.delete()
 
-    def _image(self, seen: VolumeDetails) -> Image:
-        return Image(self._home.directory(seen.name, seen.operation or ""))
+    def finish_discard(self, name: str) -> None:
+        with as_failure(VolumeDeleteFailed, Text("{name} could not be deleted", name=name)):
+            for directory in filter(_doomed, self._home.of_volume(name)):
+                Image(directory).delete()
+
+    def undo(self, operation: str) -> None:
+        with as_failure(VolumeDeleteFailed, Text("what operation {id} made could not be deleted", id=operation)):
+            for directory in self._home.of_operation(operation):
+                Image(directory).delete()
+
+    def place_kind(self, place: Path) -> PlaceKind | None:
+        directory = self._home.owner(place)
+        if directory is None:
+            return None
+        kinds = {directory: PlaceKind.ASIDE, Image(directory).data: PlaceKind.VOLUME}
+        return kinds.get(place)
+
+    def open(self, place: Path) -> Path:
+        image = self._at(place)
+        image.mount()
+        return image.data
+
+    def report(self, place: Path) -> Usage | None:
+        return self._at(place).usage()
+
+    def discard_aside(self, place: Path) -> None:
+        self._at(place).delete()
+
+    def _release(self, directory: Path) -> str:
+        """Do the last step of setting data aside, and return their place."""
+        with as_failure(VolumeDeleteFailed, Text("the volume in {place} could not be unmounted", place=str(directory))):
+            Image(directory).unmount()
+        return str(directory)
+
+    def _at(self, place: Path) -> Image:
+        return Image(self._home.owner(place) or place)
+
+    def _image(self, details: VolumeDetails) -> Image:
+        return Image(self._home.directory(details.name, details.operation or ""))
 
 
-def doomed(directory: Path) -> bool:
-    """Whether its volume was being discarded."""
+def _doomed(directory: Path) -> bool:
     return (directory / _DOOMED).exists()
 
 
@@ -114,11 +149,11 @@ def _size_possible(plan: VolumePlan) -> Iterator[None]:
 
 
 @contextmanager
-def _found(seen: VolumeDetails) -> Iterator[None]:
+def _found(details: VolumeDetails) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise VolumeNotFound(Text("the data of {name} is gone: its image file was deleted", name=seen.name)) from exc
+        raise VolumeNotFound(Text("the data of {name} is gone: its image file was deleted", name=details.name)) from exc
     except OSError as exc:
-        message = Text("the filesystem of {name} cannot be mounted; see the kernel's log", name=seen.name)
+        message = Text("the filesystem of {name} cannot be mounted; see the kernel's log", name=details.name)
         raise Unavailable("disk", message) from exc

@@ -1,66 +1,96 @@
-"""The way `none`: plain Docker volumes, whose data are in Docker's own directories, without a limit."""
+"""The driver `none`: plain Docker volumes, whose data are in Docker's own directories, without a limit."""
 
 from pathlib import Path
 
 from app.adapters.volumes import directories
 from app.adapters.volumes.directories import Home
-from app.adapters.volumes.docker import VolumeDetails, VolumeDocker
+from app.adapters.volumes.docker import VolumeDocker
 from app.adapters.volumes.errors import as_failure
 from app.errors import VolumeDeleteFailed, VolumeInUse, VolumeNotFound
 from app.model.messages import Text
 from app.model.volume import NONE, Usage, VolumePlan
+from app.ports import PlaceKind, VolumeDetails
+
+_DATA = "data"
 
 
-class PlainVolumes:
-    """Makes and removes volumes without a limit."""
+class PlainDriver:
+    """Implements `ports.VolumeDriver` without a limit. What is set aside is the directory `data` in gpudock's home."""
+
+    name: str = NONE
+    enforced_by: str | None = None
 
     def __init__(self, docker: VolumeDocker, home: Home) -> None:
         self._docker, self._home = docker, home
 
     def create(self, plan: VolumePlan) -> None:
-        """Nothing but what Docker does."""
-        self._docker.create(plan, NONE, {})
+        self._docker.create(plan, self.name, {})
 
-    def adopt(self, seen: VolumeDetails) -> None:
-        """One that an operation made before is complete."""
+    def complete(self, details: VolumeDetails) -> None:
+        """Do nothing: Docker makes all of it at once."""
 
-    def usage(self, seen: VolumeDetails) -> Usage | None:
-        """Nobody knows without walking through it."""
+    def usage(self, details: VolumeDetails) -> Usage | None:
         return Usage()
 
-    def ready(self, seen: VolumeDetails) -> None:
-        """VolumeNotFound if somebody deleted its directory; there is nothing to mount."""
-        if not seen.mountpoint.is_dir():
+    def ensure_mounted(self, details: VolumeDetails) -> None:
+        if not details.mountpoint.is_dir():
             raise VolumeNotFound(
-                Text("the data of {name} is gone: {place} was deleted", name=seen.name, place=str(seen.mountpoint))
+                Text(
+                    "the data of {name} is gone: {place} was deleted", name=details.name, place=str(details.mountpoint)
+                )
             )
 
-    def place(self, seen: VolumeDetails) -> str:
-        """Docker's directory."""
-        self.ready(seen)
-        return str(seen.mountpoint)
+    def data_path(self, details: VolumeDetails) -> str:
+        self.ensure_mounted(details)
+        return str(details.mountpoint)
 
-    def set_aside(self, seen: VolumeDetails) -> str:
-        """Move the data into gpudock's home, and then remove the volume."""
-        directory = self._home.directory(seen.name, seen.operation or "")
-        with as_failure(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=seen.name)):
+    def set_aside(self, details: VolumeDetails) -> str:
+        directory = self._home.directory(details.name, details.operation or "")
+        data, mountpoint = directory / _DATA, details.mountpoint
+        with as_failure(VolumeDeleteFailed, Text("the data of {name} could not be set aside", name=details.name)):
             self._home.make(directory)
-            directories.move(seen.mountpoint, directory / "data")
-            directories.make_like(seen.mountpoint, directory / "data")  # Docker looks for it when it removes it
-            if not self._docker.remove(seen.name):
-                seen.mountpoint.rmdir()
-                directories.move(directory / "data", seen.mountpoint)
-                self._docker.refuse_used(seen.name, stopped=True)
-                raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=seen.name))
-        return self.put_aside(directory)
+            directories.move(mountpoint, data)
+            directories.make_like(mountpoint, data)  # Docker looks for it when it removes it
+            if not self._docker.remove(details.name):
+                mountpoint.rmdir()
+                directories.move(data, mountpoint)
+                self._docker.refuse_used(details.name, stopped=True)
+                raise VolumeInUse(Text("Docker does not let go of the volume {name}", name=details.name))
+        return self._release(directory)
 
-    def put_aside(self, directory: Path) -> str:
-        """The last step of that."""
-        return str(directory / "data")
+    def finish_set_aside(self, name: str) -> str | None:
+        kept = (directory for directory in self._home.of_volume(name) if (directory / _DATA).is_dir())
+        directory = next(kept, None)
+        return self._release(directory) if directory else None
 
-    def discard(self, seen: VolumeDetails) -> None:
-        """Remove the volume, or empty it if a stopped container names it."""
-        if not self._docker.remove(seen.name):
-            self._docker.refuse_used(seen.name, stopped=False)
-            with as_failure(VolumeDeleteFailed, Text("{name} could not be emptied", name=seen.name)):
-                directories.empty(seen.mountpoint)
+    def discard(self, details: VolumeDetails) -> None:
+        if not self._docker.remove(details.name):
+            self._docker.refuse_used(details.name, stopped=False)
+            with as_failure(VolumeDeleteFailed, Text("{name} could not be emptied", name=details.name)):
+                directories.empty(details.mountpoint)
+
+    def finish_discard(self, name: str) -> None:
+        """Do nothing: Docker removes all of it, or nothing."""
+
+    def undo(self, operation: str) -> None:
+        """Do nothing: there is nothing but what Docker has."""
+
+    def place_kind(self, place: Path) -> PlaceKind | None:
+        if place.name == "_data" and place.parent.parent == self._docker.root() / "volumes":
+            return PlaceKind.VOLUME
+        directory = self._home.owner(place)
+        return PlaceKind.ASIDE if directory and place == directory / _DATA else None
+
+    def open(self, place: Path) -> Path:
+        return place
+
+    def report(self, place: Path) -> Usage | None:
+        return None
+
+    def discard_aside(self, place: Path) -> None:
+        if directory := self._home.owner(place):
+            directories.delete(directory)
+
+    def _release(self, directory: Path) -> str:
+        """Do the last step of setting data aside, and return their place."""
+        return str(directory / _DATA)

@@ -9,7 +9,7 @@ from app.errors import LayerCopyFailed
 from app.ports import LayerLocator
 
 # By the name that `docker info` gives the storage driver.
-LOCATORS: Mapping[str, Callable[[Clients], LayerLocator]] = {
+LOCATORS: dict[str, Callable[[Clients], LayerLocator]] = {
     "overlay2": Overlay2Locator,
 }
 

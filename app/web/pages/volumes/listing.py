@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from werkzeug.wrappers import Response
 
-from app.model.volume import WAYS
+from app.model.volume import DRIVERS
 from app.volumes.queries import STATES, VolumeView
 from app.web.pages import etcd_fallback, polling
 from app.web.pages.blueprint import blueprint
@@ -20,7 +20,7 @@ _SORTERS: Sorters[VolumeView] = {
     "state": lambda view: view.newest.state,
     "size": lambda view: view.newest.record.bytes,
     "used": lambda view: view.newest.usage.used,
-    "way": lambda view: WAYS.index(view.newest.record.way) if view.newest.record.way in WAYS else None,
+    "way": lambda view: DRIVERS.index(view.newest.record.way) if view.newest.record.way in DRIVERS else None,
     "versions": lambda view: view.count,
     "mounted": lambda view: len(view.newest.mounts),
     "created": lambda view: view.newest.record.created,
@@ -42,7 +42,7 @@ def volumes() -> Response:
         asked=asked,
         filtered=any(asked.values()),
         states=STATES,
-        ways=WAYS,
+        ways=DRIVERS,
         nodes=sorted({view.family.node for view in page.volumes}) if page else [],
         table=table(page.volumes, lambda view: fits(view, asked), _SORTERS, "name") if page else None,
     )
