@@ -19,7 +19,7 @@ _LIGHT = frozenset({"unenforced", "leftover", "renamed", "paused", "started", "o
 
 
 def of_gpus(views: Iterable[GpuView]) -> Iterator[Alert]:
-    """The GPUs that are unhealthy, or used by processes of others. One that an operator took out is no concern."""
+    """The GPUs that are unhealthy, or used by processes of others. One that an operator took out is none."""
     for view in views:
         if view.silence:
             yield Alert("nodes", view.node, "unreachable", view.silence, view.advice)
@@ -57,21 +57,21 @@ def of_operations(views: Iterable[OperationView]) -> Iterator[Alert]:
             well.add(subject)  # one is enough
 
 
-def of_rooms(rooms: Iterable[DiskSpace]) -> Iterator[Alert]:
+def of_disks(disks: Iterable[DiskSpace]) -> Iterator[Alert]:
     """The disks that are nearly full."""
-    for room in rooms:
-        if room.low:
-            reason = Text("{free} of {total} are free", free=human(room.free), total=human(room.total))
+    for disk in disks:
+        if disk.low:
+            reason = Text("{free} of {total} are free", free=human(disk.free), total=human(disk.total))
             advice = Text("delete containers, versions or images that nobody needs, or add space")
-            yield Alert("disk", room.path, "low", reason, advice, node=room.node)
+            yield Alert("disk", disk.path, "low", reason, advice, node=disk.node)
 
 
-def sorted_by_weight(concerns: Iterable[Alert]) -> list[Alert]:
-    """The grave ones first, otherwise in their order; a node that is silent is one concern, whatever it has."""
+def sorted_by_weight(alerts: Iterable[Alert]) -> list[Alert]:
+    """The grave ones first, otherwise in their order; a node that is silent is one alert, whatever it has."""
     found: dict[object, Alert] = {}
-    for concern in concerns:
-        found.setdefault(concern.subject if concern.resource == "nodes" else concern, concern)
-    return sorted(found.values(), key=lambda concern: not concern.grave)
+    for alert in alerts:
+        found.setdefault(alert.subject if alert.resource == "nodes" else alert, alert)
+    return sorted(found.values(), key=lambda alert: not alert.grave)
 
 
 def counts(views: Sequence[ContainerView]) -> dict[str, int]:

@@ -293,7 +293,7 @@ def build_executor(backends: Backends, reader: Reader, operations: OperationServ
         reader=reader,
         undo=build_undo(backends, reader),
         volumes=backends.volumes,
-        retained=RetainedData(backends.store, backends.layers, backends.volumes),
+        retained_data=RetainedData(backends.store, backends.layers, backends.volumes),
     )
 
 

@@ -28,5 +28,5 @@ def configure() -> None:
 def add_requester(_logger: object, _method: str, event: Event) -> Event:
     """Say in what is logged for a request which one it was, and with whose token."""
     requester_now = requester()
-    told = {"request_id": requester_now.request, "who": requester_now.who}
-    return {**{name: value for name, value in told.items() if value}, **event}
+    fields = {"request_id": requester_now.request, "who": requester_now.who}
+    return {**{name: value for name, value in fields.items() if value}, **event}

@@ -64,13 +64,13 @@ class _Member:
 
 
 def connect(host: str, port: int) -> Any:
-    """A gRPC channel to one member; it connects when it is used first."""
+    """Make a gRPC channel to one member; it connects when it is used first."""
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
 
 
 class EtcdStore:
-    """`app.ports.Store` on an etcd cluster; safe for threads, and for processes forked after its first use.
+    """Implements `ports.Store` on an etcd cluster; safe for threads, and for processes forked after its first use.
 
     Fork between calls, though: gRPC 1.85 fails, hangs or crashes in a few of a hundred children that are forked
     while threads are calling.
@@ -89,13 +89,11 @@ class EtcdStore:
         self._kept: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
     def get(self, key: str) -> Entry | None:
-        """The entry at `key`, or None. Raises Unavailable."""
         request = etcdrpc.RangeRequest(key=self._absolute(key))
         reply = self._read(lambda member, seconds: member.kv.Range(request, seconds), 1.75 * self._timeout)
         return self._entry(reply.kvs[0]) if reply.kvs else None
 
     def list(self, *prefixes: str) -> list[Entry]:
-        """Every entry under the prefixes, by key, all as of one revision. Raises Unavailable."""
         ranges = [etcdrpc.RangeRequest(**self._span(prefix)) for prefix in prefixes]
         request = etcdrpc.TxnRequest(success=[etcdrpc.RequestOp(request_range=span) for span in ranges])
         reply = self._read(lambda member, seconds: member.kv.Txn(request, seconds), 1.75 * self._timeout)
@@ -103,11 +101,10 @@ class EtcdStore:
         return [self._entry(found[key]) for key in sorted(found)]
 
     def transact(self, expected: Mapping[str, int], writes: Sequence[Put | Delete]) -> int | None:
-        """Apply `writes` if each key of `expected` has that revision (0: does not exist); the new revision.
+        """Apply them in one etcd transaction.
 
-        None, and nothing written, if an expectation fails. Raises OutcomeUnknown if it may or may not have
-        happened, plain Unavailable if it certainly did not, InvalidRequest above etcd's limits (128 writes,
-        1.5 MiB), ValueError if one key would be put twice, or put and deleted.
+        Raises also InvalidRequest above etcd's limits (128 writes, 1.5 MiB), and ValueError if one key would be put
+        twice, or put and deleted.
         """
         request = etcdrpc.TxnRequest(
             compare=[self._comparison(key, revision) for key, revision in expected.items()],
@@ -117,7 +114,7 @@ class EtcdStore:
         return int(reply.header.revision) if reply.succeeded else None
 
     def ping(self) -> str:
-        """The version of a member that has a leader, within 1.25 times `timeout`. Raises Unavailable."""
+        """Ask a member that has a leader, for 1.25 times `timeout` at most."""
         request = etcdrpc.StatusRequest()
         reply = self._read(lambda member, seconds: member.maintenance.Status(request, seconds), 1.25 * self._timeout)
         if not reply.leader:
@@ -125,10 +122,6 @@ class EtcdStore:
         return str(reply.version)
 
     def put_leased(self, key: str, value: Mapping[str, Any], seconds: int) -> None:
-        """Let `key` have `value` for as long as this is called again within `seconds`. Raises Unavailable.
-
-        To be called by one thread for each key.
-        """
         lease, known = self._kept.get(key, (0, None))
         if not lease or not self._renewed(lease):
             lease, known = self._grant(seconds), None
@@ -147,7 +140,7 @@ class EtcdStore:
         return int(self._read(lambda member, limit: member.lease.LeaseGrant(request, limit), self._timeout).ID)
 
     def _renewed(self, lease: int) -> bool:
-        """Whether the lease lasts from now on as long as it did at first; False if it is over."""
+        """Have the lease last from now on as long as it did at first; False if it is over."""
         request = etcdrpc.LeaseKeepAliveRequest(ID=lease)
         reply = self._read(
             lambda member, limit: next(member.lease.LeaseKeepAlive(iter((request,)), limit), None), self._timeout
@@ -247,7 +240,7 @@ def _never_sent(exc: Any) -> bool:
 
 
 def _refusal(exc: Any) -> Exception | None:
-    """What a refusal by a working etcd means; None if this is no refusal. The texts are those of its v3rpc/rpctypes."""
+    """Tell what a refusal by a working etcd means; None if it is none. The texts are those of its v3rpc/rpctypes."""
     details = exc.details() or ""
     if any(text in details for text in ("request is too large", "larger than max", "too many operations")):
         return InvalidRequest(Text("too much at once for etcd, which takes 1.5 MiB and 128 keys in one write"))

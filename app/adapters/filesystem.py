@@ -1,4 +1,4 @@
-"""What Python's os lacks about filesystems: syncfs, and knowing which filesystem it is."""
+"""Does what Python's os lacks about filesystems: syncfs, and knowing which filesystem it is."""
 
 import ctypes
 import errno
@@ -22,7 +22,7 @@ def sync_filesystem(directory: int) -> None:
 
 
 def filesystem_name(directory: int) -> str | None:
-    """ext4 (also ext2 and ext3), xfs or btrfs; None for every other filesystem."""
+    """Name the filesystem: ext4 (also ext2 and ext3), xfs or btrfs; None for every other one."""
     buffer = (ctypes.c_long * 32)()  # struct statfs has 120 bytes and begins with f_type
     if _libc.fstatfs(directory, buffer):
         number = ctypes.get_errno()

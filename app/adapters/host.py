@@ -9,27 +9,26 @@ _PROC = Path("/proc")
 
 
 class LocalHost:
-    """The machine that gpudock runs on."""
+    """Implements `ports.Host` for the machine that gpudock runs on."""
 
     def port_free(self, port: int) -> bool:
-        """Whether a server could listen on the TCP port at every IPv4 and IPv6 address of the host, as Docker will.
+        """Try to bind the TCP port at every IPv4 and IPv6 address of the host, as Docker will.
 
         The probe itself never listens, so it is in nobody's way.
         """
         return _can_bind(socket.AF_INET, "0.0.0.0", port) and _can_bind(socket.AF_INET6, "::", port)
 
     def real_directory(self, path: str) -> str:
-        """`path` made absolute, with every symlink resolved; the part that does not exist stays as it is."""
         return os.path.realpath(path)
 
     def process_alive(self, token: str) -> bool:
-        """Whether the process that `own_token` described, in the same pid namespace, still lives."""
+        """Look the process up in /proc, which shows those of the same pid namespace."""
         boot, _, process = token.partition("/")
         pid, _, started = process.partition("/")
         return pid.isdecimal() and boot == _boot_id() and started == _start_time(int(pid))
 
     def own_token(self) -> str:
-        """BOOT_ID/PID/START, START in clock ticks since the boot: pids come again, this does not."""
+        """Write BOOT_ID/PID/START, START in clock ticks since the boot: pids come again, this does not."""
         return f"{_boot_id()}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
@@ -52,7 +51,7 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat (proc(5)); None if there is no such process, or it is a zombie."""
+    """Read field 22 of /proc/PID/stat (proc(5)); None if there is no such process, or it is a zombie."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -23,10 +23,7 @@ class HttpPeers:
     """
 
     def ask(self, node: str, url: str, message: Message) -> Reply:
-        """Send a request to the gpudock of `node` at `url`, and return its answer. Raises NodeUnreachable, NodeCutOff.
-
-        Redirections are answers too.
-        """
+        """Send the request; redirections are answers too."""
         with closing(HTTPAdapter()) as adapter:
             try:
                 limits = _CONNECT, _LOOK if message.method in _SAFE else _CHANGE
@@ -60,7 +57,7 @@ def _failure(node: str, url: str, message: Message, exc: requests.RequestExcepti
 
 
 def _never_sent(exc: requests.RequestException) -> bool:
-    """Whether there was no connection to send anything on."""
+    """Tell if there was no connection to send anything on."""
     cause = exc.args[0] if exc.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     return isinstance(exc, requests.exceptions.InvalidURL) or isinstance(

@@ -62,7 +62,7 @@ class Signals:
         self._not_before = 0.0
 
     def wait(self, seconds: float) -> str | None:
-        """What changed, in a few words, as soon as something did; None when the time is up or after `close`.
+        """Wait for a hint.
 
         Between two hints is half a second at least, by which the call may take longer; all that came until then
         is one hint.
@@ -78,7 +78,6 @@ class Signals:
         return None if None in found else ", ".join(dict.fromkeys(hint for hint in found if hint))
 
     def close(self) -> None:
-        """End the connections and their threads; a `wait` of another thread returns."""
         self._closed.set()
         self._hints.put(None)
         for hang_up in list(self._hang_up.values()):

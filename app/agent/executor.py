@@ -45,7 +45,7 @@ class ActionExecutor:
     reader: Reader
     undo: Undo
     volumes: Volumes
-    retained: RetainedData
+    retained_data: RetainedData
     pauses: dict[str, _Pause] = field(default_factory=dict)
     planned: frozenset[str] = frozenset()
 
@@ -70,7 +70,7 @@ class ActionExecutor:
         self.pauses = {name: pause for name, pause in self.pauses.items() if now_ < pause.until + pause.length}
 
     def _try(self, action: Action, pause: _Pause) -> None:
-        doings: dict[str, Callable[[Action], None]] = {
+        handlers: dict[str, Callable[[Action], None]] = {
             "settle": self._settle,
             "start": self._start,
             "stop": self._stop,
@@ -83,7 +83,7 @@ class ActionExecutor:
         }
         log.info("reconcile", action=action.kind, target=action.target, reason=action.reason)
         try:
-            doings[action.kind](action)
+            handlers[action.kind](action)
         except Unavailable:
             raise
         except DomainError as exc:
@@ -124,8 +124,8 @@ class ActionExecutor:
             self._note(Kind.RELEASE, Name(holder.family, holder.version), joined([action.target, action.reason], ": "))
 
     def _discard(self, action: Action) -> None:
-        if (aside := action.aside) and self.retained.drop(aside.resource, aside.family, aside.version):
-            self._note(Kind.DISCARD, Name(aside.family, aside.version), action.reason, aside.resource)
+        if (files := action.retained) and self.retained_data.drop(files.resource, files.family, files.version):
+            self._note(Kind.DISCARD, Name(files.family, files.version), action.reason, files.resource)
 
     def _release_image(self, action: Action) -> None:
         if self.undo.release_image(action.target):

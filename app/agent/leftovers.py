@@ -19,7 +19,7 @@ class RetainedFiles:
     resource: str
     family: str
     version: int
-    place: str
+    path: str
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Leftovers:
     """
 
     images: frozenset[str]
-    asides: Sequence[RetainedFiles]
+    retained: Sequence[RetainedFiles]
     commits: frozenset[str]
     volumes: Mapping[str, str]
 
@@ -62,21 +62,21 @@ def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
     volumes = {name for name, entry in _versions(entries, VOLUMES) if not entry.value["removed"]}
     return Leftovers(
         images=found.held - needed,
-        asides=[aside for resource in FIELDS for aside in _asides(entries, resource, node)],
+        retained=[files for resource in FIELDS for files in _retained(entries, resource, node)],
         commits=found.commits,
         volumes={name: operation for name, operation in found.volumes.items() if name not in volumes},
     )
 
 
-def _asides(entries: Sequence[Entry], resource: str, node: str) -> Iterator[RetainedFiles]:
+def _retained(entries: Sequence[Entry], resource: str, node: str) -> Iterator[RetainedFiles]:
     by_key = {entry.key: entry.value for entry in entries}
     origins = {(entry.value["family"], entry.value["parent"]) for _, entry in _versions(entries, resource)}
     for _, entry in _versions(entries, resource):
-        family, version, place = entry.value["family"], entry.value["version"], entry.value[FIELDS[resource]]
+        family, version, path = entry.value["family"], entry.value["version"], entry.value[FIELDS[resource]]
         newest = by_key.get(family_key(resource, family), {}).get("current", version)
         here, busy = entry.value["node"] == node, operation_key(resource, family) in by_key
-        if place and here and version != newest and (family, version) in origins and not busy:
-            yield RetainedFiles(resource, family, version, place)
+        if path and here and version != newest and (family, version) in origins and not busy:
+            yield RetainedFiles(resource, family, version, path)
 
 
 def _versions(entries: Sequence[Entry], resource: str) -> Iterator[tuple[str, Entry]]:

@@ -37,7 +37,7 @@ class Action:
     reason: str
     container: str | None = None
     claim: HeldClaim | None = None
-    aside: RetainedFiles | None = None
+    retained: RetainedFiles | None = None
     operation: str | None = None
 
     def __str__(self) -> str:
@@ -158,8 +158,8 @@ def _may_use(snapshot: Snapshot, claim: HeldClaim) -> bool:
 
 def _tidy(snapshot: Snapshot) -> Iterator[Action]:
     left = snapshot.leftovers
-    for aside in left.asides:
-        yield Action(DISCARD, aside.name, Text("what was set aside of it is in a newer version"), aside=aside)
+    for files in left.retained:
+        yield Action(DISCARD, files.name, Text("what was set aside of it is in a newer version"), retained=files)
     for name, operation in left.volumes.items():
         if operation in snapshot.undone:
             yield Action(REMOVE_VOLUME, name, _TOO_LATE, operation=operation)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.agent.leadership import Leadership
 from app.cluster import gpus, reports
-from app.cluster.reports import MOVING, Told
+from app.cluster.reports import MOVING, VersionReport
 from app.containers.queries import ContainerQueries
 from app.errors import Fenced, Unavailable
 from app.model.alerts import DiskSpace
@@ -45,7 +45,7 @@ class Reporter:
         volumes: VolumeQueries,
         inventory: Inventory,
         foreign_memory: int,
-        rooms: Callable[[], Sequence[DiskSpace]],
+        disks: Callable[[], Sequence[DiskSpace]],
     ) -> None:
         self._store = store
         self._leadership = leadership
@@ -53,8 +53,8 @@ class Reporter:
         self._volumes = volumes
         self._inventory = inventory
         self._foreign_memory = foreign_memory
-        self._rooms = rooms
-        self._told_at: dict[str, float] = {}
+        self._read_disks = disks
+        self._written_at: dict[str, float] = {}
 
     def report(self) -> int:
         """Look at everything and write what changed; how many keys that were.
@@ -62,17 +62,17 @@ class Reporter:
         Raises Unavailable, naming the part without which nothing can be told, or Fenced.
         """
         node, gpus_key = self._leadership.node, observed_gpus_key(self._leadership.node)
-        told = {
+        last = {
             entry.key: entry.value
             for entry in self._store.list(
                 *(observed_prefix(kind, node) for kind in (CONTAINERS, VOLUMES, LEFTOVERS, DISKS, "gpus"))
             )
         }
         things = {**self._containers(), **self._of_volumes(), **self._disks()}
-        now = {**things, gpus_key: self._gpus(told.get(gpus_key))}
+        now = {**things, gpus_key: self._gpus(last.get(gpus_key))}
         writes: list[Put | Delete] = [
-            *(Put(key, value) for key, value in now.items() if self._differs(key, told.get(key), value)),
-            *(Delete(key) for key in told if key not in now),
+            *(Put(key, value) for key, value in now.items() if self._differs(key, last.get(key), value)),
+            *(Delete(key) for key in last if key not in now),
         ]
         self._write(writes)
         return len(writes)
@@ -80,27 +80,30 @@ class Reporter:
     def _containers(self) -> dict[str, Json]:
         views, leftovers = self._inquiry.here()
         prefix, left = (observed_prefix(kind, self._leadership.node) for kind in (CONTAINERS, LEFTOVERS))
-        told = {
+        known = {
             prefix + view.family.family: reports.report(
-                view.family, [Told(each.record.version, each.state, each.drift) for each in view.versions]
+                view.family, [VersionReport(each.record.version, each.state, each.drift) for each in view.versions]
             )
             for view in views
         }
-        return {**told, **{left + found.container.name: reports.report_leftover(found) for found in leftovers}}
+        return {**known, **{left + found.container.name: reports.report_leftover(found) for found in leftovers}}
 
     def _of_volumes(self) -> dict[str, Json]:
         prefix = observed_prefix(VOLUMES, self._leadership.node)
         return {
             prefix + view.family.family: reports.report(
                 view.family,
-                [Told(each.record.version, each.state, each.drift, each.mounts, each.usage) for each in view.versions],
+                [
+                    VersionReport(each.record.version, each.state, each.drift, each.mounts, each.usage)
+                    for each in view.versions
+                ],
             )
             for view in self._volumes.here()
         }
 
     def _disks(self) -> dict[str, Json]:
         try:
-            return {observed_disks_key(self._leadership.node): reports.report_disks(self._rooms())}
+            return {observed_disks_key(self._leadership.node): reports.report_disks(self._read_disks())}
         except Unavailable:
             return {}
 
@@ -110,11 +113,11 @@ class Reporter:
         except Unavailable as exc:
             return gpus.unreadable(last or gpus.report([], 0), exc.message)
 
-    def _differs(self, key: str, told: Json | None, value: Json) -> bool:
-        if told == value:
+    def _differs(self, key: str, last: Json | None, value: Json) -> bool:
+        if last == value:
             return False
-        moved = self._told_at.get(key, float("-inf")) + _MOVES.get(_kind(key), 0.0)
-        return told is None or _still(told) != _still(value) or time.monotonic() >= moved
+        moved = self._written_at.get(key, float("-inf")) + _MOVES.get(_kind(key), 0.0)
+        return last is None or _still(last) != _still(value) or time.monotonic() >= moved
 
     def _write(self, writes: Sequence[Put | Delete]) -> None:
         fence = {reconciler_key(self._leadership.node): self._leadership.revision}
@@ -122,7 +125,7 @@ class Reporter:
             some = writes[begin : begin + _AT_ONCE]
             if self._store.transact(fence, some) is None:
                 raise Fenced(Text("another process reconciles this node"))
-            self._told_at.update(dict.fromkeys((write.key for write in some), time.monotonic()))
+            self._written_at.update(dict.fromkeys((write.key for write in some), time.monotonic()))
 
 
 def _kind(key: str) -> str:

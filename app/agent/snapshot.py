@@ -165,10 +165,10 @@ class SnapshotReader:
         left: Leftovers,
     ) -> frozenset[str]:
         known = {record.container_id for record in versions.values()}
-        live = {operation.id for operation in operations}
+        running = {operation.id for operation in operations}
         named = {c.labels.operation for c in containers.values() if c.labels and c.id not in known}
         named |= {*left.commits, *left.volumes.values()}
-        ended = {name: self._store.get(HISTORY + name) for name in named - live}
+        ended = {name: self._store.get(HISTORY + name) for name in named - running}
         return frozenset(name for name, entry in ended.items() if entry and entry.value["outcome"] == "undone")
 
     def _gpus(self) -> dict[str, Gpu] | None:

@@ -25,7 +25,7 @@ def adopt() -> None:
 @with_appcontext
 def container(name: str, family: str | None) -> None:
     """Stop the container NAME and let a version 0 go on with its files, environment, ports, mounts and GPUs."""
-    made = _told(lambda services: services.containers.adopt(name, family))
+    made = _adopt(lambda services: services.containers.adopt(name, family))
     click.echo(f"{name} goes on as {made.name} ({made.id[:12]}); the old one is stopped and kept")
 
 
@@ -36,12 +36,12 @@ def container(name: str, family: str | None) -> None:
 @with_appcontext
 def volume(name: str, size: str, family: str | None) -> None:
     """Copy what is in the volume NAME, which no running container uses, into a version 0 of that size."""
-    record = _told(lambda services: services.volumes.adopt(name, family, size)).record
+    record = _adopt(lambda services: services.volumes.adopt(name, family, size)).record
     unlimited = "" if record.enforced else "; nothing enforces its size here"
     click.echo(f"{record.name} ({record.size}) holds what {name} holds; the old one is kept{unlimited}")
 
 
-def _told(work: Callable[[Services], T]) -> T:
+def _adopt(work: Callable[[Services], T]) -> T:
     set_requester(Requester(COMMAND))
     try:
         return work(cast(Services, current_app.extensions["gpudock"]))

@@ -31,7 +31,7 @@ _PATIENCE = 30.0
 @with_appcontext
 def backup(file: str) -> None:
     """Write the whole state in etcd, of all nodes, to FILE ("-": standard output), readable by its owner only."""
-    with _told(), _store() as store:
+    with _translate_errors(), _store() as store:
         taken = Backups(store, _config().prefix).take()
     if file == "-":
         sys.stdout.write(render(taken))
@@ -48,11 +48,11 @@ def backup(file: str) -> None:
 @with_appcontext
 def restore(file: str, replace: bool) -> None:
     """Bring the state in FILE back into etcd. Stop gpudock on every node first."""
-    with _told(), _store() as store:
-        wanted = parse(_read(Path(file)))
-        _warn(store, wanted)
-        Backups(store, _config().prefix).restore(wanted, replace, _saver(Path(file)))
-    click.echo(f"restored {wanted}")
+    with _translate_errors(), _store() as store:
+        saved = parse(_read(Path(file)))
+        _warn(store, saved)
+        Backups(store, _config().prefix).restore(saved, replace, _saver(Path(file)))
+    click.echo(f"restored {saved}")
     click.echo(_what_next())
 
 
@@ -64,12 +64,12 @@ def _what_next() -> str:
     return "etcd explains everything that Docker has on this node; start gpudock again"
 
 
-def _warn(store: EtcdStore, wanted: Backup) -> None:
+def _warn(store: EtcdStore, saved: Backup) -> None:
     prefix, node = _config().prefix, _config().node
-    if wanted.prefix != prefix:
-        click.echo(f"note: the backup was made at {wanted.prefix} and goes to {prefix}", err=True)
-    if node not in wanted.nodes:
-        known = ", ".join(wanted.nodes) or "no node"
+    if saved.prefix != prefix:
+        click.echo(f"note: the backup was made at {saved.prefix} and goes to {prefix}", err=True)
+    if node not in saved.nodes:
+        known = ", ".join(saved.nodes) or "no node"
         click.echo(f"note: the backup knows {known}, and nothing of this node, {node}", err=True)
     reconciler = store.get(reconciler_key(node))
     if reconciler and LocalHost().process_alive(reconciler.value["owner"]):
@@ -123,7 +123,7 @@ def _store() -> Iterator[EtcdStore]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except DomainError as exc:

@@ -32,11 +32,11 @@ class GpusElsewhere:
         if not nodes:
             return []
         entries = self._store.list(OBSERVED_GPUS, GPUS, HEALTH)
-        told = {e.key: e.value for e in entries if e.key.startswith(OBSERVED_GPUS)}
+        reports = {e.key: e.value for e in entries if e.key.startswith(OBSERVED_GPUS)}
         return [
             view
             for name, node in nodes.items()
-            if (report := told.get(observed_gpus_key(name)))
+            if (report := reports.get(observed_gpus_key(name)))
             for view in _of_node(node, _read(report), entries)
         ]
 

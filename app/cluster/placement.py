@@ -20,10 +20,10 @@ class Placement:
     nodes: Nodes
     gpus: Gpus
     volumes: VolumeRecords
-    reported: RemoteReports
+    reports: RemoteReports
 
-    def container(self, family: str, spec: Spec, wanted: str | None) -> None:
-        """Return if the container `family` with `spec` is to be made here: on the node `wanted`, if one is given.
+    def container(self, family: str, spec: Spec, node: str | None) -> None:
+        """Return if the container `family` with `spec` is to be made here: on `node`, if one is given.
 
         Otherwise where its volumes are, or on the node with enough free GPUs that leaves the fewest over, or here.
         Raises NodeNotFound, VolumesApart if its volumes are not all there, or ContainerExists if an erased family of
@@ -31,23 +31,23 @@ class Placement:
         """
         self._check_left(family)
         homes = self._homes(spec)
-        if len(homes) > 1 or (wanted is not None and homes and wanted not in homes):
-            raise _apart(homes, wanted)
-        if wanted is None and homes:
+        if len(homes) > 1 or (node is not None and homes and node not in homes):
+            raise _apart(homes, node)
+        if node is None and homes:
             self._send_to(next(iter(homes)))
-        elif wanted is None and spec.gpu_count > 0:
+        elif node is None and spec.gpu_count > 0:
             self._send_to(self._best_fit(spec.gpu_count))
         else:
-            self.volume(wanted)
+            self.volume(node)
 
-    def volume(self, wanted: str | None) -> None:
-        """Return if a volume is to be made here: on the node `wanted`, if one is given. Raises NodeNotFound."""
-        if wanted is not None and wanted != self.nodes.node:
-            self._send_to(self.nodes.find(wanted).name)
+    def volume(self, node: str | None) -> None:
+        """Return if a volume is to be made here: on `node`, if one is given. Raises NodeNotFound."""
+        if node is not None and node != self.nodes.node:
+            self._send_to(self.nodes.find(node).name)
 
     def _check_left(self, family: str) -> None:
-        left = [found.container for found in self.reported.leftovers()]
-        mine = [(seen.name, seen.labels.node) for seen in left if seen.labels and seen.labels.family == family]
+        left = [found.container for found in self.reports.leftovers()]
+        mine = [(each.name, each.labels.node) for each in left if each.labels and each.labels.family == family]
         if mine:
             names = joined((Text("{name} on {node}", name=name, node=node) for name, node in mine), ", ")
             raise ContainerExists(
@@ -105,13 +105,13 @@ def _count(views: list[GpuView]) -> Counter[str]:
     return found
 
 
-def _apart(homes: dict[str, list[str]], wanted: str | None) -> VolumesApart:
+def _apart(homes: dict[str, list[str]], node: str | None) -> VolumesApart:
     places = joined(
         Text("{names} on node {node}", names=", ".join(names), node=node) for node, names in sorted(homes.items())
     )
     message = Text("a container can only mount what is on one node, and there are {places}", places=places)
-    if wanted:
+    if node:
         message = Text(
-            "a container can only mount what is on node {node}, and there are {places}", node=wanted, places=places
+            "a container can only mount what is on node {node}, and there are {places}", node=node, places=places
         )
     return VolumesApart(message, volumes=homes)

@@ -34,7 +34,7 @@ class _Family(Protocol):
 
 
 @dataclass(frozen=True)
-class Told:
+class VersionReport:
     """The report of a node on one version; of a container `mounts` and `usage` are empty."""
 
     version: int
@@ -49,15 +49,15 @@ class Reports:
     """The last reports of all other nodes on their things of one kind."""
 
     nodes: Mapping[str, Node]
-    told: Mapping[str, Json]
+    by_family: Mapping[str, Json]
 
     def silence(self, node: str) -> str | None:
         """Return the reason for which the state of a node's things is not known; None if it is."""
         return self.nodes.get(node, Node(node)).silence
 
-    def of(self, family: _Family, version: int) -> Told | None:
+    def of(self, family: _Family, version: int) -> VersionReport | None:
         """Return the report on a version; None if its node wrote none since the family was changed last."""
-        report = self.told.get(f"{family.node}/{family.family}")
+        report = self.by_family.get(f"{family.node}/{family.family}")
         if report is None or report["updated"] != family.updated or str(version) not in report["versions"]:
             return None
         return _read(version, report["versions"][str(version)], report.get(MOVING, {}).get(str(version), {}))
@@ -73,32 +73,32 @@ class RemoteReports:
     def reports(self, kind: str) -> Reports:
         """Read the reports of the other nodes on their containers or volumes."""
         nodes = self._nodes.others()
-        return Reports(nodes, self._told(kind, nodes))
+        return Reports(nodes, self._read_all(kind, nodes))
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """The containers in the Docker of other nodes whose family is not on record any more."""
-        found = self._told(LEFTOVERS, self._nodes.others())
+        found = self._read_all(LEFTOVERS, self._nodes.others())
         return tuple(_leftover(found[key]) for key in sorted(found))
 
-    def rooms(self) -> tuple[DiskSpace, ...]:
+    def disks(self) -> tuple[DiskSpace, ...]:
         """Read the space on the disks of the other nodes."""
-        found = self._told(DISKS, self._nodes.others())
-        return tuple(room for key in sorted(found) for room in _rooms(key.partition("/")[0], found[key]))
+        found = self._read_all(DISKS, self._nodes.others())
+        return tuple(disk for key in sorted(found) for disk in _disks(key.partition("/")[0], found[key]))
 
-    def _told(self, kind: str, nodes: Mapping[str, Node]) -> dict[str, Json]:
+    def _read_all(self, kind: str, nodes: Mapping[str, Node]) -> dict[str, Json]:
         living = [observed_prefix(kind, name) for name, node in nodes.items() if node.silence is None]
         entries = self._store.list(*living) if living else []
         return {entry.key.removeprefix(observed_prefix(kind)): entry.value for entry in entries}
 
 
-def report(family: _Family, versions: Iterable[Told]) -> Json:
+def report(family: _Family, versions: Iterable[VersionReport]) -> Json:
     """A family as its node reports it."""
-    told = list(versions)
-    moving = {str(one.version): asdict(one.usage) for one in told if one.usage != Usage()}
+    reports = list(versions)
+    moving = {str(one.version): asdict(one.usage) for one in reports if one.usage != Usage()}
     return {
         "schema": 1,
         "updated": family.updated,
-        "versions": {str(one.version): _written(one) for one in told},
+        "versions": {str(one.version): _written(one) for one in reports},
         **({MOVING: moving} if moving else {}),
     }
 
@@ -108,31 +108,32 @@ def report_leftover(found: Leftover) -> Json:
     return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": _drift_to_json(found.drift)}
 
 
-def report_disks(rooms: Iterable[DiskSpace]) -> Json:
+def report_disks(disks: Iterable[DiskSpace]) -> Json:
     """The disks of a node as it reports them."""
-    told = list(rooms)
+    found = list(disks)
     return {
         "schema": 1,
-        "disks": {room.path: {"total": room.total, "low": room.low} for room in told},
-        MOVING: {room.path: room.free for room in told},
+        "disks": {disk.path: {"total": disk.total, "low": disk.low} for disk in found},
+        MOVING: {disk.path: disk.free for disk in found},
     }
 
 
-def _written(told: Told) -> Json:
-    mounts = [asdict(mount) for mount in told.mounts]
+def _written(report: VersionReport) -> Json:
+    mounts = [asdict(mount) for mount in report.mounts]
     return {
-        "state": told.state,
-        "drift": [_drift_to_json(found) for found in told.drift],
+        "state": report.state,
+        "drift": [_drift_to_json(found) for found in report.drift],
         **({"mounts": mounts} if mounts else {}),
     }
 
 
-def _read(version: int, raw: Json, usage: Json) -> Told:
+def _read(version: int, raw: Json, usage: Json) -> VersionReport:
     drift = tuple(_drift_from_json(found) for found in raw["drift"])
-    return Told(version, raw["state"], drift, [Mount(**mount) for mount in raw.get("mounts", ())], Usage(**usage))
+    mounts = [Mount(**mount) for mount in raw.get("mounts", ())]
+    return VersionReport(version, raw["state"], drift, mounts, Usage(**usage))
 
 
-def _rooms(node: str, raw: Json) -> list[DiskSpace]:
+def _disks(node: str, raw: Json) -> list[DiskSpace]:
     return [DiskSpace(path, raw[MOVING][path], disk["total"], node) for path, disk in sorted(raw["disks"].items())]
 
 

@@ -22,11 +22,11 @@ class GpuHealth:
     which GPUs there were and which events it could not record yet.
     """
 
-    def __init__(self, records: GpuRecords, inside: GpuVisibility, inventory: Inventory) -> None:
+    def __init__(self, records: GpuRecords, visibility: GpuVisibility, inventory: Inventory) -> None:
         self._records = records
-        self._inside = inside
+        self._visibility = visibility
         self._inventory = inventory
-        self._seen: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
         self._absent: set[str] = set()
         self._events: dict[str, GpuEvent] = {}
         self._well: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class GpuHealth:
             self._well.clear()
             return []
         recorded = self._records.all()
-        changes = [self._settle(uuid, gpus.get(uuid), recorded.get(uuid, Recorded())) for uuid in list(self._seen)]
+        changes = [self._settle(uuid, gpus.get(uuid), recorded.get(uuid, Recorded())) for uuid in list(self._indexes)]
         return [change for change in changes if change]
 
     def look_inside(self) -> list[str]:
@@ -49,11 +49,11 @@ class GpuHealth:
 
         Raises Unavailable when etcd or Docker does not answer.
         """
-        return self._inside.look()
+        return self._visibility.look()
 
     def faults_inside(self) -> dict[str, str]:
         """The families whose newest version runs without its GPUs, and why."""
-        return self._inside.faults()
+        return self._visibility.faults()
 
     def _look(self) -> Mapping[str, Gpu] | None:
         """The GPUs by UUID as they are now, after the events were heard; None if that cannot be told."""
@@ -62,9 +62,9 @@ class GpuHealth:
             events = self._inventory.events()
         except Unavailable:
             return None
-        self._seen.update({gpu.uuid: gpu.index for gpu in gpus.values()})
+        self._indexes.update({gpu.uuid: gpu.index for gpu in gpus.values()})
         for event in events:
-            if grave(event) and event.uuid in self._seen:
+            if grave(event) and event.uuid in self._indexes:
                 self._events.setdefault(event.uuid, event)
         return gpus
 
@@ -103,12 +103,12 @@ class GpuHealth:
             return out
         if uuid in self._absent:  # an operator cleared the fault: it was removed for good
             self._absent.discard(uuid)
-            del self._seen[uuid]
+            del self._indexes[uuid]
             return out
         return self._taken(uuid, out, now()).faulty(ABSENT)
 
     def _taken(self, uuid: str, out: OutOfService | None, moment: str) -> OutOfService:
-        return out or OutOfService(moment, self._seen[uuid])
+        return out or OutOfService(moment, self._indexes[uuid])
 
 
 def _sentence(uuid: str, before: OutOfService | None, after: OutOfService | None) -> str | None:

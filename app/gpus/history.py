@@ -41,4 +41,4 @@ class GpuHistory:
             elif raw["outcome"] == "done":
                 name = versioned(raw["family"], raw["version"])
                 found.setdefault(name, PastHolder(name, raw["version"], raw["started"], raw["kind"], False))
-        return sorted(found.values(), key=lambda past: (past.since, past.version), reverse=True)[:limit]
+        return sorted(found.values(), key=lambda holder: (holder.since, holder.version), reverse=True)[:limit]

@@ -134,7 +134,7 @@ class Gpus:
                 return view
         raise GpuNotFound(Text("there is no GPU {uuid}; GET /api/v1/gpus lists them", uuid=repr(uuid)))
 
-    def schedule(self, uuid: str, wanted: bool) -> tuple[GpuView, bool]:
+    def schedule(self, uuid: str, schedulable: bool) -> tuple[GpuView, bool]:
         """Let a GPU be given out or not, and tell how it is then and whether that changed anything.
 
         True also clears a fault that gpudock found: if it is still there the next look takes the GPU out again.
@@ -146,7 +146,7 @@ class Gpus:
             raise OnAnotherNode(message, node=view.node)
         for _ in range(_ATTEMPTS):
             before = self._health.find(uuid)
-            after = None if wanted else (before.out or OutOfService(now(), view.gpu.index)).drained()
+            after = None if schedulable else (before.out or OutOfService(now(), view.gpu.index)).drained()
             if after == before.out:
                 return replace(view, out=after), False
             if self._health.write(uuid, after, before):

@@ -56,12 +56,12 @@ class ImageService:
 
     def tag(self, name: str, new_name: str) -> ImageView:
         """Give the image one more name; ImageNameTaken rather than take it away from another image."""
-        image, wanted = self._images.image(name), full_name(new_name)
-        if self._holder(wanted) not in (None, image.id):
+        image, new = self._images.image(name), full_name(new_name)
+        if self._holder(new) not in (None, image.id):
             raise ImageNameTaken(
-                Text("there is an image {image} already; choose another name, or remove it first", image=repr(wanted))
+                Text("there is an image {image} already; choose another name, or remove it first", image=repr(new))
             )
-        self._images.tag(image.id, wanted)
+        self._images.tag(image.id, new)
         return self.one(image.id)
 
     def remove(self, name: str) -> ImageView:

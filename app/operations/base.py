@@ -32,7 +32,7 @@ class Plan:
     """An operation that is about to begin: everything that is decided before anything is changed.
 
     `expected` are the revisions on which the decision rests (0: no such key), `writes` what is written together with
-    the operation's record. For a preview: `gpus` and `ports` are those that it will hold in all, `copies` what it copies.
+    the operation's record. For a preview: `gpus` and `ports` are all that it will hold, `copies` what it copies.
     """
 
     operation: Operation

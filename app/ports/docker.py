@@ -15,25 +15,25 @@ class ContainerReader(Protocol):
     """Look at the containers of this host's Docker. `ref` is a container's id or name."""
 
     def ping(self) -> str:
-        """The engine's version."""
+        """Tell the version of the engine."""
 
     def inspect(self, ref: str) -> Inspected | None:
-        """The container, or None if there is none."""
+        """Look at the container closely; None if there is none."""
 
     def describe(self, ref: str) -> UnmanagedContainer | None:
-        """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
+        """Describe anybody's container as one of ours; None if there is none, ImageNotFound without its image.
 
         A spec cannot say everything: `differences` tells what it lost.
         """
 
     def differences(self, old: str, new: str) -> Sequence[str]:
-        """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
+        """List what container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
 
     def mounts(self) -> dict[str, list[Mount]]:
-        """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
+        """List the containers, ours or not, running or not, that mount a volume, by the name of the volume."""
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
-        """This node's labelled containers, running or not; of one family or one operation only, if given."""
+        """List this node's labelled containers, running or not; of one family or one operation only, if given."""
 
 
 class Containers(ContainerReader, Protocol):
@@ -42,14 +42,21 @@ class Containers(ContainerReader, Protocol):
     def create(self, plan: ContainerPlan) -> str:
         """Create a container, not started, and return its id; adopt one that this operation created before.
 
-        Raises ContainerExists if the name is taken by a container of anybody else.
+        Raises ContainerExists if a container of anybody else has the name, ImageNotFound, and StartRefused with
+        Docker's reason if it does not accept the spec.
         """
 
     def start(self, ref: str) -> None:
-        """Start it; StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise."""
+        """Start the container.
+
+        Raises StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise.
+        """
 
     def stop(self, ref: str) -> None:
-        """Stop it: tell every process, wait for those that can react (bounded), then kill. Stopped is fine too."""
+        """Stop the container: tell every process, wait for those that can react (bounded), then kill.
+
+        One that is stopped already is fine too.
+        """
 
     def remove(self, ref: str) -> None:
         """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
@@ -59,29 +66,29 @@ class ImageReader(Protocol):
     """Look at the images of this host's Docker."""
 
     def image(self, name: str) -> Image:
-        """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
+        """Find the local image of that name, tag, digest or id; ImageNotFound if there is none."""
 
     def held_images(self) -> set[str]:
-        """The ids of the images that have that tag, without those that a container, anybody's, was made of."""
+        """List the ids of images that `hold_image` tagged, without those that a container, anybody's, was made of."""
 
     def nameless_commits(self) -> set[str]:
-        """The operations whose commits made images that have no name."""
+        """List the operations whose commits made images that have no name."""
 
     def all(self) -> Sequence[LocalImage]:
-        """Every image but those that only others are built on, the newest first."""
+        """List every image but those that only others are built on, the newest first."""
 
     def users(self) -> Mapping[str, set[str]]:
-        """The names of the containers, anybody's, running or not, that were made of an image, by the image's id."""
+        """List by the image's id the names of the containers, anybody's, running or not, that were made of it."""
 
 
 class Images(ImageReader, Protocol):
     """Pull, name, hold and remove images, and make them of containers."""
 
     def hold_image(self, image_id: str) -> None:
-        """Give the image a tag of ours, so that no prune takes it while a record needs it."""
+        """Give the image a tag of ours, so that no prune takes what a record needs; ImageNotFound if it is gone."""
 
     def release_image(self, image_id: str) -> None:
-        """Take that tag away; nothing happens if it is gone already."""
+        """Take that tag away, and with it an image that has no other name and no container; gone already is fine."""
 
     def commit(self, ref: str, image_name: str, operation: str) -> str:
         """Make an image of the container for an operation and return its id; CommitFailed if Docker cannot.
@@ -119,13 +126,13 @@ class DockerVolumeReader(Protocol):
     """Look at the volumes of this host's Docker, whoever made them."""
 
     def volume_exists(self, name: str) -> bool:
-        """Whether Docker has a volume of that name."""
+        """Tell if Docker has a volume of that name."""
 
     def volume_names(self) -> set[str]:
-        """The names of all volumes that Docker has, whoever made them."""
+        """List the names of all volumes that Docker has, whoever made them."""
 
     def volume(self, name: str) -> UnmanagedVolume | None:
-        """How a volume was made, or None if Docker has none of that name."""
+        """Describe how a volume was made; None if Docker has none of that name."""
 
 
 class DockerVolumes(DockerVolumeReader, Protocol):
@@ -145,4 +152,4 @@ class Exec(Protocol):
         """
 
     def logs(self, ref: str, tail: int) -> str:
-        """The last `tail` lines that its main process printed, at most 1 MiB."""
+        """Read the last `tail` lines that the main process of the container printed, at most the last 1 MiB of them."""

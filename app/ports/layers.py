@@ -28,7 +28,10 @@ class LayerReader(Protocol):
         """
 
     def measure(self, path: str) -> tuple[int, int]:
-        """Bytes and number of files in a layer, by walking through it."""
+        """Count the bytes on disk and the files of a layer, one set aside too, by walking through it.
+
+        Raises LayerCopyFailed for any other path.
+        """
 
 
 class Layers(LayerReader, Protocol):
@@ -38,10 +41,13 @@ class Layers(LayerReader, Protocol):
         """Prepare to make `target` equal to `source`, whatever is in `target`; nothing is copied yet."""
 
     def sync(self, path: str) -> None:
-        """Return once everything written to the filesystem of `path` is on disk."""
+        """Write everything of the filesystem of the directory `path` to its disk, and return then."""
 
     def set_aside(self, layer: str, name: str) -> str:
-        """Move a layer out of Docker's reach on the same filesystem, and return its new path."""
+        """Move a layer out of Docker's reach on its filesystem, and return its new path.
+
+        `name` belongs to this layer alone. May be repeated when it is unknown how far it came.
+        """
 
     def discard(self, path: str) -> None:
-        """Delete a layer that was set aside; nothing happens if it is gone already."""
+        """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Message:
-    """An HTTP request: `target` is its path with the query, as they are sent."""
+    """Describe an HTTP request: `target` is its path with the query, as they are sent."""
 
     method: str
     target: str
@@ -17,7 +17,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer."""
+    """Describe an HTTP answer."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -25,10 +25,10 @@ class Reply:
 
 
 class Peers(Protocol):
-    """The gpudocks of other nodes."""
+    """Speak to the gpudocks of other nodes."""
 
     def ask(self, node: str, url: str, message: Message) -> Reply:
-        """Send a request to the one of `node`, once; its answer, whatever it is.
+        """Send a request to the gpudock of `node` at `url`, once, and return its answer, whatever it is.
 
         Raises NodeUnreachable if the request certainly never arrived, NodeCutOff if it may have.
         """

@@ -7,10 +7,10 @@ DOCKER_IS_BACK = "docker connected"
 
 
 class Signals(Protocol):
-    """Hints that something changed in etcd or Docker: never complete, so one looks at everything now and then too."""
+    """Wait for hints of changes in etcd or Docker: never complete, so one looks at everything now and then too."""
 
     def wait(self, seconds: float) -> str | None:
-        """What changed, in a few words, as soon as something did; None when the time is up or after `close`."""
+        """Wait until something changed, and say what in a few words; None when the time is up or after `close`."""
 
     def close(self) -> None:
         """Stop listening; a `wait` of another thread returns."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored key with its JSON value and the revision of its last change (`mod_revision`)."""
+    """Hold a stored key with its JSON value and the revision of its last change (`mod_revision`)."""
 
     key: str
     value: dict[str, Any]
@@ -34,17 +34,17 @@ class StoreReader(Protocol):
     """Read the truth, in etcd. Keys are relative to the configured prefix and begin with "/"."""
 
     def get(self, key: str) -> Entry | None:
-        """The entry at `key`, or None."""
+        """Read the entry at `key`; None if there is none."""
 
     def list(self, *prefixes: str) -> list[Entry]:
-        """Every entry under the prefixes, by key, all as of one revision."""
+        """Read every entry under the prefixes, by key, all as of one revision."""
 
 
 class Store(StoreReader, Protocol):
     """Read and write the truth; `transact` is the one way to change it."""
 
     def transact(self, expected: Mapping[str, int], writes: Sequence[Put | Delete]) -> int | None:
-        """Apply `writes` if each key of `expected` has that revision (0: does not exist); the new revision.
+        """Apply `writes` if each key of `expected` has that revision (0: does not exist), and return the new revision.
 
         None, and nothing written, if an expectation fails. Raises OutcomeUnknown if the connection broke
         so that it may or may not have happened; plain Unavailable if it certainly did not.
@@ -57,4 +57,4 @@ class Store(StoreReader, Protocol):
         """
 
     def ping(self) -> str:
-        """The server's version."""
+        """Tell the version of the server."""

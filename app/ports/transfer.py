@@ -9,13 +9,13 @@ Progress = Callable[[int, int | None], None]
 
 
 class Transfer(Protocol):
-    """One directory tree on its way. Raises LayerCopyFailed, or Unavailable("disk") when there is no room."""
+    """Copy one directory tree to another. Raises LayerCopyFailed, or Unavailable("disk") when there is no room."""
 
     def copy_live(self) -> None:
-        """First pass, optional, while the source is still written to."""
+        """Make a first pass, optional, while the source is still written to."""
 
     def settle(self) -> None:
-        """Instead of `finish` where writers are not stopped: as `finish`, but what vanishes meanwhile is no failure."""
+        """Do as `finish` where writers are not stopped: what vanishes meanwhile is no failure."""
 
     def finish(self) -> None:
         """Make `target` exactly equal to `source`, which nobody writes to any more."""

@@ -16,41 +16,44 @@ class VolumeReader(Protocol):
     """Look at volumes and at the disks that they are on; what is not mounted is not mounted by that either."""
 
     def usage(self, name: str) -> Usage | None:
-        """How full it is; None if Docker has no volume of that name."""
+        """Report how full the volume is; None if Docker has none of that name, or its data is gone."""
 
     def usages(self) -> dict[str, Usage]:
-        """How full each volume is that gpudock made on this node, by name; those whose data is gone are left out."""
+        """Report how full each volume is that gpudock made on this node, by name, without those whose data is gone.
+
+        Of one whose driver is unknown here nothing is told: everything is None.
+        """
 
     def free_bytes(self) -> int:
-        """How much room the filesystem has on which volumes are made."""
+        """Report how much room the filesystem has on which volumes are made."""
 
     def disks(self) -> Sequence[DiskSpace]:
-        """The filesystems on which containers, images and volumes are, each once."""
+        """List the filesystems on which containers, images and volumes are, each once."""
 
     def data_path(self, name: str) -> str:
-        """Where its data is, for `begin`; VolumeNotFound if it is gone."""
+        """Find the place of the data, for `begin`; VolumeNotFound if it is gone."""
 
     def measure(self, place: str) -> tuple[int, int]:
-        """Bytes in use and number of files at a place: by its filesystem's report, else by walking through it."""
+        """Count bytes in use and files at a place: by its filesystem's report, else by walking through it."""
 
     def last_change(self, place: str) -> int:
-        """The newest ctime (ns since 1970) of anything at a place: no program can set one back."""
+        """Find the newest ctime (ns since 1970) of anything at a place: no program can set one back."""
 
     def names(self, family: str) -> list[str]:
-        """The volumes of that family that gpudock made on this node, recorded or not."""
+        """List the volumes of that family that gpudock made on this node, recorded or not."""
 
     def made(self) -> Mapping[str, str]:
-        """By its name, which operation made each volume that gpudock made on this node, recorded or not."""
+        """Name the operation that made it, by name of each volume that gpudock made on this node, recorded or not."""
 
 
 class Volumes(VolumeReader, Protocol):
     """Make, fill and remove volumes."""
 
     def driver(self) -> str:
-        """How new volumes are made; with the setting `auto` the first way that works here, found out by trying it."""
+        """Name the driver of new volumes; with the setting `auto` the first that works here, found out by trying."""
 
     def create(self, plan: VolumePlan) -> str:
-        """Create it, empty, in the way of `way`, and make sure that its size is enforced; the way that it was.
+        """Create the volume, empty, by the driver that `driver` names, make sure of its size, and return the driver.
 
         Adopts what this operation created before. Raises VolumeExists for a name that Docker has already,
         VolumeCreateFailed, or Unavailable("disk").
@@ -66,7 +69,7 @@ class Volumes(VolumeReader, Protocol):
         """Prepare to make the data at the place `target` equal to that at `source`; nothing is copied yet."""
 
     def sync(self, place: str) -> None:
-        """Return once everything written there is on disk."""
+        """Write everything at a place to its disk, and return then."""
 
     def set_aside(self, name: str, driver: str) -> str:
         """Remove the Docker volume but keep its data, and return the place. VolumeInUse if a container has it.

@@ -110,8 +110,8 @@ def _refusal() -> WerkzeugResponse | None:
 
 def _check_page() -> WerkzeugResponse | None:
     if not current_user.is_authenticated:
-        wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return redirect(url_for("pages.login", next=wanted))
+        target = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("pages.login", next=target))
     set_requester_name(current_user.name)
     return None
 

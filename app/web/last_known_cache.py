@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app.web.shared_cache import Shelf, shared_directory
+from app.web.shared_cache import SharedCache, shared_directory
 
 _EXTENSION = "gpudock_known"
 _MOST = 256
 _MOST_SHARED, _MOST_BYTES = 1000, 64 << 20
 # Pages are polled all the time; what is known changes little in that many seconds.
-_TELL_EVERY = 10.0
+_SHARE_EVERY = 10.0
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class _Answer:
 
     value: Any
     at: float
-    told: float = -math.inf
+    shared_at: float = -math.inf
 
 
 class LastKnown:
     """The last value of each question, of the `most` questions asked last, and when it was found out.
 
-    On the `shelf` each process puts what it knows, at most every `tell_every` seconds for a question. It is looked at
-    only if a value is wanted.
+    Each process puts what it knows into the `shared` cache, at most every `share_every` seconds for a question. That is
+    looked at only if a value is wanted.
     """
 
-    def __init__(self, shelf: Shelf | None = None, most: int = _MOST, tell_every: float = _TELL_EVERY) -> None:
-        self._shelf = shelf
+    def __init__(self, shared: SharedCache | None = None, most: int = _MOST, share_every: float = _SHARE_EVERY) -> None:
+        self._shared = shared
         self._most = most
-        self._tell_every = tell_every
+        self._share_every = share_every
         self._lock = threading.Lock()
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
@@ -47,17 +47,17 @@ class LastKnown:
         now = time.monotonic()
         with self._lock:
             before = self._answers.get(question)
-            told = before.told if before else -math.inf
-            due = self._shelf is not None and now - told >= self._tell_every
-            self._keep(question, _Answer(value, now, now if due else told))
-        if self._shelf is not None and due:
-            self._shelf.put(repr(question), value)
+            shared_at = before.shared_at if before else -math.inf
+            due = self._shared is not None and now - shared_at >= self._share_every
+            self._keep(question, _Answer(value, now, now if due else shared_at))
+        if self._shared is not None and due:
+            self._shared.put(repr(question), value)
 
     def recall(self, question: Hashable) -> tuple[Any, float] | None:
         """The last answer and its age in seconds; None if it was never asked, or too long ago."""
         with self._lock:
             found = self._answers.get(question)
-        if self._shelf is not None and (newer := self._shelf.get(repr(question), found.at if found else -math.inf)):
+        if self._shared is not None and (newer := self._shared.get(repr(question), found.at if found else -math.inf)):
             value, at = newer
             found = _Answer(value, at, at)
             with self._lock:
@@ -74,8 +74,8 @@ class LastKnown:
 def init_app(app: Flask) -> None:
     """Give the app its memory."""
     directory = shared_directory()
-    shelf = Shelf(directory / "known", _MOST_SHARED, _MOST_BYTES) if directory else None
-    app.extensions[_EXTENSION] = LastKnown(shelf)
+    shared = SharedCache(directory / "known", _MOST_SHARED, _MOST_BYTES) if directory else None
+    app.extensions[_EXTENSION] = LastKnown(shared)
 
 
 def last_known() -> LastKnown:

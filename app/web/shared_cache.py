@@ -40,7 +40,7 @@ _PRUNE = """
 """
 
 
-class Shelf:
+class SharedCache:
     """Keeps values by key: the newest `most` of them, `most_bytes` bytes in all, each for `seconds` seconds.
 
     Without a `path` it is in memory. A file is to be in a directory that nobody else may write to: what is read there

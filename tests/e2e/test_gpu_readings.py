@@ -16,11 +16,11 @@ def test_every_worker_reads_the_gpus_from_its_start_on(api: Server) -> None:
     browser.post(f"{api.url}/login", data={"csrf_token": token[1], "token": TOKEN}, timeout=10)
     uuid = api.data("GET", "/gpus?detail=true")["gpus"][0]["uuid"]
 
-    def told() -> list[int]:
+    def times() -> list[int]:
         answer = browser.get(f"{api.url}/gpus/{uuid}/readings", timeout=10)
         assert answer.status_code == 200
         return list(answer.json()["times"])
 
-    wait_for(lambda: len(told()) >= 2)
+    wait_for(lambda: len(times()) >= 2)
     # Whichever worker answers: they read at the same moments.
-    assert len({tuple(told()[-1:]) for _ in range(8)}) <= 2 and told()[0] % 5 == 0
+    assert len({tuple(times()[-1:]) for _ in range(8)}) <= 2 and times()[0] % 5 == 0

@@ -20,7 +20,7 @@ OTHER, BARE = ("sha256:" + digit * 64 for digit in "12")
 
 
 @pytest.fixture
-def shelf(site: Site) -> Site:
+def stocked(site: Site) -> Site:
     """One image with two names, one without any, one of which containers were made."""
     for name in ("other:1", "other:2"):
         site.images.registry[name] = OTHER
@@ -36,8 +36,8 @@ def ticked(html: str) -> dict[str, bool]:
     return {name: bool(checked) for name, checked in boxes}
 
 
-def test_the_list_tells_who_needs_an_image_and_of_what_it_is_a_commit(shelf: Site, browser: Browser) -> None:
-    shelf.services.containers.commit(parse("foo"), "saved")
+def test_the_list_tells_who_needs_an_image_and_of_what_it_is_a_commit(stocked: Site, browser: Browser) -> None:
+    stocked.services.containers.commit(parse("foo"), "saved")
     html = browser.page("/images")
     found = rows(html)
     assert set(found) == {"other:1 other:2", "no name", "busybox:test", "saved:latest"}
@@ -86,7 +86,7 @@ def test_what_is_being_pulled_is_shown_with_its_bytes_and_can_be_cancelled(site:
     assert notices(response) == ["pull new:1 was cancelled and undone"] and "Being pulled" not in response.text
 
 
-def test_an_image_gets_one_more_name(shelf: Site, browser: Browser) -> None:
+def test_an_image_gets_one_more_name(stocked: Site, browser: Browser) -> None:
     page = f"/images/tag?image={OTHER}"
     assert "other:1, other:2" in browser.page(page)
     refused = browser.submit(page, name="busybox:test")
@@ -98,7 +98,7 @@ def test_an_image_gets_one_more_name(shelf: Site, browser: Browser) -> None:
     assert browser.get("/images/tag?image=nothing").status_code == 404
 
 
-def test_unused_images_are_shown_before_they_are_removed(shelf: Site, browser: Browser) -> None:
+def test_unused_images_are_shown_before_they_are_removed(stocked: Site, browser: Browser) -> None:
     html = browser.page("/images/remove")
     assert ticked(html) == {"other:1": False, "other:2": False, BARE: True}
     response = browser.client.post(
@@ -110,7 +110,7 @@ def test_unused_images_are_shown_before_they_are_removed(shelf: Site, browser: B
     assert set(rows(after.text)) == {"other:1", "busybox:test"}
 
 
-def test_one_image_is_removed_by_its_name_and_one_in_use_is_not(shelf: Site, browser: Browser) -> None:
+def test_one_image_is_removed_by_its_name_and_one_in_use_is_not(stocked: Site, browser: Browser) -> None:
     html = browser.page(f"/images/remove?image={OTHER}")
     assert ticked(html) == {"other:1": True, "other:2": True}
     needed = browser.page("/images/remove?image=busybox:test")
@@ -118,9 +118,9 @@ def test_one_image_is_removed_by_its_name_and_one_in_use_is_not(shelf: Site, bro
     assert "Nothing of this can be removed." in needed
 
 
-def test_without_docker_the_images_known_last_are_shown(shelf: Site, browser: Browser) -> None:
+def test_without_docker_the_images_known_last_are_shown(stocked: Site, browser: Browser) -> None:
     before = rows(browser.page("/images"))
-    shelf.engine.dead = True
+    stocked.engine.dead = True
     response = browser.get("/images")
     assert rows(response.text) == before and "as last known" in notices(response)[0]
     assert "Not known at the moment." in browser.page("/images?name=other")

@@ -112,7 +112,7 @@ def test_the_overview_says_what_needs_attention_and_leads_there(site: Site, brow
     free = next(view.gpu for view in site.services.gpus.all() if view.free)
     site.inventory.changes = {free.index: {"fault": "fell off the bus"}}
     site.volumes.free = 1 << 20
-    found = [text(one) for one in re.findall(r'<ul class="concerns">(.*?)</ul>', browser.page("/"), re.DOTALL)]
+    found = [text(one) for one in re.findall(r'<ul class="alerts">(.*?)</ul>', browser.page("/"), re.DOTALL)]
     (shown,) = found
     assert f"unhealthy GPU {free.index} fell off the bus" in shown
     assert "disk nearly full /var/lib/docker 1 MB of 2 TB are free" in shown

@@ -85,8 +85,8 @@ def test_a_change_that_fails_in_the_background_is_found_by_its_request(site: Sit
     wait_for(lambda: operations(site, "?name=bar-1")[0]["state"] == "undone")
     (failed,) = operations(site, "?name=bar-1")
     assert (failed["who"], failed["requestId"], failed["error"]) == ("bob", "grow-77", "no space")
-    (concerns,) = re.findall(r'<ul class="concerns">(.*?)</ul>', ann.page("/"), re.DOTALL)
-    assert "failed bar-1 GPU change: no space Request id grow-77" in text(concerns)
+    (alerts,) = re.findall(r'<ul class="alerts">(.*?)</ul>', ann.page("/"), re.DOTALL)
+    assert "failed bar-1 GPU change: no space Request id grow-77" in text(alerts)
     for page in ("/operations?name=bar-1", "/containers/bar", f"/operations/{failed['id']}"):
         shown = text(ann.page(page))
         assert "no space" in shown and "Request id grow-77" in shown, page

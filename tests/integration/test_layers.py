@@ -420,8 +420,8 @@ def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path
     for number in range(20_000):
         (source / f"f{number}").touch()
     program = (
-        "from tests.support.layers import LAYERS as L; from tests.support.trees import untold; "
-        f"L.begin({str(source)!r}, {str(target)!r}, untold).finish()"
+        "from app.adapters.docker.layers_overlay2 import OverlayLayers as L; from tests.support.trees import untold; "
+        f"L().begin({str(source)!r}, {str(target)!r}, untold).finish()"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as copier:
         deadline = time.monotonic() + 20

@@ -255,7 +255,7 @@ def test_many_threads_get_the_same_whole_answer(nvml, inventory):
 def test_a_forked_child_asks_nvml_anew_even_if_the_parent_was_in_the_middle_of_a_question(nvml):
     code = (
         "import os, sys, threading, time\n"
-        "from app.adapters.nvml import NvmlInventory\n"
+        "from app.adapters.gpus.nvml import NvmlInventory\n"
         "inventory = NvmlInventory(deadline=2)\n"
         "state = os.environ['FAKE_NVML_STATE']\n"
         "assert len(inventory.gpus()) == 4\n"
@@ -274,7 +274,7 @@ def test_a_forked_child_asks_nvml_anew_even_if_the_parent_was_in_the_middle_of_a
 def test_a_forked_child_recovers_from_a_driver_that_went(nvml):
     code = (
         "import os, sys, time\n"
-        "from app.adapters.nvml import NvmlInventory\n"
+        "from app.adapters.gpus.nvml import NvmlInventory\n"
         "from app.errors import Unavailable\n"
         "inventory = NvmlInventory()\n"
         "assert len(inventory.gpus()) == 4\n"
@@ -294,14 +294,14 @@ def test_a_forked_child_recovers_from_a_driver_that_went(nvml):
 
 
 def test_another_process_finds_the_library_by_the_environment(nvml):
-    code = "from app.adapters.nvml import NvmlInventory; print(len(NvmlInventory().gpus()))"
+    code = "from app.adapters.gpus.nvml import NvmlInventory; print(len(NvmlInventory().gpus()))"
     assert _python(code, nvml.environ).stdout == "4\n"
 
 
 def test_a_missing_library_is_unavailable_with_advice_and_is_found_once_it_is_installed(nvml, tmp_path):
     code = (
         "import os, time\n"
-        "from app.adapters.nvml import NvmlInventory\n"
+        "from app.adapters.gpus.nvml import NvmlInventory\n"
         "from app.errors import Unavailable\n"
         "inventory = NvmlInventory()\n"
         "try:\n"

@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"\{\w+\}")
 def chinese(text: str) -> str:
     """The Text as it is to be read; AssertionError if it is none, or nothing of it is translated."""
     assert isinstance(text, Text), f"no page can translate this: {text}"
-    found = text.render(translated)
+    found = text.render(in_chinese)
     assert found != text, f"not translated: {text}"
     return found
 
@@ -28,7 +28,7 @@ def english_on(html: str) -> list[str]:
     return [template for template, words in _telling().items() if words in page]
 
 
-def translated(template: str) -> str:
+def in_chinese(template: str) -> str:
     """What the catalogue says, the English if it has nothing."""
     return _catalogue().get(template) or template
 
@@ -45,6 +45,6 @@ def _telling() -> dict[str, str]:
     found = {}
     for _, _, template, _, _ in extract_from_dir(_APP, [("**.py", "python")], keywords={"Text": None}):
         longest = max(_PLACEHOLDER.split(template), key=len).strip()
-        if " " in longest and longest not in translated(template):
+        if " " in longest and longest not in in_chinese(template):
             found[template] = longest
     return found

@@ -25,8 +25,8 @@ def operations(world: World, ago: float = alerts.RECENT) -> list[Alert]:
     return list(alerts.of_operations(world.services.operations.queries.since(id_at(time.time() - ago))))
 
 
-def kinds(concerns: list[Alert]) -> list[tuple[str, str, bool]]:
-    return [(concern.subject, concern.kind, concern.grave) for concern in concerns]
+def kinds(found: list[Alert]) -> list[tuple[str, str, bool]]:
+    return [(alert.subject, alert.kind, alert.grave) for alert in found]
 
 
 def test_where_all_is_well_nothing_is_said(world: World) -> None:
@@ -35,7 +35,7 @@ def test_where_all_is_well_nothing_is_said(world: World) -> None:
     assert not list(alerts.of_gpus(world.services.gpus.all()))
     assert not list(alerts.of_containers(world.services.containers.queries.page()))
     assert not list(alerts.of_volumes(world.services.volumes.queries.page().volumes))
-    assert not list(alerts.of_rooms(world.services.volumes.disk_usage.here())) and not operations(world)
+    assert not list(alerts.of_disks(world.services.volumes.disk_usage.here())) and not operations(world)
 
 
 def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) -> None:
@@ -53,8 +53,8 @@ def test_sick_gpus_and_those_that_others_use_but_not_drained_ones(world: World) 
 def test_a_silent_node_is_one_concern_whatever_it_has(world: World) -> None:
     views = [replace(view, node="far", silence="node far is unreachable") for view in world.services.gpus.all()]
     assert isinstance(views[0], GpuView)
-    (concern,) = alerts.sorted_by_weight(alerts.of_gpus(views))
-    assert (concern.resource, concern.subject, concern.reason) == ("nodes", "far", "node far is unreachable")
+    (alert,) = alerts.sorted_by_weight(alerts.of_gpus(views))
+    assert (alert.resource, alert.subject, alert.reason) == ("nodes", "far", "node far is unreachable")
 
 
 def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> None:
@@ -69,7 +69,7 @@ def test_drift_of_containers_and_volumes_and_what_is_left_over(world: World) -> 
     ]
     weighed = alerts.sorted_by_weight(found)
     assert kinds(weighed) == [("foo-0", "missing", True), ("vol-0", "unenforced", False)]
-    assert all(concern.advice for concern in weighed)
+    assert all(alert.advice for alert in weighed)
 
 
 def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None:
@@ -77,9 +77,9 @@ def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None
     world.engine.fail_next["start"] = StartFailed("no space")
     with pytest.raises(GpuChangeFailed):
         world.services.containers.change_gpus(parse("foo"), 1)
-    (concern,) = operations(world)
-    assert (concern.subject, concern.kind, concern.reason) == ("foo-1", "failed", "no space")
-    assert (concern.operation, concern.request) == ("gpu", None)
+    (alert,) = operations(world)
+    assert (alert.subject, alert.kind, alert.reason) == ("foo-1", "failed", "no space")
+    assert (alert.operation, alert.request) == ("gpu", None)
     assert not operations(world, ago=-60)
     world.services.containers.change_gpus(parse("foo"), 1)
     assert not operations(world)
@@ -90,8 +90,8 @@ def test_a_failed_operation_of_late_that_was_not_made_good(world: World) -> None
             world.services.containers.change_gpus(parse("foo"), 2)
     finally:
         set_requester(ITSELF)
-    (concern,) = operations(world)
-    assert (concern.subject, concern.request) == ("foo-2", "mine")
+    (alert,) = operations(world)
+    assert (alert.subject, alert.request) == ("foo-2", "mine")
 
 
 def test_what_was_cancelled_did_not_fail(world: World) -> None:
@@ -116,13 +116,13 @@ def test_a_disk_is_low_below_a_tenth_or_a_gibibyte() -> None:
         DiskSpace("/b", 11 * GIB, 100 * GIB),
         DiskSpace("/c", GIB - 1, 2 * GIB),
     ]
-    low = list(alerts.of_rooms(rooms))
+    low = list(alerts.of_disks(rooms))
     assert kinds(low) == [("/a", "low", True), ("/c", "low", True)]
     assert low[0].reason == "9 GB of 100 GB are free"
     here, there = alerts.sorted_by_weight(
-        alerts.of_rooms([DiskSpace("/a", 1, GIB, "one"), DiskSpace("/a", 1, GIB, "two")])
+        alerts.of_disks([DiskSpace("/a", 1, GIB, "one"), DiskSpace("/a", 1, GIB, "two")])
     )
-    assert [(concern.subject, concern.node) for concern in (here, there)] == [("/a", "one"), ("/a", "two")]
+    assert [(alert.subject, alert.node) for alert in (here, there)] == [("/a", "one"), ("/a", "two")]
 
 
 def test_containers_are_counted_by_state(world: World) -> None:

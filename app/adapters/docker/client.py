@@ -23,11 +23,11 @@ class Clients:
         self._local = threading.local()
 
     def quick(self) -> APIClient:
-        """A client that waits 4 s for an answer: enough for what Docker does at once, short if Docker hangs."""
+        """Give a client that waits 4 s for an answer: enough for what Docker does at once, short if Docker hangs."""
         return self._client(QUICK)
 
     def patient(self, seconds: int) -> APIClient:
-        """A client that waits `seconds` for an answer, of a Docker that does answer now."""
+        """Give a client that waits `seconds` for an answer, of a Docker that does answer now."""
         self.quick().ping()
         return self._client(seconds)
 

@@ -35,12 +35,10 @@ class DockerContainers:
         self._stop_timeout = stop_timeout
 
     def ping(self) -> str:
-        """The engine's version."""
         with translate_errors():
             return str(self._clients.quick().version()["Version"])
 
     def inspect(self, ref: str) -> Inspected | None:
-        """The container, or None if there is none."""
         with translate_errors():
             try:
                 return parse.inspected(self._clients.quick().inspect_container(ref))
@@ -48,10 +46,6 @@ class DockerContainers:
                 return None
 
     def describe(self, ref: str) -> UnmanagedContainer | None:
-        """What anybody's container would be as one of ours, or None if there is none; ImageNotFound without its image.
-
-        A spec cannot say everything: `differences` tells what it lost.
-        """
         if not _REF.fullmatch(ref):
             return None
         with translate_errors(missing=ImageNotFound):
@@ -64,29 +58,21 @@ class DockerContainers:
             return unmanaged.described(raw, image["Config"])
 
     def differences(self, old: str, new: str) -> Sequence[str]:
-        """What the container `old` has and `new`, made of its description, has not, in the words of `docker run`."""
         with translate_errors():
             client = self._clients.quick()
             return unmanaged.differences(client.inspect_container(old), client.inspect_container(new))
 
     def mounts(self) -> dict[str, list[Mount]]:
-        """Which containers, ours or not, running or not, mount which volume, by the volume's name."""
         with translate_errors():
             return parse.mounts(self._clients.quick().containers(all=True))
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[Observed]:
-        """This node's labelled containers, running or not; of one family or one operation only, if given."""
         wanted = labels.wanted(self._node, family, operation)
         with translate_errors():
             raw = self._clients.quick().containers(all=True, filters={"label": wanted})
         return [observed for observed in map(parse.listed, raw) if observed.labels]
 
     def create(self, plan: ContainerPlan) -> str:
-        """Create a container, not started, and return its id; adopt one that this operation created before.
-
-        Raises ContainerExists if anybody else has the name, ImageNotFound, and StartRefused with Docker's
-        reason if it does not accept the spec.
-        """
         with translate_errors():
             client = self._clients.patient(_CREATE)
         try:
@@ -99,7 +85,6 @@ class DockerContainers:
             raise
 
     def start(self, ref: str) -> None:
-        """Start it; StartRefused if the spec is at fault, PortTaken for a port in use, StartFailed otherwise."""
         with translate_errors(StartFailed):
             try:
                 self._clients.patient(_START).start(ref)
@@ -107,12 +92,10 @@ class DockerContainers:
                 raise start_error(exc) from exc
 
     def stop(self, ref: str) -> None:
-        """Stop it: tell every process, wait for those that can react (bounded), then kill. Stopped is fine too."""
         with translate_errors(StopFailed):
             stop.stop(self._clients.quick(), self._clients.patient(stop.GONE_WITHIN), ref, self._stop_timeout)
 
     def remove(self, ref: str) -> None:
-        """Remove the container, running or not, and not its anonymous volumes; gone already is fine too."""
         with translate_errors(DeleteFailed):
             try:
                 self._clients.patient(_REMOVE).remove_container(ref, force=True, v=False)

@@ -12,7 +12,7 @@ NO_GPUS = "NVIDIA_VISIBLE_DEVICES=void"
 
 
 def body(plan: ContainerPlan, gpu_request: str) -> dict[str, Any]:
-    """The body of `POST /containers/create`; `gpu_request` is nvidia, cdi or none (see `device_requests`)."""
+    """Write the body of `POST /containers/create`; `gpu_request` is nvidia, cdi or none (see `device_requests`)."""
     requests = device_requests(plan.gpus, gpu_request)
     spec, hostname = plan.spec, plan.labels.family
     return {
@@ -36,7 +36,7 @@ def body(plan: ContainerPlan, gpu_request: str) -> dict[str, Any]:
 
 
 def device_requests(gpus: tuple[str, ...], gpu_request: str) -> list[dict[str, Any]] | None:
-    """Docker's DeviceRequests for GPUs by UUID: through NVIDIA's hook, through CDI (Docker 25 and later), or None."""
+    """Write Docker's DeviceRequests for GPUs by UUID: by NVIDIA's hook, by CDI (Docker 25 and later), or None."""
     if not gpus or gpu_request == "none":
         return None
     ids = [f"nvidia.com/gpu={uuid}" for uuid in gpus] if gpu_request == "cdi" else list(gpus)

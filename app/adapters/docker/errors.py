@@ -1,4 +1,4 @@
-"""What docker-py raises, told as gpudock's errors."""
+"""Translates what docker-py raises into gpudock's errors."""
 
 import re
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def translate_errors(
 
 
 def answered(response: requests.Response) -> requests.Response:
-    """The response, if it is no error; APIError otherwise. For requests that go past docker-py's own methods."""
+    """Return the response, if it is no error; raise APIError otherwise. For requests past docker-py's own methods."""
     try:
         response.raise_for_status()
     except requests.HTTPError as exc:
@@ -65,7 +65,7 @@ def answered(response: requests.Response) -> requests.Response:
 
 
 def create_error(exc: APIError, plan: ContainerPlan) -> DomainError | None:
-    """What is wrong with a plan that Docker does not create; None if it is Docker that fails."""
+    """Find out what is wrong with a plan that Docker does not create; None if it is Docker that fails."""
     text = _text(exc)
     if exc.status_code == 409:
         return ContainerExists(_taken(plan.name, _HOLDER.search(text)))
@@ -77,7 +77,7 @@ def create_error(exc: APIError, plan: ContainerPlan) -> DomainError | None:
 
 
 def start_error(exc: APIError) -> DomainError:
-    """Whose fault it is that a container did not start: the port's, the caller's or the host's."""
+    """Find out why a container did not start: for the port's, the caller's or the host's fault."""
     text = _text(exc)
     if taken := _PORT.search(text):
         message = Text("port {port} of the host is in use; choose another one", port=taken[1])
@@ -90,12 +90,12 @@ def start_error(exc: APIError) -> DomainError:
 
 
 def reason(exc: APIError) -> str:
-    """Docker's explanation on one line, without the names of the layers that it came through."""
+    """Give Docker's explanation on one line, without the names of the layers that it came through."""
     return plain(_text(exc))
 
 
 def plain(text: str) -> str:
-    """The core of a message of Docker or its runtime, on one line."""
+    """Cut a message of Docker or its runtime down to its core, on one line."""
     core = _LAYERS_ABOVE.sub("", text).replace(": unknown", "")
     return " ".join(core.split()) or Text("Docker gives no reason")
 

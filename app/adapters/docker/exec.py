@@ -35,15 +35,10 @@ class DockerExec:
         self._clients = clients
 
     def execute(self, ref: str, cmd: Sequence[str], work_dir: str | None, timeout: float, cap: int) -> ExecResult:
-        """Run a command in the container for at most `timeout` seconds, keeping `cap` bytes of each stream.
-
-        Raises ContainerNotRunning, or CommandRefused if there is no such command or directory.
-        """
         with translate_errors():
             return execute(self._clients.quick(), ref, cmd, work_dir, timeout, cap)
 
     def logs(self, ref: str, tail: int) -> str:
-        """The last `tail` lines that its main process printed, at most the last 1 MiB of them."""
         with translate_errors():
             client = self._clients.quick()
             url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
@@ -79,7 +74,7 @@ def execute(
 
 
 class Output:
-    """The two streams of a command, taken from the frames that Docker wraps them in."""
+    """Collect the two streams of a command, from the frames that Docker wraps them in."""
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
@@ -90,7 +85,7 @@ class Output:
 
     @property
     def flooded(self) -> bool:
-        """Whether so much came that the rest is not worth waiting for."""
+        """Tell if so much came that the rest is not worth waiting for."""
         return self._seen > _FLOOD * self._cap
 
     def feed(self, chunk: bytes) -> None:
@@ -106,7 +101,7 @@ class Output:
             del self._frames[:end]
 
     def check(self, exit_code: int) -> None:
-        """CommandRefused or ContainerNotRunning if the output is Docker's excuse for not having run the command.
+        """Raise CommandRefused or ContainerNotRunning if the output is Docker's excuse for not having run the command.
 
         Docker writes it to stdout, with exit code 126 or 127 (seen with 20.10); a command's own 127 prints no such.
         """
@@ -118,7 +113,7 @@ class Output:
         raise CommandRefused(Text("the command cannot be executed: {why}", why=plain(text)))
 
     def result(self, exit_code: int | None, timed_out: bool = False) -> ExecResult:
-        """What was kept so far."""
+        """Give the result from what was kept so far."""
         stdout, stderr = (bytes(self._kept[stream]).decode(errors="replace") for stream in (_STDOUT, _STDERR))
         return ExecResult(stdout, stderr, exit_code, self._truncated, timed_out)
 
@@ -169,7 +164,7 @@ def _until(raw: Any, deadline: float) -> Iterator[bytes]:
 
 
 def _state(client: APIClient, identity: str, deadline: float) -> dict[str, Any]:
-    """What Docker knows of the command once it has ended, which it learns a little after the streams do.
+    """Ask what Docker knows of the command once it has ended, which it learns a little after the streams do.
 
     At `deadline` it is told as running. On a busy host the first output may come before Docker knows the pid.
     """

@@ -8,7 +8,7 @@ from app.adapters.docker.labels import COMMITTED_BY
 
 
 def held(client: APIClient, repository: str) -> set[str]:
-    """The ids of the images with a tag of that repository, without those that a container was made of."""
+    """List the ids of the images with a tag of that repository, without those that a container was made of."""
     tagged = {raw["Id"] for raw in client.images(name=repository)}
     return tagged - {raw["ImageID"] for raw in client.containers(all=True)} if tagged else set()
 
@@ -27,7 +27,7 @@ def name_commit(client: APIClient, operation: str, name: str) -> bool:
 
 
 def nameless_commits(client: APIClient) -> set[str]:
-    """The operations whose commits made images that have no name."""
+    """List the operations whose commits made images that have no name."""
     found = client.images(filters={"label": COMMITTED_BY, "dangling": True})
     return {raw["Labels"][COMMITTED_BY] for raw in found}
 

@@ -27,7 +27,6 @@ class DockerImages:
         self._clients = clients
 
     def image(self, name: str) -> Image:
-        """The local image of that name, tag, digest or id; ImageNotFound if there is none."""
         absent = ImageNotFound(
             Text("there is no image {name} on this host; pull or build it there first", name=repr(name))
         )
@@ -43,12 +42,10 @@ class DockerImages:
         return Image(raw["Id"], tuple(raw["Config"].get("Volumes") or ()))
 
     def hold_image(self, image_id: str) -> None:
-        """Tag the image `gpudock-held:…`, so that no prune takes it; ImageNotFound if it is gone."""
         with translate_errors(missing=ImageNotFound):
             self._clients.quick().tag(image_id, _HELD, _held_tag(image_id))
 
     def release_image(self, image_id: str) -> None:
-        """Take that tag away, and with it an image that has no other name and no containers."""
         with translate_errors():
             try:
                 client = self._clients.patient(_REMOVE)
@@ -58,50 +55,37 @@ class DockerImages:
                     raise
 
     def held_images(self) -> set[str]:
-        """The ids of the images with such a tag, without those that a container, anybody's, was made of."""
         with translate_errors():
             return image_tags.held(self._clients.quick(), _HELD)
 
     def nameless_commits(self) -> set[str]:
-        """The operations whose commits made images that have no name."""
         with translate_errors():
             return image_tags.nameless_commits(self._clients.quick())
 
     def commit(self, ref: str, image_name: str, operation: str) -> str:
-        """Make an image of the container for an operation and return its id; CommitFailed if Docker cannot.
-
-        It gets its name at the end, from here: Docker goes on with a commit whose caller has died, and must not give
-        the name away then. Raises InvalidRequest for a name that no image can have.
-        """
         with translate_errors():
             image_names.check_new(self._clients.quick(), image_name)
         with translate_errors(CommitFailed):
             client, changes = self._clients.patient(_COMMIT), [*labels.blanked(), *self._origin(ref)]
             made = str(client.commit(ref, changes=[*changes, labels.committed_by(operation)])["Id"])
+            # Docker goes on with a commit whose caller has died, and must not give the name away then.
             client.tag(made, *image_names.parts(image_name))
         return made
 
     def name_commit(self, operation: str, image_name: str) -> bool:
-        """Give the image that `commit` made for an operation its name, once more if need be.
-
-        False if there is no such image, or if another one has the name by now.
-        """
         with translate_errors(CommitFailed):
             return image_tags.name_commit(self._clients.quick(), operation, image_name)
 
     def drop_commit(self, operation: str) -> None:
-        """Remove the nameless image that `commit` made for an operation; nothing happens if there is none."""
         with translate_errors(DeleteFailed):
             image_tags.drop_commit(self._clients.patient(_REMOVE), operation)
 
     def all(self) -> list[LocalImage]:
-        """Every image that has a name, a container or no image built on it, the newest first."""
         with translate_errors():
             found = [_image(raw) for raw in self._clients.quick().images()]
         return sorted(found, key=lambda image: (image.created, image.id), reverse=True)
 
     def users(self) -> dict[str, set[str]]:
-        """The names of the containers, anybody's, running or not, that were made of an image, by the image's id."""
         with translate_errors():
             listed = self._clients.quick().containers(all=True)
         found: dict[str, set[str]] = {}
@@ -111,24 +95,15 @@ class DockerImages:
         return found
 
     def pull(self, name: str, tell: Callable[[PullState], None]) -> None:
-        """Load an image from its registry; `tell` hears how far it is, and ends it by raising.
-
-        Raises RegistryUnreachable, ImageNotInRegistry or ImagePullFailed.
-        """
         pull.pull(self._clients, name, tell)
 
     def tag(self, image_id: str, name: str) -> None:
-        """Give the image one more name, taken from any other image; ImageNotFound, InvalidRequest for the name."""
         with translate_errors(OperationFailed, missing=ImageNotFound):
             client = self._clients.quick()
             image_names.check_new(client, name)
             client.tag(image_id, *image_names.parts(name))
 
     def remove(self, name: str) -> None:
-        """Take a name away, or with an id the image itself; the last name goes with the image.
-
-        Nothing happens if it is gone already. ImageInUse if a container or an image that was built on it needs it.
-        """
         with translate_errors(ImageRemoveFailed):
             try:
                 self._clients.patient(_REMOVE).remove_image(name)

@@ -13,13 +13,13 @@ _OF_CONTAINERS = (NODE, FAMILY, VERSION, OPERATION, GPUS)
 
 
 def write(labels: Labels, unrequested_gpus: tuple[str, ...]) -> dict[str, str]:
-    """Docker's form of `labels`; GPUs that Docker is not asked for are noted in a label of their own."""
+    """Write `labels` in Docker's form; GPUs that Docker is not asked for are noted in a label of their own."""
     own = {NODE: labels.node, FAMILY: labels.family, VERSION: str(labels.version), OPERATION: labels.operation}
     return {**own, GPUS: ",".join(unrequested_gpus)} if unrequested_gpus else own
 
 
 def read(raw: Mapping[str, str] | None) -> Labels | None:
-    """The labels, or None if some are missing or make no sense: then the container is somebody else's."""
+    """Read the labels; None if some are missing or make no sense: then the container is somebody else's."""
     raw = raw or {}
     version = raw.get(VERSION, "")
     if not {NODE, FAMILY, OPERATION} <= raw.keys() or not (version.isascii() and version.isdigit()):
@@ -28,37 +28,37 @@ def read(raw: Mapping[str, str] | None) -> Labels | None:
 
 
 def is_ours(raw: Mapping[str, str] | None) -> bool:
-    """Whether gpudock made it: for a family, or as a helper."""
+    """Tell if gpudock made it: for a family, or as a helper."""
     return read(raw) is not None or HELPER in (raw or {})
 
 
 def without(raw: Mapping[str, str] | None) -> dict[str, str]:
-    """The labels that are not gpudock's."""
+    """Leave out the labels that are gpudock's."""
     return {label: value for label, value in (raw or {}).items() if label not in _OF_CONTAINERS}
 
 
 def blanked() -> list[str]:
-    """Instructions that blank these labels in an image: containers that anybody makes of it are not ours."""
+    """Write instructions that blank these labels in an image: containers that anybody makes of it are not ours."""
     return [f'LABEL {label}=""' for label in _OF_CONTAINERS]
 
 
 def committed(name: str) -> str:
-    """The instruction that notes in an image which container, by its versioned name, it is a commit of."""
+    """Write the instruction that notes in an image which container, by its versioned name, it is a commit of."""
     return f'LABEL {COMMIT}="{name}"'
 
 
 def read_commit(raw: Mapping[str, str] | None) -> str | None:
-    """The name that `committed` noted, None in any other image."""
+    """Read the name that `committed` noted; None in any other image."""
     return (raw or {}).get(COMMIT) or None
 
 
 def read_maker(raw: Mapping[str, str] | None) -> str | None:
-    """The operation that `committed_by` noted, None in any other image."""
+    """Read the operation that `committed_by` noted; None in any other image."""
     return (raw or {}).get(COMMITTED_BY) or None
 
 
 def committed_by(operation: str) -> str:
-    """The instruction that notes in an image which operation's commit made it."""
+    """Write the instruction that notes in an image which operation's commit made it."""
     return f'LABEL {COMMITTED_BY}="{operation}"'
 
 
@@ -74,11 +74,11 @@ def read_volume(raw: Mapping[str, str] | None) -> tuple[str, int] | None:
 
 
 def helper(node: str, operation: str) -> dict[str, str]:
-    """The labels of a container that serves an operation for a moment; `read` does not take it for one of a family."""
+    """Write the labels of a container that serves an operation for a moment; `read` does not take it for a family's."""
     return {NODE: node, OPERATION: operation, HELPER: "volume"}
 
 
 def wanted(node: str, family: str | None, operation: str | None) -> list[str]:
-    """The label filters of Docker for one node, and one family or operation if given."""
+    """Write the label filters of Docker for one node, and one family or operation if given."""
     values = {NODE: node, FAMILY: family, OPERATION: operation}
     return [f"{label}={value}" for label, value in values.items() if value is not None]

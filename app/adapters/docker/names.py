@@ -16,7 +16,7 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_new(client: APIClient, name: str) -> None:
-    """InvalidRequest for what cannot be the name of a new image. Docker says so when it is asked for such an image."""
+    """Raise InvalidRequest for what cannot be the name of a new image. Docker says so when asked for such an image."""
     if "@" in name:  # docker-py would take what follows as the tag
         raise InvalidRequest(Text("{name} cannot be an image's name: a digest cannot be chosen", name=repr(name)))
     if not IMAGE.fullmatch(name):
@@ -33,11 +33,11 @@ def check_new(client: APIClient, name: str) -> None:
 
 
 def parts(name: str) -> tuple[str, str | None]:
-    """Repository and tag of an image's name."""
+    """Split an image's name into repository and tag."""
     repository, tag = parse_repository_tag(name)
     return unlike_an_id(repository), tag
 
 
 def unlike_an_id(name: str) -> str:
-    """The name spelled out if it has 64 hex digits, as after an unnamed commit: Docker would take it for an id."""
+    """Spell the name out if it has 64 hex digits, as after an unnamed commit: Docker would take it for an id."""
     return f"docker.io/library/{name}" if _ID.fullmatch(name) else name

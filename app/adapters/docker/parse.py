@@ -1,4 +1,4 @@
-"""What Docker's list and inspect tell, as the domain's dataclasses."""
+"""Reads what Docker's list and inspect tell into the model's dataclasses."""
 
 import re
 from datetime import datetime
@@ -11,7 +11,7 @@ _NEVER = "0001-01-01"
 
 
 def listed(raw: dict[str, Any]) -> Observed:
-    """A container from Docker's list."""
+    """Read a container from Docker's list."""
     # A linked container has the names that others call it by as well, like /other/alias.
     name = next((name for name in raw["Names"] or () if name.count("/") == 1), "")
     labels = label_names.read(raw["Labels"])
@@ -19,7 +19,7 @@ def listed(raw: dict[str, Any]) -> Observed:
 
 
 def inspected(raw: dict[str, Any]) -> Inspected:
-    """A container from Docker's inspect."""
+    """Read a container from Docker's inspect."""
     return Inspected(
         id=raw["Id"],
         name=raw["Name"].removeprefix("/"),
@@ -35,14 +35,14 @@ def inspected(raw: dict[str, Any]) -> Inspected:
 
 
 def _seconds(moment: str) -> float | None:
-    """Docker's time in seconds since 1970; None for never. Python reads microseconds, Docker writes nanoseconds."""
+    """Read Docker's time in seconds since 1970; None for never. Python reads microseconds, Docker writes more."""
     if moment.startswith(_NEVER):
         return None
     return datetime.fromisoformat(re.sub(r"(\.[0-9]{1,6})[0-9]*", r"\1", moment)).timestamp()
 
 
 def mounts(raw: list[dict[str, Any]]) -> dict[str, list[Mount]]:
-    """Who mounts which volume, from Docker's list of containers."""
+    """Find the containers that mount each volume, from Docker's list of containers."""
     found: dict[str, list[Mount]] = {}
     for container in raw:
         seen, managed = listed(container), label_names.is_ours(container["Labels"])

@@ -40,7 +40,7 @@ class Process:
             signal.pidfd_send_signal(self.fd, number)
 
     def reacts_to(self, number: int) -> bool:
-        """Whether the signal may end it: unless it ignores it or, as process 1, has done nothing to receive it.
+        """Tell if the signal may end it: unless it ignores it or, as process 1, has done nothing to receive it.
 
         A process that blocks the signal may be waiting for it. One that sits in sigwait blocks it too, but
         the kernel lifts the mask meanwhile, so only the place where it sleeps tells.
@@ -69,7 +69,7 @@ class Process:
 
 @contextmanager
 def processes(client: APIClient, container_id: str) -> Iterator[list[Process]]:
-    """The processes of a container now; none if Docker runs on another host, or this process may not see them."""
+    """List the processes of a container now; none if Docker runs on another host, or they may not be seen."""
     with ExitStack() as stack:
         found = []
         for pid in _pids(client, container_id):

@@ -91,7 +91,7 @@ class _Layer:
 
 @dataclass
 class Layers:
-    """What Docker has said of the layers of an image that it loads; `error` is what it ended with, if that is one."""
+    """Collect what Docker has said of the layers of an image that it loads; `error` is what it ended with, if that."""
 
     error: str | None = None
     _layers: dict[str, _Layer] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Layers:
 
     @property
     def state(self) -> PullState:
-        """How far it is. The total is known once every layer has begun, or is there."""
+        """Tell how far it is. The total is known once every layer has begun, or is there."""
         layers = list(self._layers.values())
         loaded = all(layer.loaded for layer in layers)
         known = all(layer.total is not None or layer.loaded for layer in layers)
@@ -125,7 +125,7 @@ def _amounts(detail: Event, layer: _Layer) -> tuple[int, int | None]:
 
 
 def failure(text: str, reference: str) -> DomainError:
-    """Whose fault a pull that failed is: Docker answers 404 or 500 for much the same things."""
+    """Find out whose fault a pull that failed is: Docker answers 404 or 500 for much the same things."""
     name = repr(reference)
     if "no space left on device" in text:
         return Unavailable("disk", Text("the disk of the Docker host is full"))

@@ -41,7 +41,7 @@ def stop(client: APIClient, patient: APIClient, ref: str, timeout: float) -> Non
 
 
 def signal_number(name: str | None) -> int:
-    """The number of a stop signal as images write it: SIGTERM, TERM, 15, SIGRTMIN+3; SIGTERM if it means nothing."""
+    """Read a stop signal as images write it: SIGTERM, TERM, 15, SIGRTMIN+3; SIGTERM if it means nothing."""
     short = (name or "").upper().removeprefix("SIG")
     if real_time := _RTMIN.fullmatch(short):
         number = signal.SIGRTMIN + int(real_time[1] or 0)

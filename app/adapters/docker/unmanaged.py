@@ -51,12 +51,12 @@ _OPTIONS = {
 
 
 def volume(raw: Raw) -> UnmanagedVolume:
-    """A volume from Docker's inspect."""
+    """Read a volume from Docker's inspect."""
     return UnmanagedVolume(raw["Name"], raw["Driver"], raw["Options"] or {}, labels.is_ours(raw["Labels"]))
 
 
 def described(raw: Raw, image: Raw) -> UnmanagedContainer:
-    """A container from Docker's inspect, with the Config of its image."""
+    """Read a container from Docker's inspect, with the Config of its image."""
     config, own = raw["Config"], set(image.get("Env") or ())
     binds, anonymous = _mounts(raw)
     spec = Spec(
@@ -71,7 +71,7 @@ def described(raw: Raw, image: Raw) -> UnmanagedContainer:
 
 
 def differences(old: Raw, new: Raw) -> list[str]:
-    """What `old` has and `new` has not or has otherwise, each named as the option of `docker run` that makes it.
+    """List what `old` has and `new` has not or otherwise, each named as the option of `docker run` that makes it.
 
     Whatever is unknown here is compared as it is, so that no setting of any version of Docker gets lost unseen.
     """

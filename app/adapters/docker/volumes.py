@@ -21,7 +21,6 @@ class EngineVolumes:
         self._clients = clients
 
     def volume_exists(self, name: str) -> bool:
-        """Whether Docker has a volume of that name."""
         with translate_errors():
             try:
                 self._clients.quick().inspect_volume(name)
@@ -30,12 +29,10 @@ class EngineVolumes:
         return True
 
     def volume_names(self) -> set[str]:
-        """The names of all volumes that Docker has, whoever made them."""
         with translate_errors():
             return {raw["Name"] for raw in self._clients.quick().volumes()["Volumes"] or ()}
 
     def volume(self, name: str) -> UnmanagedVolume | None:
-        """How a volume was made, or None if Docker has none of that name."""
         if not _NAME.fullmatch(name):
             return None
         with translate_errors():
@@ -45,7 +42,6 @@ class EngineVolumes:
                 return None
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume unless a container still uses it; nothing happens if it is gone already."""
         with translate_errors():
             try:
                 self._clients.patient(_REMOVE).remove_volume(name)

@@ -1,1 +1,1 @@
-"""What `gpudock doctor` examines: the host, Docker, etcd and the GPUs, each by itself."""
+"""Examines the host, Docker, etcd and the GPUs for `gpudock doctor`, each by itself."""

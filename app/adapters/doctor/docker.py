@@ -21,7 +21,7 @@ _GIB = 1 << 30
 
 
 def examine(docker_host: str, gpu_request: str, node: str, volumes: str) -> Iterator[Finding]:
-    """Findings about Docker, its storage, the sizes of volumes and its way to the GPUs."""
+    """Yield the findings about Docker, its storage, the sizes of volumes and its way to the GPUs."""
     try:
         with translate_errors():
             clients = Clients(docker_host)

@@ -22,7 +22,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def examine(config: Config) -> Iterator[Finding]:
-    """Every finding, one part after the other; a part that does not answer costs a few seconds."""
+    """Yield every finding, one part after the other; a part that does not answer costs a few seconds."""
     yield _settings(config)
     yield from docker.examine(config.docker_host, config.gpu_request, config.node, config.volumes)
     yield _etcd(config)
@@ -62,7 +62,7 @@ def _etcd_member(host: str, port: int, prefix: str) -> str:
 
 
 def _etcd_health(host: str, port: int) -> bool:
-    """What /health of the member says: false while it has an alarm, such as no space. Also served by etcd 3.6."""
+    """Ask /health of the member: false while it has an alarm, such as no space. Also served by etcd 3.6."""
     address = f"[{host}]" if ":" in host else host
     try:
         with urllib.request.urlopen(f"http://{address}:{port}/health", timeout=2) as answer:

@@ -1,4 +1,4 @@
-"""What NVML's error codes mean for us."""
+"""Sorts NVML's error codes by what they mean for us."""
 
 from collections.abc import Mapping
 

@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class NvmlInventory:
-    """The real GPUs. Every answer takes at most `deadline` seconds; Unavailable("nvml") says what to do.
+    """Implements `ports.Inventory` by NVML, each answer within `deadline` s; Unavailable("nvml") says what to do.
 
     gpudock must run in the host's pid namespace, since NVML reports the host's pids.
     """
@@ -46,12 +46,11 @@ class NvmlInventory:
         self._session = _Session()
 
     def uuids(self) -> Sequence[str]:
-        """The UUIDs by index, lost GPUs included, at most a second old."""
         recent = self._session.recent_uuids()
         return recent if recent is not None else self._ask(_Session.uuids)
 
     def gpus(self) -> Sequence[Gpu]:
-        """Every GPU with its readings, faults and processes, now.
+        """Read every GPU.
 
         A lost GPU whose UUID NVML does not tell any more keeps the one that this process last saw at its
         index; one that this process never saw is left out.
@@ -59,13 +58,10 @@ class NvmlInventory:
         return self._ask(_Session.gpus)
 
     def events(self) -> Sequence[GpuEvent]:
-        """The XID errors since this process's last call; they begin anew after NVML was away.
-
-        GPUs that do not support events have none.
-        """
+        """List the XID errors; they begin anew after NVML was away, and GPUs that do not support events have none."""
         events = self._ask(_Session.events)
         # Not before they are here: an answer that comes after the deadline is told by the next call.
-        self._session.told(len(events))
+        self._session.forget(len(events))
         return events
 
     def _ask(self, question: Callable[["_Session"], _T]) -> _T:
@@ -109,7 +105,7 @@ class _Session:
         self._uuids: tuple[float, tuple[str, ...]] | None = None
 
     def stuck(self) -> bool:
-        """Whether NVML is still at a question whose requester went away at its deadline."""
+        """Tell if NVML is still at a question whose requester went away at its deadline."""
         overdue = self.overdue
         return overdue is not None and not overdue.done()
 
@@ -125,12 +121,12 @@ class _Session:
             answer.cancel()
 
     def recent_uuids(self) -> tuple[str, ...] | None:
-        """The UUIDs by index if they were read less than UUIDS_AGE ago; needs no turn."""
+        """Give the UUIDs by index if they were read less than UUIDS_AGE ago; needs no turn."""
         read = self._uuids
         return read[1] if read and monotonic() - read[0] < UUIDS_AGE else None
 
     def uuids(self) -> tuple[str, ...]:
-        """The UUIDs by index."""
+        """Read the UUIDs by index."""
         # Somebody else may have read them while this question waited for its turn.
         recent = self.recent_uuids()
         if recent is not None:
@@ -141,17 +137,17 @@ class _Session:
         return found
 
     def gpus(self) -> tuple[Gpu, ...]:
-        """Every GPU, now."""
+        """Read every GPU, now."""
         with self._nvml():
             return tuple(_gpu(device) for device in self._devices())
 
     def events(self) -> tuple[GpuEvent, ...]:
-        """The XID errors that were not yet told."""
+        """List the XID errors that were not yet told."""
         with self._nvml():
             self._xids.poll({str(device.uuid): device.handle for device in self._devices() if not device.fault})
         return tuple(self._xids.heard)
 
-    def told(self, count: int) -> None:
+    def forget(self, count: int) -> None:
         """Forget so many of the XID errors, the oldest ones."""
         del self._xids.heard[:count]
 
@@ -248,7 +244,7 @@ def _process(pid: int, memory: int | None) -> GpuProcess | None:
 
 
 def _reading(read: Callable[..., Any], *args: Any) -> Any:
-    """What `read` says, or None if the device or the driver does not give it."""
+    """Call `read`; None if the device or the driver does not give it."""
     try:
         return read(*args)
     except pynvml.NVMLError as exc:
@@ -258,7 +254,7 @@ def _reading(read: Callable[..., Any], *args: Any) -> Any:
 
 
 def _fault(exc: Any) -> str:
-    """Why one GPU does not answer; raises the error again if NVML as a whole is gone."""
+    """Tell why one GPU does not answer; raise the error again if NVML as a whole is gone."""
     if exc.value in GONE:
         raise exc
     return Text("the GPU does not answer: {why}", why=str(exc))

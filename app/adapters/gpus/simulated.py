@@ -10,21 +10,18 @@ _NAMESPACE = UUID("6f1d2f5e-3c0b-4f57-9a4e-2d1b8c7a9e10")
 
 
 class SimulatedInventory:
-    """`count` idle GPUs. A node's UUIDs are the same in every process and after every restart."""
+    """Implements `ports.Inventory` by `count` idle GPUs. A node's UUIDs are the same in every process, always."""
 
     def __init__(self, count: int, node: str) -> None:
         self._gpus = tuple(_gpu(node, index) for index in range(count))
 
     def uuids(self) -> Sequence[str]:
-        """The UUIDs by index."""
         return tuple(gpu.uuid for gpu in self._gpus)
 
     def gpus(self) -> Sequence[Gpu]:
-        """Every GPU: healthy, idle, used by nobody."""
         return self._gpus
 
     def events(self) -> Sequence[GpuEvent]:
-        """None: nothing goes wrong with them."""
         return ()
 
 

@@ -48,7 +48,7 @@ def copy_tree(source: str, target: str, meter: Meter) -> None:
 
 
 def _run(source: str, target: str, meter: Meter, writeback: Writeback) -> tuple[int, str]:
-    """What cp returned and said."""
+    """Run cp; what it returned and said."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     command = [*_GUARD, *_CP, f"{source}/.", f"{target}/"]
     with subprocess.Popen(
@@ -112,7 +112,7 @@ class _Watch:
             self._meter.expect(self._size)
 
     def _written(self) -> int:
-        """What cp, which setpriv became, has passed to write calls of any kind; 0 where the kernel does not count."""
+        """Read what cp, which setpriv became, has passed to write calls of any kind; 0 if the kernel counts none."""
         try:
             found = _WRITTEN.search(Path(f"/proc/{self._cp.pid}/io").read_text())
         except OSError:

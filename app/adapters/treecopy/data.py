@@ -30,7 +30,7 @@ def copy_data(source: int, target: int, status: os.stat_result, copied: Callable
 
 
 def _seek(fd: int, offset: int, whence: int, otherwise: int) -> int:
-    """Where data or a hole begins; `otherwise` where nothing of it is left, also in a file truncated just now."""
+    """Find where data or a hole begins; `otherwise` where nothing of it is left, also in a file truncated just now."""
     try:
         return os.lseek(fd, offset, whence)
     except OSError as exc:

@@ -14,13 +14,13 @@ Names = dict[str, bool]  # what is in a directory, and whether it is a directory
 
 
 def identity(status: os.stat_result) -> Identity:
-    """What tells whether an entry is still as it was when it was read."""
+    """Take from its status what tells if an entry is still as it was when it was read."""
     return status.st_ino, status.st_ctime_ns, status.st_mode, status.st_size
 
 
 @dataclass
 class DeltaPlan:
-    """What to remove from the target and what to copy to it, as names by directory.
+    """List what to remove from the target and what to copy to it, as names by directory.
 
     `attributes` are the directories, parents first, that need their attributes set after all that. `size` is the
     number of bytes in the files to be copied, `listed` how each directory of the source was before it was listed,
@@ -137,7 +137,7 @@ class Comparison:
 
 
 def outdated(plan: DeltaPlan, source: int) -> bool:
-    """Whether any directory of the source has got or lost a name since it was listed. Raises OSError."""
+    """Tell if any directory of the source has got or lost a name since it was listed. Raises OSError."""
     return any(_now(source, path) != then for path, then in plan.listed.items())
 
 

@@ -13,7 +13,7 @@ _MODE = 0o600  # until the owner is right and all is there
 
 @dataclass(frozen=True)
 class _Fresh:
-    """What a file has that was just made: it depends on the directory, its set-group-ID bit and its default ACL."""
+    """Describe a file that was just made: it depends on the directory, its set-group-ID bit and its default ACL."""
 
     owner: tuple[int, int]
     xattrs: bool

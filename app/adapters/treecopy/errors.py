@@ -1,4 +1,4 @@
-"""What fails while directory trees are copied: which of it a pass puts up with, and how a caller is told the rest."""
+"""Sorts what fails while directory trees are copied: a pass puts up with some of it, a caller is told the rest."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -15,17 +15,17 @@ VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.ELOOP
 
 
 def nothing(_: OSError) -> bool:
-    """For a source that nobody writes to: every failure counts."""
+    """Cover nothing, for a source that nobody writes to: every failure counts."""
     return False
 
 
 def vanishing(exc: OSError) -> bool:
-    """For a source that is written to: what goes away in the middle is no failure."""
+    """Cover what goes away in the middle, for a source that is written to."""
     return exc.errno in VANISHED
 
 
 def all_but_no_space(exc: OSError) -> bool:
-    """For a pass that another one follows: that one will meet whatever is wrong."""
+    """Cover all but want of space, for a pass that another one follows: that one will meet whatever is wrong."""
     return exc.errno not in NO_SPACE
 
 
@@ -36,7 +36,7 @@ class Tolerance:
         self._covers, self._meter = covers, meter
 
     def covers(self, exc: OSError) -> bool:
-        """Whether it is to be put up with."""
+        """Tell if the failure is to be put up with."""
         return not self._meter.refused and self._covers(exc)
 
     def __enter__(self) -> None:

@@ -15,7 +15,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME | os.O_
 
 @contextmanager
 def opened(fd: int) -> Iterator[int]:
-    """A descriptor that is closed in the end."""
+    """Give a descriptor that is closed in the end."""
     try:
         yield fd
     finally:
@@ -24,7 +24,7 @@ def opened(fd: int) -> Iterator[int]:
 
 @contextmanager
 def directory(root: int, path: str) -> Iterator[int]:
-    """The directory `path` below `root` ("" is the root itself), opened name by name: paths may be of any length."""
+    """Open the directory `path` below `root` ("" is the root itself), name by name: paths may be of any length."""
     fd = os.open(".", _DIRECTORY, dir_fd=root)
     try:
         for name in path.split("/") if path else ():
@@ -36,7 +36,7 @@ def directory(root: int, path: str) -> Iterator[int]:
 
 
 def listing(fd: int) -> dict[str, os.stat_result]:
-    """Each entry of an open directory with its own status; what vanishes meanwhile is left out."""
+    """List each entry of an open directory with its own status; what vanishes meanwhile is left out."""
     found = {}
     with os.scandir(fd) as entries:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""How much there is in a directory tree that others may be changing."""
+"""Measures a directory tree that others may be changing."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ _BLOCK = 512
 
 
 def measure_tree(path: str) -> tuple[int, int]:
-    """Bytes that everything below the directory `path` takes on its disk, and how many files and directories it is.
+    """Count the bytes that everything below the directory `path` takes on its disk, and its files and directories.
 
     A file with several names counts once; no link is followed; what vanishes meanwhile is left out. Raises OSError.
     """
@@ -23,7 +23,7 @@ def measure_tree(path: str) -> tuple[int, int]:
 
 
 def inodes(path: str) -> Generator[os.stat_result, None, None]:
-    """The status of each file and directory below the directory `path`, of one with several names once."""
+    """Yield the status of each file and directory below the directory `path`, of one with several names once."""
     linked: set[tuple[int, int]] = set()
     with opened(os.open(path, _ROOT)) as root:
         found = [""]

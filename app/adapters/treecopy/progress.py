@@ -20,7 +20,7 @@ class Meter:
         self.start()
 
     def start(self) -> None:
-        """Another copy begins: nothing is done, and how much there is to do is unknown."""
+        """Begin with another copy: nothing is done, and how much there is to do is unknown."""
         self.done, self._total = 0, -1
         self._told = self.refused = False
         self._due = time.monotonic() + _FIRST
@@ -45,7 +45,7 @@ class Meter:
             self._tell()
 
     def end(self) -> None:
-        """The copy is complete: who heard of it hears that, too."""
+        """End the copy, which is complete: who heard of it hears that, too."""
         self.done = self._total = max(self.done, self._total)
         if self._told:
             self._tell()

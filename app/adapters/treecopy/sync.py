@@ -54,7 +54,7 @@ class Mirror:
         self._horizon, self._clock = 0, _clock()
 
     def copy_live(self) -> None:
-        """A pass while others write to the source: what fails is left to the next one, except for want of space.
+        """Make a pass while others write to the source: what fails is left to the next one, but for want of space.
 
         Does nothing on a filesystem whose ctimes do not show every change.
         """
@@ -64,7 +64,7 @@ class Mirror:
         self.meter.end()
 
     def settle(self) -> None:
-        """The last pass, while others write to the source: what nobody touches meanwhile is equal in the end.
+        """Make the last pass, while others write to the source: what nobody touches meanwhile is equal in the end.
 
         What vanishes or changes its type in the middle is no failure, every other one counts. What was moved then
         may have been overlooked: another round finds it, and copies what changed since; there are at most three.
@@ -79,7 +79,7 @@ class Mirror:
         self.meter.end()
 
     def finish(self) -> None:
-        """The last pass, when nobody writes to the source any more: every failure counts."""
+        """Make the last pass, when nobody writes to the source any more: every failure counts."""
         with self._roots() as (source, target):
             self._mind_clock()
             if self._read:

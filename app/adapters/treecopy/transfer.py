@@ -18,16 +18,13 @@ class TreeTransfer:
         self._failure = Text("The files of {old} could not be carried to {new}", old=source, new=target)
 
     def copy_live(self) -> None:
-        """A pass while the source is written to; Unavailable("disk") if there is no room for it."""
         with translate_errors(self._failure, self._mirror.meter):
             self._mirror.copy_live()
 
     def settle(self) -> None:
-        """Make the target equal to the source as far as that is possible while the source is written to."""
         with translate_errors(self._failure, self._mirror.meter):
             self._mirror.settle()
 
     def finish(self) -> None:
-        """Make the target exactly equal to the source, which nobody writes to any more."""
         with translate_errors(self._failure, self._mirror.meter):
             self._mirror.finish()

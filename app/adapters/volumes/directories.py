@@ -23,7 +23,7 @@ class Home:
         self.path = root / "gpudock/volumes"
 
     def directory(self, volume: str, operation: str) -> Path:
-        """Where what gpudock keeps of a volume belongs: a family erased and made anew has another operation."""
+        """Name the directory of what gpudock keeps of a volume: a family erased and made anew has another one."""
         return self.path / f"{volume}.{operation}"
 
     def make(self, directory: Path | None = None) -> None:
@@ -33,16 +33,16 @@ class Home:
             fsync(made.parent)
 
     def of_volume(self, volume: str) -> list[Path]:
-        """The directories of a volume's name, the newest first. An operation's id has no dots."""
+        """List the directories of a volume's name, the newest first. An operation's id has no dots."""
         found = [path for path in self._all() if path.name.rpartition(".")[0] == volume]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def of_operation(self, operation: str) -> list[Path]:
-        """The directories of what an operation made."""
+        """List the directories of what an operation made."""
         return [path for path in self._all() if path.name.rpartition(".")[2] == operation]
 
     def owner(self, place: Path) -> Path | None:
-        """The directory that `place` is, or is in; None for a place elsewhere."""
+        """Find the directory that `place` is, or is in; None for a place elsewhere."""
         if place == self.path or not place.is_relative_to(self.path):
             return None
         return self.path / place.relative_to(self.path).parts[0]

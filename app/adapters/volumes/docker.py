@@ -1,4 +1,4 @@
-"""What Docker knows of volumes: their labels, who has them, and how to make and remove them."""
+"""Asks Docker about volumes: their labels and who has them, and has it make and remove them."""
 
 import re
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ class VolumeDocker:
         self._root: Path | None = None
 
     def root(self) -> Path:
-        """Docker's root directory, without symlinks."""
+        """Find Docker's root directory, without symlinks."""
         if self._root is None:
             with translate_errors():
                 self._root = Path(self._clients.quick().info()["DockerRootDir"]).resolve()
         return self._root
 
     def inspect(self, name: str) -> VolumeDetails | None:
-        """The volume, or None if there is none."""
+        """Look at the volume; None if there is none."""
         if not _NAME.fullmatch(name):
             return None
         with translate_errors():
@@ -50,14 +50,14 @@ class VolumeDocker:
                 return None
 
     def list(self, family: str | None = None, operation: str | None = None) -> list[VolumeDetails]:
-        """This node's volumes that gpudock made, of one family or one operation."""
+        """List this node's volumes that gpudock made, of one family or one operation."""
         wanted = label_names.wanted(self._node, family, operation)
         with translate_errors():
             raw = self._clients.quick().volumes(filters={"label": wanted})["Volumes"] or []
         return [details for details in map(_details, raw) if details.labels]
 
     def create(self, plan: VolumePlan, driver: str, options: Mapping[str, str]) -> VolumeDetails:
-        """Create it; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
+        """Create the volume; VolumeExists if somebody else was quicker, since Docker then hands out theirs."""
         labels = label_names.write_volume(plan.labels, driver, plan.size.bytes)
         with translate_errors(VolumeCreateFailed):
             try:
@@ -125,7 +125,7 @@ class VolumeDocker:
 
 
 def taken(name: str) -> VolumeExists:
-    """The refusal of a name that Docker has already."""
+    """Make the refusal of a name that Docker has already."""
     return VolumeExists(Text("Docker has a volume {name} already; remove that one or choose another name", name=name))
 
 

@@ -1,4 +1,4 @@
-"""What fails on the host while volumes are made and removed: its programs, and how a caller is told."""
+"""Runs programs of the host, and translates what fails while volumes are made and removed."""
 
 import errno
 import os

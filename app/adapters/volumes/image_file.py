@@ -47,17 +47,17 @@ class Image:
 
     @property
     def file(self) -> Path:
-        """The image file."""
+        """Name the image file."""
         return self.directory / "image"
 
     @property
     def mount_point(self) -> Path:
-        """Where it is mounted."""
+        """Name the directory where it is mounted."""
         return self.directory / "mount"
 
     @property
     def data(self) -> Path:
-        """What containers see, once it is mounted."""
+        """Name the directory that containers see, once it is mounted."""
         return self.mount_point / "data"
 
     def make(self, size: int) -> None:
@@ -89,7 +89,7 @@ class Image:
             directories.delete(self.directory)
 
     def usage(self) -> Usage:
-        """How full it is; what an empty one has of its own does not count."""
+        """Report how full it is; what an empty one has of its own does not count."""
         free, files = map(int, os.getxattr(self.file, _EMPTY).split())
         status = self.look(os.statvfs)
         used = max(0, free - status.f_bfree * status.f_frsize)
@@ -105,7 +105,7 @@ class Image:
             return private_mount.isolated(lambda: self._peek(at))
 
     def check(self) -> None:
-        """FileNotFoundError if it is gone."""
+        """Raise FileNotFoundError if it is gone."""
         if not self.file.exists():
             raise FileNotFoundError(errno.ENOENT, Text("the image is gone"), str(self.file))
 
@@ -229,7 +229,7 @@ def _whole_blocks(size: int) -> int:
 
 
 def _geometry(payload: int) -> tuple[int, int, int]:
-    """Blocks of a filesystem that holds at least `payload` blocks, bytes for each inode, and MiB of its journal."""
+    """Compute blocks of a filesystem that holds at least `payload` blocks, bytes for an inode, MiB of its journal."""
     ratio = _BLOCK * math.ceil((payload + 1) / _MOST_BLOCKS)
     journal = 4 if payload < 1 << 15 else 16 if payload < 1 << 18 else 64
     tables = payload * _INODE // (ratio - _INODE) + payload // 1000 + _GROUP_TABLES

@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Project:
-    """What a project id may have, in bytes (0: any number), and has: bytes and inodes."""
+    """Hold what a project id may have, in bytes (0: any number), and has: bytes and inodes."""
 
     limit: int
     used: int
@@ -38,7 +38,7 @@ class Project:
 
 
 def project_id(path: Path) -> int:
-    """The project id of a directory; 0 for none, also where the filesystem knows no such thing."""
+    """Read the project id of a directory; 0 for none, also where the filesystem knows no such thing."""
     with opened(os.open(path, _DIRECTORY)) as fd:
         try:
             return _attributes(fd)[3]
@@ -47,7 +47,7 @@ def project_id(path: Path) -> int:
 
 
 def project_usage(device: Path, number: int) -> Project | None:
-    """How much the project id `number` has on the filesystem of a block device; None if it does not tell."""
+    """Read how much the project id `number` has on the filesystem of a block device; None if it does not tell."""
     buffer = ctypes.create_string_buffer(_QUOTA.size)
     if _libc.quotactl(_GET_QUOTA, os.fsencode(device), number, buffer):
         return None

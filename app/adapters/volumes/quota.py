@@ -52,7 +52,7 @@ class QuotaDriver(PlainDriver):
         self._check(details)
 
     def usage(self, details: VolumeDetails) -> Usage | None:
-        """What the filesystem reports of the directory: its quota."""
+        """Report what the filesystem says of the directory: its quota."""
         self.ensure_mounted(details)
         status = os.statvfs(details.mountpoint)
         project = project_usage(device(self._docker.root()), project_id(details.mountpoint))
@@ -96,5 +96,5 @@ def _no_limit(details: VolumeDetails) -> Text:
 
 
 def device(root: Path) -> Path:
-    """The block device of Docker's root, as Docker itself made a node of it to set quotas."""
+    """Name the block device of Docker's root, as Docker itself made a node of it to set quotas."""
     return root / "volumes/backingFsBlockDev"

@@ -86,8 +86,8 @@ class ImagePrune(MethodView):
         """Remove the images that nobody needs: those without a name or, if asked for, all of them."""
         images, rehearsal = services().images, wants_preview()
         views = [v for v in images.all(unused=True) if not (body["untaggedOnly"] and v.image.named)]
-        wanted = [view.image.id for view in views]
-        gone = wanted if rehearsal else images.remove_unused(wanted)
+        chosen = [view.image.id for view in views]
+        gone = chosen if rehearsal else images.remove_unused(chosen)
         found = [serializers.image(view) for view in views if view.image.id in gone]
         return ok({"dryRun": rehearsal, "images": found, "size": sum(image["size"] for image in found)})
 

@@ -1,4 +1,4 @@
-"""Shapes of what goes in and out. They check types only; what a value may be, the domain says with its own code."""
+"""Shapes of what goes in and out. They check types only; which values are allowed, services say with their codes."""
 
 from functools import cache
 from typing import Any

@@ -145,13 +145,13 @@ def image(view: ImageView) -> dict[str, Any]:
 def node(view: NodeView) -> dict[str, Any]:
     """A node, and how much there is on it."""
     about = view.node
-    seen = None if about.seen is None else datetime.fromtimestamp(about.seen, UTC).isoformat(timespec="milliseconds")
+    looked = None if about.seen is None else datetime.fromtimestamp(about.seen, UTC).isoformat(timespec="milliseconds")
     return {
         "name": about.name,
         "alive": about.alive,
         "url": about.url,
         "version": about.version,
-        "seen": seen,
+        "seen": looked,
         "problem": about.silence,
         "gpusTotal": view.gpus,
         "gpusFree": view.free_gpus,

@@ -13,7 +13,7 @@ _REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
-class Past:
+class Activity:
     """The operation that runs, the last ones newest first, and those that made the versions, as far as remembered."""
 
     running: OperationView | None
@@ -21,18 +21,18 @@ class Past:
     authors: Mapping[int, Operation]
 
 
-def past(seen: PageData, resource: str, family: str, created: str) -> Past:
+def activity(data: PageData, resource: str, family: str, created: str) -> Activity:
     """The past of a family that was made at the time `created`: an erased one may have had its name before.
 
     While etcd is down as known last.
     """
 
-    def look() -> Past:
+    def load() -> Activity:
         found = services().operations.queries.of_family(resource, family, _REMEMBERED)
         running = next((view for view in found if view.state == "running"), None)
-        return Past(running, found[:_EVENTS], _authors(found, created))
+        return Activity(running, found[:_EVENTS], _authors(found, created))
 
-    return seen.ask(("past", resource, family), look) or Past(None, (), {})
+    return data.fetch(("activity", resource, family), load) or Activity(None, (), {})
 
 
 def _authors(found: Sequence[OperationView], created: str) -> dict[int, Operation]:

@@ -45,9 +45,9 @@ def refused(error: DomainError) -> Refusal:
 
 
 def execute(
-    change: Request[T] | Work[T], told: Callable[[T], str], target: str, meanwhile: str | None = None
+    change: Request[T] | Work[T], describe: Callable[[T], str], target: str, meanwhile: str | None = None
 ) -> ResponseReturnValue | Refusal:
-    """Carry a change out, then go to `target` with the outcome as a sentence, which `told` makes of the result.
+    """Carry a change out, then go to `target` with the outcome as a sentence, which `describe` makes of the result.
 
     It runs in another thread, so it must not depend on the HTTP request. If it takes long, the page `meanwhile`
     (`target`, unless that is not there before the end) shows it going on.
@@ -60,7 +60,7 @@ def execute(
         words = {"what": kind_words(outcome.kind), "name": outcome.name}
         flash(_("%(name)s: %(what)s is under way and goes on by itself", **words), "info")
         return redirect(meanwhile or target, 303)
-    flash(told(outcome), "success")
+    flash(describe(outcome), "success")
     return redirect(target, 303)
 
 
@@ -69,12 +69,12 @@ def _in_background(change: Request[T] | Work[T]) -> Background[T]:
 
 
 def answer(
-    template: str, context: Context, change: Request[T] | Work[T], told: Callable[[T], str], target: str
+    template: str, context: Context, change: Request[T] | Work[T], describe: Callable[[T], str], target: str
 ) -> ResponseReturnValue:
     """Show the page that asks before something is done; when its form is sent, do that as `execute` does it."""
     if request.method != "POST":
         return page(template, context, None)
-    done = execute(change, told, target)
+    done = execute(change, describe, target)
     return page(template, context, done) if isinstance(done, Refusal) else done
 
 

@@ -10,8 +10,8 @@ from app.web.pages.page_data import PageData
 _ALL = 100_000
 
 
-def volumes(seen: PageData) -> Sequence[VolumeVersionView]:
+def volumes(data: PageData) -> Sequence[VolumeVersionView]:
     """The newest version of each volume that can be mounted, by name."""
-    seen.see_volumes(ListFilter(), _ALL)
-    found = seen.volumes.volumes if seen.volumes else ()
+    data.load_volumes(ListFilter(), _ALL)
+    found = data.volumes.volumes if data.volumes else ()
     return [view.newest for view in found if view.newest.state in ("present", etcd_fallback.UNKNOWN)]

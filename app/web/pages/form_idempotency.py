@@ -36,7 +36,7 @@ def _begin() -> Response | None:
     key = request.form.get(FIELD) if request.method == "POST" else None
     if not key:
         return None
-    g.told_before = len(_flashes())
+    g.flashes_before = len(_flashes())
     try:
         found = _claim(key)
     except Unavailable:  # what the form is for needs etcd too, and its page can say so and keep what was typed
@@ -51,8 +51,8 @@ def _begin() -> Response | None:
 def _end(response: Response) -> Response:
     claim: KeyClaim | None = g.pop("idempotency", None)
     if claim is not None and response.status_code == 303:
-        told = json.dumps(_flashes()[g.told_before :])
-        services().idempotency.keep(claim, StoredAnswer(303, told, response.location))
+        flashes = json.dumps(_flashes()[g.flashes_before :])
+        services().idempotency.keep(claim, StoredAnswer(303, flashes, response.location))
     elif claim is not None:
         services().idempotency.release(claim)
     return response

@@ -27,7 +27,7 @@ class ListFilter:
         return any((self.state, self.name, self.after))
 
 
-def wanted(states: Collection[str]) -> ListFilter:
+def list_filter(states: Collection[str]) -> ListFilter:
     """Return the filter in the request's query; a state that is none of `states` counts as none."""
     state, name, after = (request.args.get(key, "").strip() or None for key in ("state", "name", "after"))
     return ListFilter(state if state in states else None, name, after)

@@ -19,18 +19,18 @@ _MIB = 1 << 20
 @blueprint.route("/gpus")
 def gpus() -> Response:
     """The GPUs with every reading."""
-    seen = PageData()
-    seen.see_gpus()
-    return polling.page("gpus.html", seen=seen)
+    data = PageData()
+    data.load_gpus()
+    return polling.page("gpus.html", data=data)
 
 
 @blueprint.route("/gpus/<uuid>")
 def gpu(uuid: str) -> Response:
     """One GPU: its state, its readings of the last hour, and who had it."""
-    seen = PageData()
-    view = seen.see_gpu(uuid)
-    past = seen.ask(("holders", uuid), lambda: services().gpu.history.of(uuid))
-    return polling.page("gpu.html", seen=seen, view=view, uuid=uuid, past=past)
+    data = PageData()
+    view = data.load_gpu(uuid)
+    holders = data.fetch(("holders", uuid), lambda: services().gpu.history.of(uuid))
+    return polling.page("gpu.html", data=data, view=view, uuid=uuid, holders=holders)
 
 
 @blueprint.route("/gpus/<uuid>/readings")

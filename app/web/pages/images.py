@@ -17,10 +17,10 @@ from app.web.pages.page_texts import _
 from app.web.request_scope import answer_at, services
 
 
-def offered(seen: PageData) -> Sequence[str]:
+def names(data: PageData) -> Sequence[str]:
     """The names of all images, for a form to choose from; empty, and `seen` has the problem, while Docker is down."""
-    seen.see_images()
-    return sorted(name for view in seen.images or () for name in view.image.names)
+    data.load_images()
+    return sorted(name for view in data.images or () for name in view.image.names)
 
 
 @blueprint.route("/images", methods=["GET", "POST"])
@@ -55,7 +55,7 @@ def remove_images() -> ResponseReturnValue:
     ticked, images = request.form.getlist("name"), services().images
     return answer(
         "images_remove.html",
-        lambda: {"views": _doomed(), "ticked": ticked, "asked": "image" in request.args, "back": _list()},
+        lambda: {"views": _candidates(), "ticked": ticked, "chosen": "image" in request.args, "back": _list()},
         lambda _: images.remove_unused(ticked),
         lambda gone: _removed(gone, len(ticked)),
         _list(),
@@ -78,18 +78,18 @@ def _list() -> str:
 
 def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
     name, unused = request.args.get("name", "").strip() or None, request.args.get("unused") == "yes"
-    here, operations, seen = services().images.node, services().operations.queries, PageData()
-    seen.see_images(name, unused)
-    seen.see_names()
+    here, operations, data = services().images.node, services().operations.queries, PageData()
+    data.load_images(name, unused)
+    data.load_names()
     response = polling.page(
         "images.html",
-        seen=seen,
+        data=data,
         name=name,
         unused=unused,
         node=_node(),
-        whose=here,
-        nodes=seen.ask("nodes", lambda: sorted(services().placement.nodes.all())) or (),
-        pulls=seen.ask("pulls", lambda: operations.all(state="running", kind="pull", node=here).operations) or (),
+        shown_node=here,
+        nodes=data.fetch("nodes", lambda: sorted(services().placement.nodes.all())) or (),
+        pulls=data.fetch("pulls", lambda: operations.all(state="running", kind="pull", node=here).operations) or (),
         refusal=refusal,
         pulling=pulling,
     )
@@ -97,10 +97,10 @@ def _page(refusal: Refusal | None, pulling: str = "") -> ResponseReturnValue:
     return response
 
 
-def _doomed() -> list[ImageView]:
+def _candidates() -> list[ImageView]:
     """The images that are asked for, needed or not, or else all that nobody needs, those without a name first."""
-    asked = request.args.getlist("image")
-    views = [services().images.one(image) for image in asked] or services().images.all(unused=True)
+    chosen = request.args.getlist("image")
+    views = [services().images.one(image) for image in chosen] or services().images.all(unused=True)
     return sorted(views, key=lambda view: view.image.named)
 
 
@@ -108,8 +108,8 @@ def _pulled(made: PulledImage) -> str:
     return _("%(name)s is here now", name=made.name) if made.changed else _("%(name)s was up to date", name=made.name)
 
 
-def _removed(gone: Sequence[str], asked: int) -> str:
+def _removed(gone: Sequence[str], ticked: int) -> str:
     words = ngettext("%(num)s name or image was removed", "%(num)s names or images were removed", len(gone))
-    left = asked - len(gone)
+    left = ticked - len(gone)
     more = ngettext("%(num)s stays, since it is needed by now", "%(num)s stay, since they are needed by now", left)
     return f"{words}; {more}" if left else str(words)

@@ -11,7 +11,7 @@ from app.model.operation import Kind, State, Step
 from app.operations.queries import OperationView
 from app.web.pages import polling
 from app.web.pages.blueprint import blueprint
-from app.web.pages.form_values import ListFilter, act, wanted
+from app.web.pages.form_values import ListFilter, act, list_filter
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
 from app.web.pages.words import kind_words
@@ -19,7 +19,7 @@ from app.web.request_scope import services
 
 
 @dataclass(frozen=True)
-class WantedOperations(ListFilter):
+class OperationFilter(ListFilter):
     """The operations that are to be shown: of `kind`, asked for by `who`, and as ListFilter says."""
 
     kind: str | None = None
@@ -34,23 +34,24 @@ class WantedOperations(ListFilter):
 @blueprint.route("/operations")
 def operations() -> ResponseReturnValue:
     """Those of a `kind`, in a `state`, of `who`, on what has `name` in its name, older than the one with id `after`."""
-    asked, kind, who = wanted(tuple(State)), request.args.get("kind"), request.args.get("who", "").strip() or None
-    asked = WantedOperations(asked.state, asked.name, asked.after, kind if kind in list(Kind) else None, who)
-    seen = PageData()
-    seen.see_operations(asked)
-    seen.see_names()
+    kinds, kind, who = list(Kind), request.args.get("kind"), request.args.get("who", "").strip() or None
+    criteria = list_filter(tuple(State))
+    criteria = OperationFilter(criteria.state, criteria.name, criteria.after, kind if kind in kinds else None, who)
+    data = PageData()
+    data.load_operations(criteria)
+    data.load_names()
     names = sorted({name for name, _token in services().config.tokens} | ({who} if who else set()))
-    return polling.page("operations.html", seen=seen, states=list(State), kinds=list(Kind), names=names, wanted=asked)
+    return polling.page("operations.html", data=data, states=list(State), kinds=kinds, names=names, criteria=criteria)
 
 
 @blueprint.route("/operations/<identity>")
 def operation(identity: str) -> ResponseReturnValue:
     """One operation: what it does or did, to what, its steps and how long each took."""
-    seen = PageData()
-    view = seen.need(("operation", identity), lambda: services().operations.queries.one(identity))
-    seen.see_gpus()
-    seen.see_names()
-    return polling.page("operation.html", seen=seen, view=view, steps=_steps(view))
+    data = PageData()
+    view = data.require(("operation", identity), lambda: services().operations.queries.one(identity))
+    data.load_gpus()
+    data.load_names()
+    return polling.page("operation.html", data=data, view=view, steps=_steps(view))
 
 
 @blueprint.route("/operations/<identity>/cancel", methods=["POST"])

@@ -11,53 +11,53 @@ from app.web.pages.page_data import PageData
 
 # No list is cut off here, and what is not listed here is counted.
 _ALL = 1_000_000
-_CONCERNS = 30
+_MOST_ALERTS = 30
 
 
 @blueprint.route("/")
 def index() -> Response:
     """Everything at a glance."""
-    seen = PageData()
-    seen.see_gpus()
-    seen.see_containers(ListFilter(), _ALL)
-    seen.see_volumes(ListFilter(), _ALL)
-    seen.see_lately(alerts.RECENT)
-    seen.see_rooms()
-    found = concerns(seen)
+    data = PageData()
+    data.load_gpus()
+    data.load_containers(ListFilter(), _ALL)
+    data.load_volumes(ListFilter(), _ALL)
+    data.load_recent_operations(alerts.RECENT)
+    data.load_disks()
+    found = current_alerts(data)
     return polling.page(
         "index.html",
-        seen=seen,
-        concerns=found[:_CONCERNS],
-        more=len(found) - len(found[:_CONCERNS]),
-        gpu_views={view.gpu.uuid: view for view in seen.gpus or ()},
-        several_nodes=len({view.node for view in seen.gpus or ()} | {room.node for room in seen.rooms or ()}) > 1,
-        counts=alerts.counts(seen.containers.containers) if seen.containers else None,
-        running=[view for view in seen.lately or () if view.state == "running"],
-        known=_known(seen),
+        data=data,
+        alerts=found[:_MOST_ALERTS],
+        more=len(found) - len(found[:_MOST_ALERTS]),
+        gpu_views={view.gpu.uuid: view for view in data.gpus or ()},
+        several_nodes=len({view.node for view in data.gpus or ()} | {disk.node for disk in data.disks or ()}) > 1,
+        counts=alerts.counts(data.containers.containers) if data.containers else None,
+        running=[view for view in data.recent_operations or () if view.state == "running"],
+        known=_known(data),
     )
 
 
-def _known(seen: PageData) -> dict[str, set[str]]:
+def _known(data: PageData) -> dict[str, set[str]]:
     """The names that have a page: families and their newest versions."""
-    containers = seen.containers.containers if seen.containers else ()
-    volumes = seen.volumes.volumes if seen.volumes else ()
+    containers = data.containers.containers if data.containers else ()
+    volumes = data.volumes.volumes if data.volumes else ()
     return {
         "containers": {name for view in containers for name in (view.family.family, view.newest.name)},
         "volumes": {name for view in volumes for name in (view.family.family, view.newest.record.name)},
     }
 
 
-def concerns(seen: PageData) -> list[Alert]:
+def current_alerts(data: PageData) -> list[Alert]:
     """Collect what needs attention, as far as it is known, the grave things first."""
     found: list[Alert] = []
-    if seen.gpus is not None:
-        found += alerts.of_gpus(seen.gpus)
-    if seen.rooms is not None:
-        found += alerts.of_rooms(seen.rooms)
-    if seen.containers is not None:
-        found += alerts.of_containers(seen.containers)
-    if seen.volumes is not None:
-        found += alerts.of_volumes(seen.volumes.volumes)
-    if seen.lately is not None:
-        found += alerts.of_operations(seen.lately)
+    if data.gpus is not None:
+        found += alerts.of_gpus(data.gpus)
+    if data.disks is not None:
+        found += alerts.of_disks(data.disks)
+    if data.containers is not None:
+        found += alerts.of_containers(data.containers)
+    if data.volumes is not None:
+        found += alerts.of_volumes(data.volumes.volumes)
+    if data.recent_operations is not None:
+        found += alerts.of_operations(data.recent_operations)
     return alerts.sorted_by_weight(found)

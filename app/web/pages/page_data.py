@@ -41,9 +41,9 @@ class PageData:
     containers: Page | None = None
     volumes: VolumePage | None = None
     operations: OperationPage | None = None
-    lately: Sequence[OperationView] | None = None
+    recent_operations: Sequence[OperationView] | None = None
     images: Sequence[ImageView] | None = None
-    rooms: Sequence[DiskSpace] | None = None
+    disks: Sequence[DiskSpace] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
     _failures: dict[str, Unavailable] = field(default_factory=dict)
@@ -53,13 +53,13 @@ class PageData:
         if failure := g.get("etcd_failure"):
             self._fail(failure)
 
-    def see_gpus(self) -> None:
+    def load_gpus(self) -> None:
         """Read the GPUs."""
-        self.gpus = self.ask("gpus", services().gpus.all)
+        self.gpus = self.fetch("gpus", services().gpus.all)
 
-    def see_gpu(self, uuid: str) -> GpuView:
+    def load_gpu(self, uuid: str) -> GpuView:
         """Read the GPUs and find that one; GpuNotFound if there is none, Unavailable if that is not known."""
-        self.gpus = self.need("gpus", services().gpus.all)
+        self.gpus = self.require("gpus", services().gpus.all)
         view = next((view for view in self.gpus if view.gpu.uuid == uuid), None)
         if view is None and self.problems:
             raise self._failure
@@ -67,23 +67,23 @@ class PageData:
             raise GpuNotFound(Text("there is no GPU {uuid}; the list of GPUs has them all", uuid=repr(uuid[:60])))
         return view
 
-    def see_containers(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
+    def load_containers(self, criteria: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the containers, one page of them; without Docker those known last, else in any state from etcd alone."""
-        self.containers = self.ask(
-            ("containers", wanted, limit),
-            lambda: services().containers.queries.page(**vars(wanted), limit=limit),
-            lambda: etcd_fallback.containers(wanted.name),
+        self.containers = self.fetch(
+            ("containers", criteria, limit),
+            lambda: services().containers.queries.page(**vars(criteria), limit=limit),
+            lambda: etcd_fallback.containers(criteria.name),
         )
 
-    def see_volumes(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
+    def load_volumes(self, criteria: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the volumes, one page of them; without Docker those known last, else in any state from etcd alone."""
-        self.volumes = self.ask(
-            ("volumes", wanted, limit),
-            lambda: services().volumes.queries.page(**vars(wanted), limit=limit),
-            lambda: etcd_fallback.volumes(wanted.name),
+        self.volumes = self.fetch(
+            ("volumes", criteria, limit),
+            lambda: services().volumes.queries.page(**vars(criteria), limit=limit),
+            lambda: etcd_fallback.volumes(criteria.name),
         )
 
-    def see_container(self, name: Name, even_old: bool = False) -> ContainerView:
+    def load_container(self, name: Name, even_old: bool = False) -> ContainerView:
         """One container, while Docker is down as known last or from etcd alone; ContainerNotFound if there is none.
 
         While etcd is down as known last if it may be `even_old`, otherwise Unavailable.
@@ -94,38 +94,38 @@ class PageData:
         )
         return self._fitting(found, name, even_old)
 
-    def see_volume(self, name: Name, even_old: bool = False) -> VolumeView:
-        """One volume, as `see_container`; VolumeNotFound if there is none."""
+    def load_volume(self, name: Name, even_old: bool = False) -> VolumeView:
+        """One volume, as `load_container`; VolumeNotFound if there is none."""
         question = ("volume", name.family)
         found = self._one(question, lambda: services().volumes.queries.show(name), lambda: etcd_fallback.volume(name))
         return self._fitting(found, name, even_old)
 
-    def see_operations(self, wanted: ListFilter, limit: int = PAGE_SIZE) -> None:
+    def load_operations(self, criteria: ListFilter, limit: int = PAGE_SIZE) -> None:
         """Read the operations, one page of them."""
-        self.operations = self.ask(
-            ("operations", wanted, limit), lambda: services().operations.queries.all(**vars(wanted), limit=limit)
+        self.operations = self.fetch(
+            ("operations", criteria, limit), lambda: services().operations.queries.all(**vars(criteria), limit=limit)
         )
 
-    def see_lately(self, seconds: float) -> None:
+    def load_recent_operations(self, seconds: float) -> None:
         """Read the operations that run, and those that began in the last `seconds`."""
         begun = id_at(time.time() - seconds)
-        self.lately = self.ask("lately", lambda: services().operations.queries.since(begun))
+        self.recent_operations = self.fetch("recent operations", lambda: services().operations.queries.since(begun))
 
-    def see_rooms(self) -> None:
+    def load_disks(self) -> None:
         """Find out how full the disks are, of this node and of the others."""
         space = services().volumes.disk_usage
-        found = [self.ask("rooms", space.here), self.ask("rooms elsewhere", space.elsewhere)]
-        self.rooms = None if found == [None, None] else [room for rooms in found for room in rooms or ()]
+        found = [self.fetch("disks", space.here), self.fetch("disks elsewhere", space.elsewhere)]
+        self.disks = None if found == [None, None] else [disk for disks in found for disk in disks or ()]
 
-    def see_images(self, name: str | None = None, unused: bool = False) -> None:
+    def load_images(self, name: str | None = None, unused: bool = False) -> None:
         """Read the images: all, those with `name` in a name, or those that nobody needs."""
-        self.images = self.ask(("images", name, unused), lambda: services().images.all(name, unused))
+        self.images = self.fetch(("images", name, unused), lambda: services().images.all(name, unused))
 
-    def see_names(self) -> None:
+    def load_names(self) -> None:
         """Find out which containers and volumes have a page here."""
-        known = self.ask("container names", lambda: etcd_fallback.names(services().containers.records))
+        known = self.fetch("container names", lambda: etcd_fallback.names(services().containers.records))
         self.container_names = known or frozenset()
-        known = self.ask("volume names", lambda: etcd_fallback.names(services().volumes.records))
+        known = self.fetch("volume names", lambda: etcd_fallback.names(services().volumes.records))
         self.volume_names = known or frozenset()
 
     @property
@@ -133,16 +133,16 @@ class PageData:
         """The index of each GPU by its UUID, as far as known."""
         return {view.gpu.uuid: view.gpu.index for view in self.gpus or ()}
 
-    def ask(self, question: Hashable, way: Callable[[], T], other: Callable[[], T] | None = None) -> T | None:
-        """Return what `way` finds out; while a part is down what it found last, else what `other` finds, else None."""
-        value = self._found(question, way)
+    def fetch(self, question: Hashable, load: Callable[[], T], fallback: Callable[[], T] | None = None) -> T | None:
+        """Return what `load` finds out; while a part is down what it found last, else `fallback`'s, else None."""
+        value = self._found(question, load)
         if value is None:
             value = self._known(question)
-        return self._try(other) if value is None and other is not None else value
+        return self._try(fallback) if value is None and fallback is not None else value
 
-    def need(self, question: Hashable, way: Callable[[], T]) -> T:
+    def require(self, question: Hashable, load: Callable[[], T]) -> T:
         """The same for what a page is about: Unavailable if nothing is known of it."""
-        value = self.ask(question, way)
+        value = self.fetch(question, load)
         if value is None:
             raise self._failure
         return value
@@ -152,21 +152,21 @@ class PageData:
         """Return the error for which something is not known: without etcd nothing is."""
         return self._failures.get("etcd") or next(iter(self._failures.values()))
 
-    def _one(self, question: Hashable, way: Callable[[], V], other: Callable[[], V]) -> V | None:
-        """Return what `way` finds out; without Docker what it found last if that fits the records, which `other` reads.
+    def _one(self, question: Hashable, load: Callable[[], V], fallback: Callable[[], V]) -> V | None:
+        """Return what `load` finds; without Docker what it found last if that fits the records, which `fallback` reads.
 
         Without etcd what it found last, None if nothing.
         """
-        found = self._found(question, way)
+        found = self._found(question, load)
         if found is not None:
             return found
-        now = self._try(other)
+        now = self._try(fallback)
         known = self._known(question, lambda known: now is None or _records(known) == _records(now))
         return now if known is None else known
 
-    def _found(self, question: Hashable, way: Callable[[], T]) -> T | None:
-        """Return what `way` finds out, and remember it; None if a part is down."""
-        value = self._try(way)
+    def _found(self, question: Hashable, load: Callable[[], T]) -> T | None:
+        """Return what `load` finds out, and remember it; None if a part is down."""
+        value = self._try(load)
         if value is not None:
             last_known().remember(question, value)
         return value
@@ -186,11 +186,11 @@ class PageData:
             raise self._failure
         return found
 
-    def _try(self, way: Callable[[], T]) -> T | None:
+    def _try(self, load: Callable[[], T]) -> T | None:
         if "etcd" in self.problems:  # it would only make the caller wait for another timeout
             return None
         try:
-            return way()
+            return load()
         except Unavailable as exc:
             self._fail(exc)
             return None

@@ -10,12 +10,12 @@ from app.web.pages.blueprint import blueprint
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> ResponseReturnValue:
     """The form for the token; once that is right, on to the page that was asked for."""
-    wanted = auth.local_path(request.args.get("next", "/"))
+    target = auth.local_path(request.args.get("next", "/"))
     if not auth.login_needed():
-        return redirect(wanted)
+        return redirect(target)
     if request.method == "POST":
         if auth.log_in(request.form.get("token", "")):
-            return redirect(wanted)
+            return redirect(target)
         return render_template("login.html", wrong=True), 401
     return render_template("login.html", wrong=False)
 

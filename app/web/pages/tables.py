@@ -59,7 +59,7 @@ def ordered(rows: Sequence[T], key: Callable[[T], Any], descending: bool) -> lis
     return [row for _, row in found] + [row for value, row in known if value is None]
 
 
-def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
+def query_filters(*names: str, **allowed: Collection[str]) -> dict[str, str]:
     """Return the filters in the request's query: the value of each of these parameters, empty if it has none.
 
     Those in `allowed` count only if they have one of the values there.
@@ -72,7 +72,7 @@ def asked_for(*names: str, **allowed: Collection[str]) -> dict[str, str]:
 def with_query(**changes: Any) -> str:
     """The address of this page with other parameters; None takes one away."""
     query = {**request.args.to_dict(), **changes}
-    wanted = {name: value for name, value in query.items() if value not in (None, "")}
+    given = {name: value for name, value in query.items() if value not in (None, "")}
     # Two slashes at the beginning would be another host.
     path = "/" + request.path.lstrip("/")
-    return f"{path}?{urlencode(wanted)}" if wanted else path
+    return f"{path}?{urlencode(given)}" if given else path

@@ -113,7 +113,7 @@ def test_what_only_a_deleted_version_has_is_kept_though_another_one_is_the_newes
     foo.services.volumes.delete(Name("vol"), force=True, erase=False)
     foo.services.volumes.roll_back(Name("vol"), 0)
     assert reconcile(foo) == reconcile(foo) == [] and len(aside(foo)) == 2
-    assert not foo.services.agent.reconciler.executor.retained.drop("containers", "foo", 1)
+    assert not foo.services.agent.reconciler.executor.retained_data.drop("containers", "foo", 1)
     foo.services.containers.delete(Name("foo"), force=True, erase=True)
     foo.services.volumes.delete(Name("vol"), force=True, erase=True)
     assert aside(foo) == []
@@ -128,7 +128,8 @@ def test_nothing_is_discarded_while_the_family_is_busy(foo: World) -> None:
     reconcile(foo)
     busy = Operation("00busy", "gpu", "foo", 2, "test-node", "next-process", now())
     foo.store.transact({}, [Put("/operations/containers/foo", busy.to_json())])
-    assert reconcile(foo) == [] and not foo.services.agent.reconciler.executor.retained.drop("containers", "foo", 0)
+    retained = foo.services.agent.reconciler.executor.retained_data
+    assert reconcile(foo) == [] and not retained.drop("containers", "foo", 0)
     assert len(aside(foo)) == 1
 
 

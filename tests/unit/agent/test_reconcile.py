@@ -113,29 +113,29 @@ def test_a_container_without_gpus_needs_no_inventory(world: World) -> None:
 
 def test_what_does_not_start_is_tried_less_and_less_often(foo: World) -> None:
     container(foo, "foo-0").end(137)
-    doing = executor(foo)
+    acting = executor(foo)
     for _ in range(3):
         foo.engine.fail_next["start"] = errors.StartFailed("broken on purpose")
-        doing.execute(plan(snapshot_reader(foo).read(), ()))
+        acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 2
-    (pause,) = doing.pauses.values()
+    (pause,) = acting.pauses.values()
     pause.until = time.monotonic()
-    doing.execute(plan(snapshot_reader(foo).read(), ()))
+    acting.execute(plan(snapshot_reader(foo).read(), ()))
     assert foo.engine.calls.count(("start", container(foo, "foo-0").id)) == 3
-    (longer,) = doing.pauses.values()
+    (longer,) = acting.pauses.values()
     assert longer.length > pause.length and foo.stored("/operations/") == []
 
 
 def test_what_need_not_be_tried_again_is_forgotten(foo: World) -> None:
     container(foo, "foo-0").end(137)
-    doing = executor(foo)
-    doing.execute(plan(snapshot_reader(foo).read(), ()))
-    (pause,) = doing.pauses.values()
-    doing.execute(plan(snapshot_reader(foo).read(), ()))
-    assert list(doing.pauses.values()) == [pause], "it may end again at once"
+    acting = executor(foo)
+    acting.execute(plan(snapshot_reader(foo).read(), ()))
+    (pause,) = acting.pauses.values()
+    acting.execute(plan(snapshot_reader(foo).read(), ()))
+    assert list(acting.pauses.values()) == [pause], "it may end again at once"
     pause.until = time.monotonic() - pause.length
-    doing.execute(plan(snapshot_reader(foo).read(), ()))
-    assert doing.pauses == {}
+    acting.execute(plan(snapshot_reader(foo).read(), ()))
+    assert acting.pauses == {}
 
 
 def test_a_dead_process_is_settled(foo: World) -> None:

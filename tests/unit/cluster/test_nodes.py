@@ -180,7 +180,7 @@ def test_only_what_changed_is_written(nodes: Pair) -> None:
     assert reporter.report() == 1 and reporter.report() == 0
     nodes.two.inventory.changes[0] = {"temperature": 50}
     assert reporter.report() == 0, "a reading that was written a moment ago is not written again"
-    reporter._told_at.clear()
+    reporter._written_at.clear()
     assert reporter.report() == 1 and reporter.report() == 0
     nodes.two.services.containers.delete(Name("bar"), force=False, erase=True)
     assert reporter.report() == 1
@@ -195,13 +195,12 @@ def test_how_full_its_disks_are_is_told_now_and_then_and_at_once_when_one_is_low
     assert reporter.report() == 0, "what is free moves all the time"
     nodes.two.volumes.free = 1 << 20
     assert reporter.report() == 1 and reporter.report() == 0
-    (concern,) = alerts.of_rooms(
-        [*nodes.one.services.volumes.disk_usage.here(), *nodes.one.services.volumes.disk_usage.elsewhere()]
-    )
-    assert (concern.kind, concern.node, concern.reason) == ("low", "two", "1 MB of 2 TB are free")
+    usage = nodes.one.services.volumes.disk_usage
+    (alert,) = alerts.of_disks([*usage.here(), *usage.elsewhere()])
+    assert (alert.kind, alert.node, alert.reason) == ("low", "two", "1 MB of 2 TB are free")
     assert [room.node for room in nodes.one.services.volumes.disk_usage.here()] == ["one"]
     nodes.two.volumes.free = 2 << 20
-    reporter._told_at.clear()
+    reporter._written_at.clear()
     assert reporter.report() == 1
     assert [room.free for room in nodes.one.services.volumes.disk_usage.elsewhere()] == [2 << 20]
     nodes.lose_two()
@@ -213,7 +212,7 @@ def test_disks_that_do_not_answer_are_not_told_and_all_else_is(nodes: Pair, monk
         raise Unavailable("docker", "the room under /var/lib/docker is unknown")
 
     nodes.two.services.containers.create("foo", spec())
-    monkeypatch.setattr(nodes.two.services.agent.presence._reporter, "_rooms", broken)
+    monkeypatch.setattr(nodes.two.services.agent.presence._reporter, "_read_disks", broken)
     nodes.tell()
     assert not nodes.one.services.volumes.disk_usage.elsewhere() and states(nodes.one) == {"foo-0": "running"}
 

@@ -33,7 +33,7 @@ def titles(world: World, **wanted: object) -> list[str]:
 
 
 @pytest.fixture
-def shelf(world: World) -> World:
+def stocked(world: World) -> World:
     """One image with two names, one without any, and busybox, of which a container was made."""
     for name in ("other:1", "other:2"):
         world.images.registry[name] = OTHER
@@ -43,70 +43,70 @@ def shelf(world: World) -> World:
     return world
 
 
-def test_the_list_says_who_needs_an_image(shelf: World) -> None:
-    shelf.engine.add_foreign("by-hand")
-    shelf.services.containers.change_gpus(parse("foo"), 1)
-    views = {view.image.id: view for view in shelf.services.images.all()}
+def test_the_list_says_who_needs_an_image(stocked: World) -> None:
+    stocked.engine.add_foreign("by-hand")
+    stocked.services.containers.change_gpus(parse("foo"), 1)
+    views = {view.image.id: view for view in stocked.services.images.all()}
     assert views[BUSYBOX].users == ("by-hand", "foo-0", "foo-1") and views[BUSYBOX].node == "test-node"
     assert not views[OTHER].in_use and views[OTHER].image.names == ("other:1", "other:2")
     assert views[BARE].image.title == "2" * 12 and not views[BARE].image.named
-    assert titles(shelf, name="er:2") == ["other:1"] and titles(shelf, unused=True) == ["other:1", "2" * 12]
-    assert titles(shelf, name="222") == ["2" * 12]
+    assert titles(stocked, name="er:2") == ["other:1"] and titles(stocked, unused=True) == ["other:1", "2" * 12]
+    assert titles(stocked, name="222") == ["2" * 12]
 
 
-def test_an_image_that_a_record_or_a_running_operation_needs_stays(shelf: World) -> None:
-    shelf.services.containers.delete(parse("foo"), force=True, erase=False)
-    assert shelf.containers() == {}
+def test_an_image_that_a_record_or_a_running_operation_needs_stays(stocked: World) -> None:
+    stocked.services.containers.delete(parse("foo"), force=True, erase=False)
+    assert stocked.containers() == {}
     with pytest.raises(ImageInUse, match="busybox:test is needed by foo-0") as refused:
-        shelf.services.images.remove("busybox:test")
+        stocked.services.images.remove("busybox:test")
     assert refused.value.data == {"containers": ["foo-0"]}
     operation = Operation(new_id(), "create", "bar", 0, "test-node", "this-process", now(), image_id=OTHER)
-    live = shelf.services.operations.journal.begin(Plan(operation=operation))
+    live = stocked.services.operations.journal.begin(Plan(operation=operation))
     with pytest.raises(ImageInUse, match="bar-0"):
-        shelf.services.images.remove("other:1")
+        stocked.services.images.remove("other:1")
     assert live is not None
     live.commit([])
-    assert shelf.services.images.remove("other:1").image.names == ("other:1", "other:2")
-    assert titles(shelf) == ["other:2", "2" * 12, "busybox:test"]
+    assert stocked.services.images.remove("other:1").image.names == ("other:1", "other:2")
+    assert titles(stocked) == ["other:2", "2" * 12, "busybox:test"]
 
 
-def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(shelf: World) -> None:
-    operation = shelf.services.operations.runner.reader.draft(Kind.COMMIT, "foo", 0)
-    live = shelf.services.operations.journal.begin(Plan(operation=replace(operation, image_id=BUSYBOX)))
-    made = shelf.engine.commit("foo-0", "saved", operation.id)
-    del shelf.engine.images["saved:latest"]
-    shelf.engine.untagged.add(made)
-    assert shelf.services.images.remove_unused([made]) == ()
+def test_what_a_running_commit_has_just_made_stays_though_it_has_no_name(stocked: World) -> None:
+    operation = stocked.services.operations.runner.reader.draft(Kind.COMMIT, "foo", 0)
+    live = stocked.services.operations.journal.begin(Plan(operation=replace(operation, image_id=BUSYBOX)))
+    made = stocked.engine.commit("foo-0", "saved", operation.id)
+    del stocked.engine.images["saved:latest"]
+    stocked.engine.untagged.add(made)
+    assert stocked.services.images.remove_unused([made]) == ()
     assert live is not None
     live.commit([])
-    assert shelf.services.images.remove_unused([made]) == (made,)
+    assert stocked.services.images.remove_unused([made]) == (made,)
 
 
-def test_one_on_another_node_does_not_keep_an_image_here(shelf: World) -> None:
+def test_one_on_another_node_does_not_keep_an_image_here(stocked: World) -> None:
     operation = Operation(new_id(), "create", "bar", 0, "another", "its-process", now(), image_id=OTHER)
-    assert shelf.services.operations.journal.begin(Plan(operation=operation))
-    shelf.services.images.remove(OTHER)
-    assert OTHER not in {view.image.id for view in shelf.services.images.all()}
+    assert stocked.services.operations.journal.begin(Plan(operation=operation))
+    stocked.services.images.remove(OTHER)
+    assert OTHER not in {view.image.id for view in stocked.services.images.all()}
 
 
-def test_a_tag_of_ours_that_was_left_does_not_keep_an_image(shelf: World) -> None:
-    shelf.engine.hold_image(OTHER)
-    shelf.services.images.remove("other:1")
-    assert shelf.engine.held == {BUSYBOX}
+def test_a_tag_of_ours_that_was_left_does_not_keep_an_image(stocked: World) -> None:
+    stocked.engine.hold_image(OTHER)
+    stocked.services.images.remove("other:1")
+    assert stocked.engine.held == {BUSYBOX}
 
 
 def test_whoever_begins_with_an_image_while_a_name_of_it_is_removed_keeps_it(
-    shelf: World, monkeypatch: pytest.MonkeyPatch
+    stocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = shelf.images.remove
+    remove = stocked.images.remove
 
     def begin_meanwhile(name: str) -> None:
-        assert shelf.services.containers.create("bar", spec(image="other:2"))
+        assert stocked.services.containers.create("bar", spec(image="other:2"))
         remove(name)
 
-    monkeypatch.setattr(shelf.images, "remove", begin_meanwhile)
-    shelf.services.images.remove("other:1")
-    assert OTHER in shelf.engine.held and shelf.services.images.one("other:2").users == ("bar-0",)
+    monkeypatch.setattr(stocked.images, "remove", begin_meanwhile)
+    stocked.services.images.remove("other:1")
+    assert OTHER in stocked.engine.held and stocked.services.images.one("other:2").users == ("bar-0",)
 
 
 @pytest.mark.parametrize(
@@ -127,29 +127,29 @@ def test_only_an_id_means_all_names_of_an_image(reference: str, meant: tuple[str
     assert replace(image, names=()).meant_by(BUSYBOX) == (BUSYBOX,)
 
 
-def test_what_is_not_there_cannot_be_removed(shelf: World) -> None:
+def test_what_is_not_there_cannot_be_removed(stocked: World) -> None:
     with pytest.raises(ImageNotFound):
-        shelf.services.images.remove("nothing:1")
+        stocked.services.images.remove("nothing:1")
 
 
-def test_only_what_nobody_needs_is_cleaned_up(shelf: World) -> None:
-    removed = shelf.services.images.remove_unused([BUSYBOX, BARE, "sha256:unknown"])
-    assert removed == (BARE,) and titles(shelf) == ["other:1", "busybox:test"]
-    assert shelf.services.images.remove_unused(["other:1"]) == ("other:1",)
-    assert titles(shelf) == ["other:2", "busybox:test"]
+def test_only_what_nobody_needs_is_cleaned_up(stocked: World) -> None:
+    removed = stocked.services.images.remove_unused([BUSYBOX, BARE, "sha256:unknown"])
+    assert removed == (BARE,) and titles(stocked) == ["other:1", "busybox:test"]
+    assert stocked.services.images.remove_unused(["other:1"]) == ("other:1",)
+    assert titles(stocked) == ["other:2", "busybox:test"]
 
 
-def test_a_commit_tells_whose_it_is_and_gets_another_name(shelf: World) -> None:
-    shelf.services.containers.commit(parse("foo"), "saved")
-    view = shelf.services.images.one("saved")
+def test_a_commit_tells_whose_it_is_and_gets_another_name(stocked: World) -> None:
+    stocked.services.containers.commit(parse("foo"), "saved")
+    view = stocked.services.images.one("saved")
     assert view.image.committed == "foo-0" and view.image.names == ("saved:latest",)
-    assert shelf.services.images.tag("saved", "team/saved:1").image.names == ("saved:latest", "team/saved:1")
-    assert shelf.services.images.tag("saved", "team/saved:1") == shelf.services.images.one("saved")
+    assert stocked.services.images.tag("saved", "team/saved:1").image.names == ("saved:latest", "team/saved:1")
+    assert stocked.services.images.tag("saved", "team/saved:1") == stocked.services.images.one("saved")
     with pytest.raises(ImageNameTaken):
-        shelf.services.images.tag("saved", "busybox:test")
+        stocked.services.images.tag("saved", "busybox:test")
     for name in ("", "-x", "A B", "UPPER"):
         with pytest.raises(InvalidRequest):
-            shelf.services.images.tag("saved", name)
+            stocked.services.images.tag("saved", name)
 
 
 def test_a_pull_is_an_operation_with_its_bytes(world: World) -> None:

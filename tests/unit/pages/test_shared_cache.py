@@ -10,13 +10,13 @@ import pytest
 
 from app.model.messages import Text
 from app.web.last_known_cache import LastKnown
-from app.web.shared_cache import DIRECTORY, Shelf, shared_directory
+from app.web.shared_cache import DIRECTORY, SharedCache, shared_directory
 
 MB = 1 << 20
 
 
-def shelf(path: Path | None = None, most: int = 10, most_bytes: int = MB, seconds: float = 60.0) -> Shelf:
-    return Shelf(path, most, most_bytes, seconds)
+def cache(path: Path | None = None, most: int = 10, most_bytes: int = MB, seconds: float = 60.0) -> SharedCache:
+    return SharedCache(path, most, most_bytes, seconds)
 
 
 def value(found: tuple[object, float] | None) -> object:
@@ -26,7 +26,7 @@ def value(found: tuple[object, float] | None) -> object:
 
 @pytest.mark.parametrize("place", ["file", None])
 def test_it_keeps_the_newest_within_its_bounds(tmp_path: Path, place: str | None) -> None:
-    kept = shelf(tmp_path / place if place else None, most=3, most_bytes=MB)
+    kept = cache(tmp_path / place if place else None, most=3, most_bytes=MB)
     assert all(kept.put(f"k{number}", number) for number in range(5))
     assert [kept.get(f"k{number}") is None for number in range(5)] == [True, True, False, False, False]
     assert kept.put("k2", "again") and kept.put("k5", 5)
@@ -41,7 +41,7 @@ def test_it_keeps_the_newest_within_its_bounds(tmp_path: Path, place: str | None
 def test_what_is_too_old_is_gone_and_what_is_not_newer_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    kept = shelf(seconds=900)
+    kept = cache(seconds=900)
     kept.put("k", "v")
     now[0] += 899
     assert kept.get("k") == ("v", 1000.0) and kept.get("k", after=1000.0) is None
@@ -50,7 +50,7 @@ def test_what_is_too_old_is_gone_and_what_is_not_newer_is_not_told(monkeypatch: 
 
 
 def test_two_processes_see_the_same(tmp_path: Path) -> None:
-    one, two = shelf(tmp_path / "s"), shelf(tmp_path / "s")
+    one, two = cache(tmp_path / "s"), cache(tmp_path / "s")
     said = Text("no container {name} exists", name="{foo}")
     one.put("k", said)
     found = value(two.get("k"))
@@ -60,11 +60,11 @@ def test_two_processes_see_the_same(tmp_path: Path) -> None:
 
 
 def test_threads_of_two_processes_do_not_disturb_each_other(tmp_path: Path) -> None:
-    shelves = [shelf(tmp_path / "s", most=1000) for _ in range(2)]
+    caches = [cache(tmp_path / "s", most=1000) for _ in range(2)]
     outcomes: list[bool] = []
 
     def fill(number: int) -> None:
-        outcomes.extend(shelves[number % 2].put(f"{number}-{turn}", turn) for turn in range(20))
+        outcomes.extend(caches[number % 2].put(f"{number}-{turn}", turn) for turn in range(20))
 
     threads = [threading.Thread(target=fill, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -72,7 +72,7 @@ def test_threads_of_two_processes_do_not_disturb_each_other(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert outcomes == [True] * 160
-    assert all(value(shelves[0].get(f"{number}-19")) == 19 for number in range(8))
+    assert all(value(caches[0].get(f"{number}-19")) == 19 for number in range(8))
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_threads_of_two_processes_do_not_disturb_each_other(tmp_path: Path) -> N
 )
 def test_a_place_that_cannot_be_used_is_no_error(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     spoil(tmp_path / "s")
-    spoiled = shelf(tmp_path / "s")
+    spoiled = cache(tmp_path / "s")
     assert not spoiled.put("k", 1) and spoiled.get("k") is None
-    assert not shelf(tmp_path / "absent" / "s").put("k", 1)
+    assert not cache(tmp_path / "absent" / "s").put("k", 1)
 
 
 def test_a_damaged_file_never_gives_another_value(tmp_path: Path) -> None:
     path, generator = tmp_path / "s", random.Random(5)
-    shelf(path).put("k", ["value"] * 100)
+    cache(path).put("k", ["value"] * 100)
     whole = path.read_bytes()
     outcomes = set()
     for _ in range(100):
@@ -95,7 +95,7 @@ def test_a_damaged_file_never_gives_another_value(tmp_path: Path) -> None:
         for _ in range(20):
             damaged[generator.randrange(len(damaged))] = generator.randrange(256)
         path.write_bytes(damaged)
-        outcomes.add(repr(shelf(path).get("k"))[:10])
+        outcomes.add(repr(cache(path).get("k"))[:10])
     assert "None" in outcomes and all(outcome in ("None", "(['value',") for outcome in outcomes), outcomes
 
 
@@ -111,7 +111,7 @@ def test_a_process_remembers_by_itself_and_only_so_much() -> None:
 def test_the_newest_answer_of_all_workers_is_told_with_its_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    one, two = (LastKnown(shelf(tmp_path / "s", seconds=1e9)) for _ in range(2))
+    one, two = (LastKnown(cache(tmp_path / "s", seconds=1e9)) for _ in range(2))
     question = ("containers", frozenset({"only"}), 5)
     assert one.recall(question) is None
     one.remember(question, "first")

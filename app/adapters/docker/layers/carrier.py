@@ -40,12 +40,10 @@ class DockerLayers:
         return TreeTransfer(source, target, progress)
 
     def measure(self, path: str) -> tuple[int, int]:
-        """Bytes on disk and number of files of a layer, one set aside too; LayerCopyFailed for any other path."""
         with translate_errors(Text("The size of {place} could not be found out", place=path)):
             return measure_tree(self._layer_or_aside(path))
 
     def sync(self, path: str) -> None:
-        """Return once everything written to the filesystem of the directory `path` is on disk."""
         failure = Text("The filesystem of {place} could not be written to disk", place=path)
         with translate_errors(failure), opened(os.open(path, _DIRECTORY)) as fd:
             sync_filesystem(fd)
@@ -69,7 +67,6 @@ class DockerLayers:
         return str(aside)
 
     def discard(self, path: str) -> None:
-        """Delete a layer that was set aside; gone already is fine. LayerCopyFailed for any other path."""
         failure = Text("The layer {layer} could not be deleted", layer=path)
         with translate_errors(failure), suppress(FileNotFoundError):
             layer = Path(_aside(path))

@@ -32,15 +32,15 @@ def container_gpus(name: str) -> ResponseReturnValue:
     typed = request.values.get("count", "").strip()
     if not typed.isdecimal() or len(typed) > 4:
         wrong = Refusal(_("give a whole number of GPUs, 0 or more")) if typed else None
-        return page(template, lambda: {**_seen(target), "count": typed, "preview": None}, wrong)
+        return page(template, lambda: {**_subject(target), "count": typed, "preview": None}, wrong)
     count = int(typed)
 
-    def told(made: ContainerResult) -> str:
+    def describe(made: ContainerResult) -> str:
         return _("%(name)s runs with %(count)s GPUs", name=made.name, count=count)
 
     change = ChangeGpus(target, count)
     context = _before_and_after(target, change, lambda spec: spec.with_gpus(count), count=count)
-    return answer(template, context, change, told, _back(target))
+    return answer(template, context, change, describe, _back(target))
 
 
 @blueprint.route("/containers/<name>/volume", methods=["GET", "POST"])
@@ -53,7 +53,7 @@ def container_volume(name: str) -> ResponseReturnValue:
     old = next((bind for bind in spec.binds if bind.is_volume and bind.dest == dest), None)
     if old is None or not source:
         wrong = Refusal(_("choose a volume that it mounts, and another one in its place")) if dest or source else None
-        return page(template, _with_volumes(lambda: {**_seen(target), **chosen, "preview": None}), wrong)
+        return page(template, _with_volumes(lambda: {**_subject(target), **chosen, "preview": None}), wrong)
     new = replace(old, src=source)
     change = ChangeVolume(target, old, new)
     context = _before_and_after(target, change, lambda spec: spec.with_bind(old, new), **chosen)
@@ -66,12 +66,12 @@ def roll_container_back(name: str) -> ResponseReturnValue:
     target = parse(name)
     origin = services().containers.records.version(target)
 
-    def told(made: ContainerResult) -> str:
+    def describe(made: ContainerResult) -> str:
         return _("%(name)s runs with the files and settings of %(origin)s", name=made.name, origin=origin.name)
 
     change = RollBackContainer(Name(target.family), origin.version)
     context = _before_and_after(target, change, lambda _spec: origin.spec, origin=origin)
-    return answer("container_rollback.html", context, change, told, _back(target))
+    return answer("container_rollback.html", context, change, describe, _back(target))
 
 
 def _before_and_after(
@@ -80,19 +80,19 @@ def _before_and_after(
     """Return a context with the container before and after the change, to be found out when it is to be shown."""
 
     def context() -> dict[str, Any]:
-        found = _seen(target)
+        found = _subject(target)
         before = found["view"].newest.spec
-        plan, told = services().operations.preview(change), changes(before, to_spec(before))
-        return {**found, **more, "preview": plan, "changes": told, "gpus": _exchange(found["view"].gpus, plan)}
+        plan, describe = services().operations.preview(change), changes(before, to_spec(before))
+        return {**found, **more, "preview": plan, "changes": describe, "gpus": _exchange(found["view"].gpus, plan)}
 
     return context
 
 
-def _seen(target: Name) -> dict[str, Any]:
-    seen = PageData()
-    view = seen.see_container(target)
-    seen.see_gpus()
-    return {"seen": seen, "view": view, "shown": version_of(view, target)}
+def _subject(target: Name) -> dict[str, Any]:
+    data = PageData()
+    view = data.load_container(target)
+    data.load_gpus()
+    return {"data": data, "view": view, "shown": version_of(view, target)}
 
 
 def _with_volumes(context: Context) -> Context:
@@ -100,7 +100,7 @@ def _with_volumes(context: Context) -> Context:
 
     def more() -> dict[str, Any]:
         found = context()
-        return {**found, "volumes": form_choices.volumes(found["seen"])}
+        return {**found, "volumes": form_choices.volumes(found["data"])}
 
     return more
 

@@ -31,7 +31,7 @@ def create_container() -> ResponseReturnValue:
         draft, wish = Draft(image=request.args.get("image", ""), node=request.args.get("node", "")), "node"
     if_unreachable(lambda error: _refused(draft, refused(error)))
     if wish == "node":
-        return _offered(draft)
+        return _form(draft)
     if wish in ("mounts", "ports"):
         return _page(draft, None, more=wish)
     if found := problems(draft):
@@ -39,7 +39,7 @@ def create_container() -> ResponseReturnValue:
     return _placed(draft, _checked if wish == "check" else _created)
 
 
-def _offered(draft: Draft) -> ResponseReturnValue:
+def _form(draft: Draft) -> ResponseReturnValue:
     """The form with what there is on the node of the draft."""
     try:
         answer_at(draft.node or None)
@@ -87,18 +87,18 @@ def _page(
     plan: Preview | None = None,
 ) -> ResponseReturnValue:
     def context() -> dict[str, Any]:
-        seen = PageData()
-        seen.see_gpus()
+        data = PageData()
+        data.load_gpus()
         return {
-            "seen": seen,
+            "data": data,
             "draft": draft,
             "wrong": wrong or {},
             "plan": plan,
             "mounts": spare(draft.mounts, more == "mounts"),
             "ports": spare(draft.ports, more == "ports"),
-            "images": images.offered(seen),
-            "whose": services().config.node,
-            "volumes": form_choices.volumes(seen),
+            "images": images.names(data),
+            "shown_node": services().config.node,
+            "volumes": form_choices.volumes(data),
             "nodes": sorted(services().placement.nodes.all()),
             "roots": services().config.bind_roots,
             "range": services().config.port_range,

@@ -25,22 +25,22 @@ _PATIENCE = 1.0
 def delete_container(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a container."""
     target = parse(name)
-    seen = PageData()
-    view = seen.see_container(target)
-    seen.see_gpus()
+    data = PageData()
+    view = data.load_container(target)
+    data.load_gpus()
     shown = version_of(view, target)
     scope = request.form.get("scope", "")
     work = _deletion(view, shown, scope)
 
     def context() -> dict[str, Any]:
-        return {**_context(seen, view, shown), "scope": scope, "typed": request.form.get("typed", "")}
+        return {**_context(data, view, shown), "scope": scope, "typed": request.form.get("typed", "")}
 
     newest = shown.record.version == view.newest.version
     if request.method == "POST" and (refusal := wrong(shown.record.name, newest)):
         return page("container_delete.html", context, refusal)
     gone = newest and scope != KEEP
     back = url_for("pages.containers") if gone else url_for("pages.container", name=target.family)
-    return answer("container_delete.html", context, work, lambda _made: _told(shown, scope), back)
+    return answer("container_delete.html", context, work, lambda _made: _describe(shown, scope), back)
 
 
 def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Work[None]:
@@ -57,11 +57,11 @@ def _deletion(view: ContainerView, shown: VersionView, scope: str) -> Work[None]
     return work
 
 
-def _context(seen: PageData, view: ContainerView, shown: VersionView) -> dict[str, Any]:
+def _context(data: PageData, view: ContainerView, shown: VersionView) -> dict[str, Any]:
     target = Name(shown.record.family, shown.record.version)
     records = [version.record for version in view.versions if version.state != "missing"]
     return {
-        "seen": seen,
+        "data": data,
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.version,
@@ -71,7 +71,7 @@ def _context(seen: PageData, view: ContainerView, shown: VersionView) -> dict[st
     }
 
 
-def _told(shown: VersionView, scope: str) -> str:
+def _describe(shown: VersionView, scope: str) -> str:
     record = shown.record
     if scope == KEEP:
         return _("%(name)s is deleted; its files and its record are kept", name=record.name)

@@ -15,7 +15,7 @@ from app.model.names import Name, parse
 from app.model.redaction import is_secret
 from app.state.keys import CONTAINERS
 from app.web.pages import polling
-from app.web.pages.activity import past
+from app.web.pages.activity import activity
 from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.actions import has_log, legal
 from app.web.pages.containers.timeline import HIDDEN, command, timeline
@@ -37,34 +37,34 @@ def container(name: str) -> Response:
     return polling.page("container.html", **context(parse(name)))
 
 
-def context(asked: Name) -> dict[str, Any]:
+def context(name: Name) -> dict[str, Any]:
     """Everything that the page of a container shows."""
-    seen = PageData()
-    view = seen.see_container(asked, even_old=True)
-    shown = version_of(view, asked)
-    history = past(seen, CONTAINERS, asked.family, view.family.created)
-    known = not seen.problems
-    _see_what_it_names(seen, view, shown)
+    data = PageData()
+    view = data.load_container(name, even_old=True)
+    shown = version_of(view, name)
+    history = activity(data, CONTAINERS, name.family, view.family.created)
+    known = not data.problems
+    _load_what_it_names(data, view, shown)
     return {
-        "asked": str(asked),  # what the page goes on to be about when the next version comes
-        "seen": seen,
+        "requested": str(name),  # what the page goes on to be about when the next version comes
+        "data": data,
         "known": known,
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.version,
-        "past": history,
+        "activity": history,
         "steps": timeline(view.versions, shown.record, _sizes(view)),
         **_settings(shown.record.spec),
         **(_possible(view, shown, history.running is not None) if known else _NOTHING),
     }
 
 
-def _see_what_it_names(seen: PageData, view: ContainerView, shown: VersionView) -> None:
+def _load_what_it_names(data: PageData, view: ContainerView, shown: VersionView) -> None:
     """Read the GPUs and volumes only if the page has something to say of them."""
     if shown.record.gpus or view.gpus:
-        seen.see_gpus()
+        data.load_gpus()
     if shown.record.spec.binds:
-        seen.see_names()
+        data.load_names()
 
 
 def _sizes(view: ContainerView) -> dict[str, int]:
@@ -94,9 +94,9 @@ def _possible(view: ContainerView, shown: VersionView, busy: bool) -> dict[str, 
     }
 
 
-def version_of(view: ContainerView, asked: Name) -> VersionView:
+def version_of(view: ContainerView, name: Name) -> VersionView:
     """The version that a name means: its own, or the newest."""
-    return next(version for version in view.versions if asked.version in (None, version.record.version))
+    return next(version for version in view.versions if name.version in (None, version.record.version))
 
 
 def environment(spec: Spec, revealed: bool) -> list[tuple[str, str, bool]]:

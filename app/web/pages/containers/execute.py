@@ -14,7 +14,7 @@ from app.model.names import Name, parse
 from app.model.redaction import masked_command
 from app.web.http_errors import status_of
 from app.web.pages.blueprint import blueprint
-from app.web.pages.command_results import MINUTES, CommandFailure, Run, runs
+from app.web.pages.command_results import MINUTES, CommandFailure, CommandRun, command_results
 from app.web.pages.containers.detail import LOG_LINES
 from app.web.pages.containers.timeline import HIDDEN
 from app.web.pages.filters import plain
@@ -34,7 +34,7 @@ def execute(name: str) -> ResponseReturnValue:
     if request.method == "POST":
         return _run(target)
     identity = request.args.get("result", "")
-    run = runs().find(identity, str(target))
+    run = command_results().find(identity, str(target))
     gone = bool(identity) and not run.ended
     words = _words(run.command)
     shown = masked_command(words, HIDDEN)
@@ -46,7 +46,7 @@ def execute(name: str) -> ResponseReturnValue:
 
 def _run(target: Name) -> ResponseReturnValue:
     command, work_dir = (request.form.get(key, "").strip() for key in ("command", "work_dir"))
-    run = Run(str(target), command, work_dir)
+    run = CommandRun(str(target), command, work_dir)
     try:
         return _shown(replace(run, result=services().containers.execute(target, _words(command), work_dir or None)))
     except _NotWords as exc:
@@ -60,9 +60,9 @@ def _run(target: Name) -> ResponseReturnValue:
     return _page(run, refusal), refusal.status
 
 
-def _shown(run: Run) -> ResponseReturnValue:
+def _shown(run: CommandRun) -> ResponseReturnValue:
     """The way to what came of it, so that nobody who looks again runs it again; that itself if no disk keeps it."""
-    if identity := runs().keep(run):
+    if identity := command_results().keep(run):
         session[_TYPED] = identity
         return redirect(url_for("pages.execute", name=run.name, result=identity), 303)
     return _page(run, run.failure)
@@ -80,7 +80,7 @@ def _so_far(error: DomainError) -> ExecResult | None:
     return ExecResult(error.data["stdout"], error.data["stderr"], None, False, timed_out=True)
 
 
-def _page(run: Run, refusal: Refusal | CommandFailure | None, gone: bool = False, masked: str = "") -> str:
+def _page(run: CommandRun, refusal: Refusal | CommandFailure | None, gone: bool = False, masked: str = "") -> str:
     return render_template(
         "container_execute.html", run=run, refusal=refusal, gone=gone, minutes=MINUTES, masked=masked
     )

@@ -12,7 +12,7 @@ from app.web.pages.blueprint import blueprint
 from app.web.pages.containers.actions import listed
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
-from app.web.pages.tables import Sorters, Table, asked_for
+from app.web.pages.tables import Sorters, Table, query_filters
 from app.web.request_scope import services
 
 _FILTERS = ("name", "gpu", "image", "node")
@@ -33,19 +33,19 @@ class Choices:
 @blueprint.route("/containers")
 def containers() -> Response:
     """The containers that fit the filters of the address, sorted as it says."""
-    seen = PageData()
-    seen.see_gpus()
-    seen.see_containers(ListFilter(), _ALL)
-    found, asked = seen.containers, asked_for(*_FILTERS, state=STATES)
+    data = PageData()
+    data.load_gpus()
+    data.load_containers(ListFilter(), _ALL)
+    found, filters = data.containers, query_filters(*_FILTERS, state=STATES)
     table = arranged(found) if found else None
     return polling.page(
         "containers.html",
-        seen=seen,
+        data=data,
         listed=listed,
         leftovers=leftovers(found),
         choices=choices(found),
-        asked=asked,
-        filtered=any(asked.values()),
+        filters=filters,
+        filtered=any(filters.values()),
         table=table,
         sizes=sizes(table.rows) if table else {},
     )
@@ -53,24 +53,24 @@ def containers() -> Response:
 
 def arranged(page: Page) -> Table[ContainerView]:
     """The part of the list that the request asks for."""
-    asked = asked_for(*_FILTERS, state=STATES)
-    return tables.table(page.containers, lambda view: fits(view, asked), sorters(page), "name")
+    filters = query_filters(*_FILTERS, state=STATES)
+    return tables.table(page.containers, lambda view: fits(view, filters), sorters(page), "name")
 
 
-def fits(view: ContainerView, asked: Mapping[str, str]) -> bool:
+def fits(view: ContainerView, filters: Mapping[str, str]) -> bool:
     """Tell whether a container fits the filters; one whose state is not known may be in any."""
     return (
-        asked["name"].lower() in view.newest.name.lower()
-        and asked["state"] in ("", view.state, *(STATES if view.state == etcd_fallback.UNKNOWN else ()))
-        and asked["image"] in ("", view.newest.spec.image)
-        and asked["node"] in ("", view.newest.node)
-        and _holds(view, asked["gpu"])
+        filters["name"].lower() in view.newest.name.lower()
+        and filters["state"] in ("", view.state, *(STATES if view.state == etcd_fallback.UNKNOWN else ()))
+        and filters["image"] in ("", view.newest.spec.image)
+        and filters["node"] in ("", view.newest.node)
+        and _holds(view, filters["gpu"])
     )
 
 
 def sorters(page: Page) -> Sorters[ContainerView]:
     """Return the sort key of each column."""
-    known = sizes(page.containers) if asked_for("sort")["sort"].endswith("size") else {}
+    known = sizes(page.containers) if query_filters("sort")["sort"].endswith("size") else {}
     return {
         "name": lambda view: (view.family.family.lower(), view.family.family),
         "state": lambda view: view.state,
@@ -93,9 +93,9 @@ def sizes(views: Sequence[ContainerView]) -> dict[str, int]:
 
 def leftovers(page: Page | None) -> Sequence[Leftover]:
     """Return containers of erased families: they fit a name, but no other filter, and come with the first page."""
-    asked = asked_for(*_FILTERS, state=STATES)
-    name = asked.pop("name")
-    if page is None or any(asked.values()) or asked_for("page")["page"]:
+    filters = query_filters(*_FILTERS, state=STATES)
+    name = filters.pop("name")
+    if page is None or any(filters.values()) or query_filters("page")["page"]:
         return ()
     return [found for found in page.leftovers if name in found.container.name]
 

@@ -33,18 +33,18 @@ def restart(name: str) -> ResponseReturnValue:
 
 def consequences(target: Name, change: Request[Any]) -> dict[str, Any]:
     """Return what a page shows of a container before it is changed: its state, and what would happen."""
-    seen = PageData()
-    view = seen.see_container(target)
-    seen.see_gpus()
+    data = PageData()
+    view = data.load_container(target)
+    data.load_gpus()
     plan = services().operations.preview(change)
-    return {"seen": seen, "view": view, "shown": version_of(view, target), "preview": plan}
+    return {"data": data, "view": view, "shown": version_of(view, target), "preview": plan}
 
 
 def _ask(
-    template: str, change: StopContainer | RestartContainer, told: Callable[[ContainerResult], str]
+    template: str, change: StopContainer | RestartContainer, describe: Callable[[ContainerResult], str]
 ) -> ResponseReturnValue:
     back = url_for("pages.container", name=change.name.family)
-    return answer(template, lambda: consequences(change.name, change), change, told, back)
+    return answer(template, lambda: consequences(change.name, change), change, describe, back)
 
 
 def _stopped(made: ContainerResult) -> str:

@@ -29,16 +29,16 @@ def resize_volume(name: str) -> ResponseReturnValue:
         size = parse_size(text) if text else None
     except InvalidRequest as exc:
         wrong = Refusal(exc.message)
-        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, wrong)
+        return page(template, lambda: {**_subject(target), "typed": text, "size": None, "preview": None}, wrong)
     if size is None:
-        return page(template, lambda: {**_seen(target), "typed": text, "size": None, "preview": None}, None)
+        return page(template, lambda: {**_subject(target), "typed": text, "size": None, "preview": None}, None)
 
-    def told(made: VolumeResult) -> str:
+    def describe(made: VolumeResult) -> str:
         return _("%(name)s has %(size)s", name=made.record.name, size=made.record.size)
 
     change = ResizeVolume(target, text)
     context = _before_and_after(target, change, typed=text, size=size)
-    return answer(template, context, change, told, url_for("pages.volume", name=target.family))
+    return answer(template, context, change, describe, url_for("pages.volume", name=target.family))
 
 
 @blueprint.route("/volumes/<name>/rollback", methods=["GET", "POST"])
@@ -47,20 +47,20 @@ def roll_volume_back(name: str) -> ResponseReturnValue:
     target = parse(name, VOLUME)
     origin = services().volumes.records.version(target)
 
-    def told(made: VolumeResult) -> str:
+    def describe(made: VolumeResult) -> str:
         return _("%(name)s holds what %(origin)s holds", name=made.record.name, origin=origin.name)
 
     change = RollBackVolume(Name(target.family), origin.version)
     context = _before_and_after(target, change)
-    return answer("volume_rollback.html", context, change, told, url_for("pages.volume", name=target.family))
+    return answer("volume_rollback.html", context, change, describe, url_for("pages.volume", name=target.family))
 
 
 def _before_and_after(target: Name, change: Request[VolumeResult], **more: Any) -> Context:
-    return lambda: {**_seen(target), **more, "preview": services().operations.preview(change)}
+    return lambda: {**_subject(target), **more, "preview": services().operations.preview(change)}
 
 
-def _seen(target: Name) -> dict[str, Any]:
-    seen = PageData()
-    view = seen.see_volume(target)
-    seen.see_names()
-    return {"seen": seen, "view": view, "shown": version_of(view, target)}
+def _subject(target: Name) -> dict[str, Any]:
+    data = PageData()
+    view = data.load_volume(target)
+    data.load_names()
+    return {"data": data, "view": view, "shown": version_of(view, target)}

@@ -40,7 +40,7 @@ def create_volume() -> ResponseReturnValue:
         plan = services().operations.preview(CreateVolume(name, size))
         return _page(None, _at_field(plan.blocker), plan=plan)
     target, meanwhile = url_for("pages.volume", name=name), url_for("pages.operations", name=name)
-    done = execute(CreateVolume(name, size), _told, target, meanwhile)
+    done = execute(CreateVolume(name, size), _describe, target, meanwhile)
     return _refused(done) if isinstance(done, Refusal) else done
 
 
@@ -69,7 +69,7 @@ def _at_field(error: errors.DomainError | None) -> dict[str, str]:
     return {field: error.message for field, kinds in _FIELDS.items() if isinstance(error, kinds)} if error else {}
 
 
-def _told(made: VolumeResult) -> str:
+def _describe(made: VolumeResult) -> str:
     record = made.record
     if not record.enforced:
         return _(

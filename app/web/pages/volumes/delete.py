@@ -22,15 +22,15 @@ from app.web.request_scope import services
 def delete_volume(name: str) -> ResponseReturnValue:
     """Ask for the name, then delete that version of a volume."""
     target = parse(name, VOLUME)
-    seen = PageData()
-    view = seen.see_volume(target)
-    seen.see_names()
+    data = PageData()
+    view = data.load_volume(target)
+    data.load_names()
     shown = version_of(view, target)
     scope, force = request.form.get("scope", ""), "force" in request.form
 
     def context() -> dict[str, Any]:
         return {
-            "seen": seen,
+            "data": data,
             **_context(view, shown),
             "scope": scope,
             "force": force,
@@ -42,7 +42,7 @@ def delete_volume(name: str) -> ResponseReturnValue:
     gone = shown.record.version == view.newest.record.version and scope != KEEP
     back = url_for("pages.volumes") if gone else url_for("pages.volume", name=target.family)
     work = _deletion(view, shown, scope, force)
-    return answer("volume_delete.html", context, work, lambda _made: _told(shown, scope), back)
+    return answer("volume_delete.html", context, work, lambda _made: _describe(shown, scope), back)
 
 
 def _wrong(view: VolumeView, shown: VolumeVersionView) -> Refusal | None:
@@ -85,7 +85,7 @@ def _context(view: VolumeView, shown: VolumeVersionView) -> dict[str, Any]:
     }
 
 
-def _told(shown: VolumeVersionView, scope: str) -> str:
+def _describe(shown: VolumeVersionView, scope: str) -> str:
     record = shown.record
     if scope == KEEP:
         return _("%(name)s is deleted; its data and its record are kept", name=record.name)

@@ -11,7 +11,7 @@ from app.model.volume import VolumeRecord
 from app.state.keys import VOLUMES
 from app.volumes.queries import VolumeVersionView, VolumeView
 from app.web.pages import polling
-from app.web.pages.activity import past
+from app.web.pages.activity import activity
 from app.web.pages.blueprint import blueprint
 from app.web.pages.page_data import PageData
 from app.web.request_scope import services
@@ -33,28 +33,28 @@ def volume(name: str) -> Response:
     return polling.page("volume.html", **context(parse(name, VOLUME)))
 
 
-def context(asked: Name) -> dict[str, Any]:
+def context(name: Name) -> dict[str, Any]:
     """Everything that the page of a volume shows."""
-    seen = PageData()
-    view = seen.see_volume(asked, even_old=True)
-    seen.see_names()
-    shown = version_of(view, asked)
-    history = past(seen, VOLUMES, asked.family, view.family.created)
+    data = PageData()
+    view = data.load_volume(name, even_old=True)
+    data.load_names()
+    shown = version_of(view, name)
+    history = activity(data, VOLUMES, name.family, view.family.created)
     return {
-        "seen": seen,
+        "data": data,
         "view": view,
         "shown": shown,
         "newest": shown.record.version == view.newest.record.version,
-        "merging": _merging(seen, shown.record),
-        "past": history,
-        "actions": legal(view, shown) if history.running is None and not seen.problems else (),
+        "merging": _merging(data, shown.record),
+        "activity": history,
+        "actions": legal(view, shown) if history.running is None and not data.problems else (),
         "steps": steps(view.versions, shown),
     }
 
 
-def version_of(view: VolumeView, asked: Name) -> VolumeVersionView:
+def version_of(view: VolumeView, name: Name) -> VolumeVersionView:
     """The version that a name means: its own, or the newest."""
-    return next(version for version in view.versions if asked.version in (None, version.record.version))
+    return next(version for version in view.versions if name.version in (None, version.record.version))
 
 
 def legal(view: VolumeView, shown: VolumeVersionView) -> tuple[str, ...]:
@@ -77,11 +77,11 @@ def steps(versions: Sequence[VolumeVersionView], shown: VolumeVersionView) -> li
     ]
 
 
-def _merging(seen: PageData, record: VolumeRecord) -> bool:
+def _merging(data: PageData, record: VolumeRecord) -> bool:
     """Tell whether the parent's data is on the way into the version right now."""
     if record.merging is None:
         return False
-    running = seen.ask(
+    running = data.fetch(
         ("merging", record.name), lambda: [each.id for each in services().operations.resolver.records.all_running()]
     )
     return record.merging in (running or ())

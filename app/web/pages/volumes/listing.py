@@ -10,7 +10,7 @@ from app.web.pages import etcd_fallback, polling
 from app.web.pages.blueprint import blueprint
 from app.web.pages.form_values import ListFilter
 from app.web.pages.page_data import PageData
-from app.web.pages.tables import Sorters, asked_for, table
+from app.web.pages.tables import Sorters, query_filters, table
 
 # All of them are read, to be sorted here by any column.
 _ALL = 100_000
@@ -31,30 +31,30 @@ _SORTERS: Sorters[VolumeView] = {
 @blueprint.route("/volumes")
 def volumes() -> Response:
     """The volumes that fit the filters of the address, sorted as it says."""
-    seen = PageData()
-    seen.see_volumes(ListFilter(), _ALL)
-    page = seen.volumes
-    seen.see_names()
-    asked = asked_for(*_FILTERS, state=STATES)
+    data = PageData()
+    data.load_volumes(ListFilter(), _ALL)
+    page = data.volumes
+    data.load_names()
+    filters = query_filters(*_FILTERS, state=STATES)
     return polling.page(
         "volumes.html",
-        seen=seen,
-        asked=asked,
-        filtered=any(asked.values()),
+        data=data,
+        filters=filters,
+        filtered=any(filters.values()),
         states=STATES,
         ways=DRIVERS,
         nodes=sorted({view.family.node for view in page.volumes}) if page else [],
-        table=table(page.volumes, lambda view: fits(view, asked), _SORTERS, "name") if page else None,
+        table=table(page.volumes, lambda view: fits(view, filters), _SORTERS, "name") if page else None,
     )
 
 
-def fits(view: VolumeView, asked: Mapping[str, str]) -> bool:
+def fits(view: VolumeView, filters: Mapping[str, str]) -> bool:
     """Tell whether a volume fits the filters; one whose state is not known may be in any."""
     newest = view.newest
     return (
-        asked["name"].lower() in newest.record.name.lower()
-        and asked["state"] in ("", newest.state, *(STATES if newest.state == etcd_fallback.UNKNOWN else ()))
-        and asked["way"] in ("", newest.record.way)
-        and asked["node"] in ("", newest.record.node)
-        and asked["mounted"] in ("", "yes" if newest.mounts else "no")
+        filters["name"].lower() in newest.record.name.lower()
+        and filters["state"] in ("", newest.state, *(STATES if newest.state == etcd_fallback.UNKNOWN else ()))
+        and filters["way"] in ("", newest.record.way)
+        and filters["node"] in ("", newest.record.node)
+        and filters["mounted"] in ("", "yes" if newest.mounts else "no")
     )
