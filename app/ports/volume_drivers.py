@@ -88,7 +88,7 @@ class VolumeDriver(Protocol):
         """Mount what must be mounted for a place of this driver, and return the directory of its data; OSError."""
 
     def look(self, place: Path, at: Callable[[Path], T]) -> T:
-        """Let `at` look at the directory of a place's data; what is not mounted is not mounted by that. Raises OSError."""
+        """Let `at` look at the directory of a place's data; that mounts nothing for anybody else. Raises OSError."""
 
     def report(self, place: Path) -> Usage | None:
         """Report how much there is at a place, see `look`; None if its filesystem does not tell. Raises OSError."""
