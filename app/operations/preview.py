@@ -63,22 +63,23 @@ def _with_orphans(reader: Reader, blocker: DomainError) -> DomainError:
     orphans = reader.orphans() if isinstance(blocker, Conflict) else []
     if not orphans:
         return blocker
-    message = _in_the_way(orphans, blocker) or Text(
+    met = next((orphan for orphan in orphans if (blocker.data or {}).get("operation") == orphan.id), None)
+    return type(blocker)(_died(met) if met else _first(orphans, blocker), **blocker.data or {})
+
+
+def _died(orphan: Operation) -> Text:
+    return Text(
+        "the process of another operation ({kind}) on {name} died; a change recovers that one first, "
+        "as soon as it begins, and then goes on",
+        kind=Text(orphan.kind),
+        name=orphan.name,
+    )
+
+
+def _first(orphans: Sequence[Operation], blocker: DomainError) -> Text:
+    operations = joined((Text("{kind} of {name}", kind=Text(o.kind), name=o.name) for o in orphans), ", ")
+    return Text(
         "{why}; but first a change recovers what dead processes left ({operations}), and then it looks again",
         why=blocker.message,
-        operations=joined((Text("{kind} of {name}", kind=Text(o.kind), name=o.name) for o in orphans), ", "),
+        operations=operations,
     )
-    return type(blocker)(message, **blocker.data or {})
-
-
-def _in_the_way(orphans: Sequence[Operation], blocker: DomainError) -> Text | None:
-    """Word the blocker if it is one of the orphans itself."""
-    for orphan in orphans:
-        if blocker.data and blocker.data.get("operation") == orphan.id:
-            return Text(
-                "the process of another operation ({kind}) on {name} died; a change recovers that one first, "
-                "as soon as it begins, and then goes on",
-                kind=Text(orphan.kind),
-                name=orphan.name,
-            )
-    return None
