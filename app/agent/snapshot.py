@@ -14,6 +14,7 @@ from app.model.operation import Operation
 from app.ports import ContainerReader, Entry, Host, ImageReader, Inventory, StoreReader, VolumeReader
 from app.state.containers import holder_from
 from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, VOLUMES, families_prefix, gpus_prefix, ports_prefix
+from app.state.operations import orphaned
 
 log = structlog.get_logger()
 
@@ -103,9 +104,7 @@ class SnapshotReader:
             families=families,
             versions=versions,
             operations=here,
-            orphans=[
-                operation for operation in here if not operation.stuck and not self._host.process_alive(operation.owner)
-            ],
+            orphans=[operation for operation in here if orphaned(operation, self._node, self._host)],
             claims=self._claims(entries),
             containers=containers,
             ended=self._ended(families, containers),

@@ -23,7 +23,7 @@ from app.operations.handle import Failure, OperationHandle
 from app.operations.registry import Registry
 from app.ports import Delete, Host, Put, Store
 from app.state.keys import HISTORY, newest_key, operation_key
-from app.state.operations import OperationRecords, Recorded
+from app.state.operations import OperationRecords, Recorded, orphaned
 from app.state.schema_version import SchemaVersion
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class Journal:
 
     def recover_orphans(self) -> int:
         """Recover every operation of this node whose process died; how many there were."""
-        orphans = [found for found in self._records.all() if self.orphaned(found.operation)]
+        orphans = [found for found in self._records.all() if orphaned(found.operation, self._node, self._host)]
         for found in orphans:
             self._take_over(found)
         return len(orphans)
@@ -125,10 +125,6 @@ class Journal:
         revision = self._store.transact({key: found.revision}, [Put(key, ours.to_json())])
         reason = Failure(found.operation.stuck or Text("its process died"))
         return None if revision is None else OperationHandle(self._store, ours, revision, reason)
-
-    def orphaned(self, operation: Operation) -> bool:
-        """Tell if an operation is this node's, and its process dead. One that is stuck waits for an operator."""
-        return operation.node == self._node and not operation.stuck and not self._host.process_alive(operation.owner)
 
     def trim_history(self) -> None:
         """Now and then, forget the oldest finished operations beyond HISTORY_LENGTH."""

@@ -1,6 +1,7 @@
 """What plans may look at: etcd, Docker, the disks and the GPUs, through ports that cannot write.
 
 A plan gets nothing else, so it is a matter of types that a dry run changes nothing: mypy refuses a plan that writes.
+Nor does reading have effects: no method of these ports mounts, pulls or makes anything in order to look at it.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from app.ports import (
 from app.state.containers import Records
 from app.state.gpus import GpuRecordReader
 from app.state.keys import CONTAINERS
-from app.state.operations import OperationRecords
+from app.state.operations import OperationRecords, orphaned
 from app.state.volumes import VolumeRecords
 
 
@@ -70,6 +71,10 @@ class Reader:
     def operations(self) -> OperationRecords:
         """The running operations, those of dead processes among them."""
         return OperationRecords(self.store)
+
+    def orphans(self) -> list[Operation]:
+        """List this node's operations whose processes died: whoever begins a change recovers them, a plan does not."""
+        return [found for found in self.operations.all_running() if orphaned(found, self.node, self.host)]
 
     def draft(
         self, kind: Kind, family: str, version: int, resource: str = CONTAINERS, parent: Parent | None = None

@@ -1,12 +1,15 @@
 """The drivers of volumes: what each way to enforce a volume's size must do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.model.container import Labels
 from app.model.volume import Usage, VolumePlan
+
+T = TypeVar("T")
 
 
 class PlaceKind(Enum):
@@ -55,13 +58,13 @@ class VolumeDriver(Protocol):
         """Complete a volume that a `create` of the same operation left, of whatever step it died in."""
 
     def usage(self, details: VolumeDetails) -> Usage | None:
-        """Report how full the volume is; None or VolumeNotFound if its data is gone. Raises OSError."""
+        """Report how full the volume is, see `look`; None or VolumeNotFound if its data is gone. Raises OSError."""
 
     def ensure_mounted(self, details: VolumeDetails) -> None:
         """Mount what containers need to see the data; VolumeNotFound if that is gone."""
 
     def data_path(self, details: VolumeDetails) -> str:
-        """Find the volume's place, mounted; VolumeNotFound if its data is gone."""
+        """Find the volume's place, mounted or not; VolumeNotFound if its data is gone."""
 
     def set_aside(self, details: VolumeDetails) -> str:
         """Remove the Docker volume but keep its data, and return their place; VolumeInUse if a container has it."""
@@ -84,8 +87,11 @@ class VolumeDriver(Protocol):
     def open(self, place: Path) -> Path:
         """Mount what must be mounted for a place of this driver, and return the directory of its data; OSError."""
 
+    def look(self, place: Path, at: Callable[[Path], T]) -> T:
+        """Let `at` look at the directory of a place's data; that mounts nothing for anybody else. Raises OSError."""
+
     def report(self, place: Path) -> Usage | None:
-        """Report how much there is at a place of this driver; None if its filesystem does not tell. Raises OSError."""
+        """Report how much there is at a place, see `look`; None if its filesystem does not tell. Raises OSError."""
 
     def discard_aside(self, place: Path) -> None:
         """Delete data that was set aside, with all that was kept for it; gone already is fine. Raises OSError."""

@@ -13,7 +13,7 @@ from app.ports.transfer import Progress, Transfer
 
 
 class VolumeReader(Protocol):
-    """Look at volumes and at the disks that they are on."""
+    """Look at volumes and at the disks that they are on; what is not mounted is not mounted by that either."""
 
     def usage(self, name: str) -> Usage | None:
         """Report how full the volume is; None if Docker has none of that name, or its data is gone."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.errors import OperationRunning, OperationStuck
 from app.model.messages import Text
 from app.model.operation import Operation
-from app.ports import StoreReader
+from app.ports import Host, StoreReader
 from app.state.keys import CONTAINERS, OPERATIONS, operation_key
 
 
@@ -46,6 +46,11 @@ class OperationRecords:
         """Raise OperationRunning, or OperationStuck, if another operation on the family has not ended."""
         if operation := self.running(family, resource):
             raise busy(operation)
+
+
+def orphaned(operation: Operation, node: str, host: Host) -> bool:
+    """Tell if an operation of `node`, that is of `host`, has lost its process; a stuck one waits for an operator."""
+    return operation.node == node and not operation.stuck and not host.process_alive(operation.owner)
 
 
 def busy(operation: Operation) -> OperationRunning:

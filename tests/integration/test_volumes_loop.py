@@ -147,6 +147,28 @@ def test_many_that_make_it_ready_mount_it_once(volumes: SizedVolumes, dockerd: D
         assert len(loop_devices(dockerd)) == 1
 
 
+def test_a_look_at_one_that_is_not_mounted_tells_the_same_and_leaves_nothing(
+    volumes: SizedVolumes, dockerd: Dockerd
+) -> None:
+    volumes.create(plan("20MB"))
+    place = volumes.data_path("vol-0")
+    make_everything(Path(place))
+    volumes.sync(place)
+
+    def told() -> list[object]:
+        return [volumes.usage("vol-0"), volumes.measure(place), volumes.last_change(place), volumes.data_path("vol-0")]
+
+    mounted_, (image,) = told(), home(dockerd).glob("*/image")
+    unmount_all(dockerd)
+    before = image.read_bytes(), image.stat().st_mtime_ns, image.parent.stat().st_mtime_ns
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: told(), range(4))) == [mounted_] * 4
+    assert (mounted(dockerd), loop_devices(dockerd)) == ([], [])
+    assert (image.read_bytes(), image.stat().st_mtime_ns, image.parent.stat().st_mtime_ns) == before
+    volumes.ensure_mounted(["vol-0"])
+    assert told() == mounted_
+
+
 def test_an_image_deleted_by_hand_is_a_volume_that_is_gone(volumes: SizedVolumes, dockerd: Dockerd) -> None:
     volumes.create(plan("20MB"))
     (image,) = home(dockerd).glob("*/image")
@@ -252,6 +274,8 @@ def test_a_volume_below_a_mount_that_came_later_is_mounted_again(volumes: SizedV
     Path(volumes.data_path("vol-0"), "file").write_text("kept")
     subprocess.run(["mount", "--bind", home(dockerd), home(dockerd)], check=True)
     try:
+        assert volumes.measure(volumes.data_path("vol-0"))[1] == 1
+        volumes.ensure_mounted(["vol-0"])
         assert Path(volumes.data_path("vol-0"), "file").read_text() == "kept"
         assert in_container(dockerd, "cat /v/file") == "kept"
     finally:

@@ -8,18 +8,21 @@ import errno
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from app.adapters.filesystem import sync_filesystem
 from app.adapters.treecopy.files import opened
-from app.adapters.volumes import directories
+from app.adapters.volumes import directories, private_mount
 from app.adapters.volumes.directories import fsync, locked
 from app.adapters.volumes.errors import run
 from app.model.messages import Text
 from app.model.volume import Usage
 
+T = TypeVar("T")
 _BLOCK, _INODE = 4096, 256
 # With less the kernel's journal does not fit; a group that is no larger than its own tables is not made at all.
 _SMALLEST, _GROUP_TABLES = 2048, 2400
@@ -30,6 +33,8 @@ _SPARE = 8
 _MOST_BLOCKS = 1 << 31
 # discard gives the host back what is deleted inside; the tables that nobody uses need not be written.
 _OPTIONS = "discard,noinit_itable,errors=remount-ro"
+# Not even the journal is replayed.
+_LOOKING = "loop,ro,noload"
 _FORMAT, _MOUNT, _UNMOUNT, _BUSY = 600.0, 300.0, 120.0, 5.0
 _EMPTY = "trusted.gpudock.empty"
 
@@ -85,11 +90,38 @@ class Image:
 
     def usage(self) -> Usage:
         """Report how full it is; what an empty one has of its own does not count."""
-        self.mount()
         free, files = map(int, os.getxattr(self.file, _EMPTY).split())
-        status = os.statvfs(self.mount_point)
+        status = self.look(os.statvfs)
         used = max(0, free - status.f_bfree * status.f_frsize)
         return Usage(used + _available(status), used, max(0, status.f_files - status.f_ffree - files))
+
+    def look(self, at: Callable[[Path], T]) -> T:
+        """Let `at` look at the root of the filesystem; one that is not mounted is neither changed nor left mounted."""
+        if self.mount_point.is_mount():
+            return at(self.mount_point)
+        with locked(self.directory):
+            if self.mount_point.is_mount():
+                return at(self.mount_point)
+            return private_mount.isolated(lambda: self._peek(at))
+
+    def check(self) -> None:
+        """Raise FileNotFoundError if it is gone."""
+        if not self.file.exists():
+            raise FileNotFoundError(errno.ENOENT, Text("the image is gone"), str(self.file))
+
+    def _peek(self, at: Callable[[Path], T]) -> T:
+        self.check()
+        try:
+            private_mount.mount(self.file, self.directory, _LOOKING)
+        except OSError:
+            if (device := self._attached()) is None:
+                raise
+            # It is mounted where nobody sees it, see `_mount`, and cannot be mounted otherwise than there.
+            private_mount.mount(device, self.directory, _OPTIONS)
+        try:
+            return at(self.directory)
+        finally:  # the thread's end would do it a moment late for whoever mounts it next
+            private_mount.unmount(self.directory)
 
     def _complete(self) -> bool:
         try:
@@ -146,8 +178,7 @@ class Image:
         fsync(self.directory)
 
     def _mount(self) -> None:
-        if not self.file.exists():
-            raise FileNotFoundError(errno.ENOENT, Text("the image is gone"), str(self.file))
+        self.check()
         if self.mount_point.is_mount():
             return
         self.mount_point.mkdir(mode=0o700, exist_ok=True)

@@ -1,9 +1,10 @@
 """The driver `loop`: each volume has a filesystem of its own, and Docker binds the directory `data` in it."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from app.adapters.volumes.directories import Home, fsync
 from app.adapters.volumes.docker import VolumeDocker
@@ -14,6 +15,7 @@ from app.model.messages import Text
 from app.model.volume import LOOP, Usage, VolumePlan
 from app.ports import PlaceKind, VolumeDetails
 
+T = TypeVar("T")
 _DOOMED = "discarded"
 _NEEDS = Text(
     "GPUDOCK_VOLUMES=loop needs root, loop devices, ext4 and the programs of e2fsprogs and util-linux where Docker "
@@ -55,7 +57,8 @@ class LoopDriver:
             self._image(details).mount()
 
     def data_path(self, details: VolumeDetails) -> str:
-        self.ensure_mounted(details)
+        with _found(details):
+            self._image(details).check()
         return str(self._image(details).data)
 
     def set_aside(self, details: VolumeDetails) -> str:
@@ -109,6 +112,9 @@ class LoopDriver:
         image = self._at(place)
         image.mount()
         return image.data
+
+    def look(self, place: Path, at: Callable[[Path], T]) -> T:
+        return self._at(place).look(lambda root: at(root / "data"))
 
     def report(self, place: Path) -> Usage | None:
         return self._at(place).usage()

@@ -1,7 +1,9 @@
 """Places: the directories where volumes have, or had, their data; the driver that gave one out opens it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from app.adapters.filesystem import sync_filesystem
 from app.adapters.treecopy.errors import translate_errors
@@ -15,6 +17,7 @@ from app.errors import VolumeDeleteFailed
 from app.model.messages import Text
 from app.ports import PlaceKind, Progress
 
+T = TypeVar("T")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,16 +46,15 @@ class Places:
     def measure(self, place: str) -> tuple[int, int]:
         """Count bytes in use and files, as the filesystem reports them if it can."""
         with translate_errors(Text("The size of {place} could not be found out", place=place)):
-            path, found = self._open(place), self._drivers.at(Path(place))
+            found = self._drivers.at(_path(place))
             if found and (usage := found[0].report(Path(place))):
                 return usage.used or 0, usage.files or 0
-            return measure_tree(str(path))
+            return self._look(place, measure_tree)
 
     def last_change(self, place: str) -> int:
         """Find the newest ctime, ns since 1970, of the place's directory and of everything in it."""
         with translate_errors(Text("The files of {place} could not be examined", place=place)):
-            path = self._open(place)
-            return max([path.stat().st_ctime_ns, *(status.st_ctime_ns for status in inodes(str(path)))])
+            return self._look(place, _newest)
 
     def discard(self, place: str) -> None:
         """Delete data that was set aside; gone already is fine, any other place is refused."""
@@ -64,17 +66,36 @@ class Places:
                     raise VolumeDeleteFailed(Text("{place} is not where volumes are set aside", place=repr(place)))
 
     def _open(self, place: str) -> Path:
-        path = Path(place)
-        if not path.is_absolute() or ".." in path.parts:
-            raise ValueError(Text("{place} is no such directory", place=repr(place)))
+        path = _path(place)
+        found = self._drivers.at(path)
+        return _directory(found[0].open(path) if found else path)
+
+    def _look(self, place: str, at: Callable[[str], T]) -> T:
+        """Let `at` look at the directory of the data at a place, which is mounted for that alone if it must be."""
+        path = _path(place)
         if found := self._drivers.at(path):
-            path = found[0].open(path)
-        with opened(os.open(path, _DIRECTORY)):
-            return path.resolve()
+            return found[0].look(path, lambda directory: at(str(_directory(directory))))
+        return at(str(_directory(path)))
 
     def _kind(self, place: str) -> PlaceKind | None:
         found = self._drivers.at(Path(place))
         return found[1] if found else None
+
+
+def _path(place: str) -> Path:
+    path = Path(place)
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError(Text("{place} is no such directory", place=repr(place)))
+    return path
+
+
+def _directory(path: Path) -> Path:
+    with opened(os.open(path, _DIRECTORY)):
+        return path.resolve()
+
+
+def _newest(path: str) -> int:
+    return max([Path(path).stat().st_ctime_ns, *(status.st_ctime_ns for status in inodes(path))])
 
 
 def persist(mountpoint: Path) -> None:

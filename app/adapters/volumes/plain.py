@@ -1,6 +1,8 @@
 """The driver `none`: plain Docker volumes, whose data are in Docker's own directories, without a limit."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from app.adapters.volumes import directories
 from app.adapters.volumes.directories import Home
@@ -11,6 +13,7 @@ from app.model.messages import Text
 from app.model.volume import NONE, Usage, VolumePlan
 from app.ports import PlaceKind, VolumeDetails
 
+T = TypeVar("T")
 _DATA = "data"
 
 
@@ -83,6 +86,9 @@ class PlainDriver:
 
     def open(self, place: Path) -> Path:
         return place
+
+    def look(self, place: Path, at: Callable[[Path], T]) -> T:
+        return at(place)
 
     def report(self, place: Path) -> Usage | None:
         return None

@@ -20,6 +20,8 @@ from app.web.pages.page_texts import _
 from app.web.request_scope import services
 
 FIELD = "once"
+# What a form's button `wish` says if the form is to be carried out; without such a button it always is.
+CREATE = "create"
 # How long, in seconds, the second press waits for the first one: that is answered in a few seconds.
 PATIENCE = 10.0
 _LOOK_EVERY = 0.1
@@ -34,7 +36,7 @@ def form_key() -> str:
 @blueprint.before_request
 def _begin() -> Response | None:
     key = request.form.get(FIELD) if request.method == "POST" else None
-    if not key:
+    if not key or _only_asks():
         return None
     g.flashes_before = len(_flashes())
     try:
@@ -56,6 +58,11 @@ def _end(response: Response) -> Response:
     elif claim is not None:
         services().idempotency.release(claim)
     return response
+
+
+def _only_asks() -> bool:
+    """Tell if the button was one that changes nothing; such a form claims no key, which would be a write to etcd."""
+    return request.form.get("wish", CREATE) != CREATE
 
 
 def _claim(key: str) -> KeyClaim | StoredAnswer:
