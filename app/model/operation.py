@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from app.model.messages import from_json, to_json
 from app.model.names import versioned
@@ -60,6 +60,14 @@ class Step(StrEnum):
     UNDOING = "undoing"
 
 
+E = TypeVar("E", bound=StrEnum)
+
+
+def known(words: type[E], word: str) -> E | str:
+    """The member of `words` that `word` is; itself if it is none, as a word of a later gpudock is."""
+    return words(word) if word in list(words) else word
+
+
 def now() -> str:
     """The time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -106,19 +114,20 @@ class Operation:
     `erase` tells for a deletion whether the family's record goes too. `owner` is a process token as
     `Host.own_token` makes them. `done` and `total` count the bytes of a long copy, None where there is none.
     `image` is the name of the image that a commit makes. `steps` are those that it came to, each with the time.
+    `kind` and `step` are words of a later gpudock where this one does not know them.
     `tries` counts how often bringing it to its end has failed, `stuck` says why nobody tries any more.
     `by` tells by which channel it was asked for, None in old records; `who` the name of whoever did, if the token has
     one, and `request` the id of the request that did.
     """
 
     id: str
-    kind: Kind
+    kind: Kind | str
     family: str
     version: int
     node: str
     owner: str
     started: str
-    step: Step = Step.CLAIMED
+    step: Step | str = Step.CLAIMED
     parent: Parent | None = None
     gpus: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
@@ -131,7 +140,7 @@ class Operation:
     done: int | None = None
     total: int | None = None
     image: str | None = None
-    steps: tuple[tuple[Step, str], ...] = ()
+    steps: tuple[tuple[Step | str, str], ...] = ()
     by: str | None = None
     who: str | None = None
     request: str | None = None
@@ -166,8 +175,9 @@ class Operation:
         """Read what `to_json` wrote."""
         fields = {key: value for key, value in raw.items() if key != "schema"}
         lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
-        steps = tuple((Step(step), time) for step, time in raw.get("steps", ()))
-        fields |= {"kind": Kind(raw["kind"]), "step": Step(raw["step"]), "stuck": from_json(raw.get("stuck"))}
+        steps = tuple((known(Step, step), time) for step, time in raw.get("steps", ()))
+        words = {"kind": known(Kind, raw["kind"]), "step": known(Step, raw["step"])}
+        fields |= {**words, "stuck": from_json(raw.get("stuck"))}
         parent = Parent(**raw["parent"]) if raw["parent"] else None
         merge = Merge(**raw["merge"]) if raw.get("merge") else None
         return cls(**{**fields, **lists, "parent": parent, "merge": merge, "steps": steps})

@@ -20,7 +20,7 @@ class Registry:
     place.
     """
 
-    kinds: Mapping[tuple[str, Kind], AnyKind]
+    kinds: Mapping[tuple[str, Kind | str], AnyKind]
     requests: Mapping[type[Request[Any]], tuple[str, Kind]]
 
     def planner(self, request: Request[Any]) -> AnyKind:

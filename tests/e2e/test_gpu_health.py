@@ -40,7 +40,7 @@ def smi(api: Server, name: str, script: str) -> None:
 def health(api: Server, dockerd: Dockerd, etcd_server: EtcdServer) -> GpuHealth:
     """What the reconcile process has."""
     config = replace(CONFIG, etcd=(etcd_server.endpoint,), prefix=PREFIX, docker_host=dockerd.url)
-    return build_services(config, build_backends(config)).gpu_health
+    return build_services(config, build_backends(config)).gpu.health
 
 
 def test_a_drained_gpu_is_not_given_out_and_a_returned_one_is(api: Server) -> None:

@@ -41,7 +41,8 @@ def records() -> GpuRecords:
 @pytest.fixture
 def health(nvml, records) -> GpuHealth:
     store = MemoryStore()
-    health = GpuHealth(records, GpuVisibility(store, Records(store, "node"), FakeEngine()), NvmlInventory())
+    visibility = GpuVisibility(store, Records(store, "node"), FakeEngine(), FakeEngine())
+    health = GpuHealth(records, visibility, NvmlInventory())
     assert health.check() == []
     return health
 

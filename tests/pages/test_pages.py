@@ -8,6 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.model.container import Bind, Spec
+from app.model.gpu import Holder
 from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.operations.base import Plan
@@ -82,7 +83,9 @@ def test_a_button_leads_to_no_other_site(site: Site, browser: Browser) -> None:
 def test_a_gpu_of_a_container_in_the_making_has_no_link(site: Site, browser: Browser) -> None:
     uuid = site.inventory.uuids()[3]
     operation = Operation(new_id(), "create", "foo", 0, "test-node", "this-process", now(), gpus=(uuid,))
-    assert site.services.creator.versions.begin(operation, 0)
+    holder = Holder("foo", 0, operation.id)
+    claims = site.services.containers.records.put_claims(holder, operation.gpus, ())
+    assert site.services.operations.journal.begin(Plan(operation=operation, writes=claims))
     assert cells(browser.page("/"))["GPU 3"].startswith("in use Simulated GPU Held by foo-0 being made")
     assert "/containers/foo" not in browser.page("/")
 

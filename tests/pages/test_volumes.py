@@ -161,8 +161,7 @@ def test_an_incomplete_volume_says_what_to_do(site: Site, browser: Browser) -> N
 
 def test_what_became_of_a_deleted_volume_is_said(site: Site, browser: Browser) -> None:
     make(site, "vol", "10MB", "30MB")
-    delete = site.services.volumes.deleter.delete
-    delete(parse("vol-1"), False, False)
+    site.services.volumes.delete(parse("vol-1"), False, False)
     assert settings(browser.page("/volumes/vol"))["Complete"].startswith("removed, but its data is kept")
     site.services.volumes.resize(parse("vol"), "40MB")
     assert settings(browser.page("/volumes/vol-1"))["Complete"] == "removed, and its data with it"

@@ -75,7 +75,7 @@ def _cancel(identity: str) -> str:
     return _("%(what)s %(name)s was cancelled and undone", **what)
 
 
-def _steps(view: OperationView) -> list[tuple[Step, str, str | None]]:
+def _steps(view: OperationView) -> list[tuple[Step | str, str, str | None]]:
     """Each step with when it was reached and left; the one at work has not been left."""
     reached = [(Step.CLAIMED, view.operation.started), *view.operation.steps]
     left = [*(time for _step, time in reached[1:]), view.ended]
