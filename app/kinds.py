@@ -12,9 +12,8 @@ from app.containers.migration import Migrator
 from app.containers.restart import Renew, RestartContainer
 from app.containers.rollback import Rollback, RollBackContainer
 from app.containers.start import Resume, ResumeContainer, Start
-from app.containers.start_version import VersionStarter
 from app.containers.stop import Stop, StopContainer
-from app.containers.transactions import VersionCommit
+from app.containers.transactions import VersionCommit, VersionStarter
 from app.containers.undo import Undo
 from app.images.pull import Pull, PullImage
 from app.images.queries import ImageService

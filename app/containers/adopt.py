@@ -7,8 +7,7 @@ from app.containers.adoption_overlay import AdoptionHost, AdoptionInventory
 from app.containers.binds import resolve_binds
 from app.containers.create import check_absent
 from app.containers.migration import Source
-from app.containers.start_version import VersionStarter
-from app.containers.transactions import ContainerResult, claim, container_plan
+from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan
 from app.containers.undo import Undo
 from app.errors import (
     AdoptionFailed,

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.containers.binds import resolve_binds
-from app.containers.start_version import VersionStarter
-from app.containers.transactions import ContainerResult, claim, container_plan
+from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan
 from app.containers.undo import Undo
 from app.errors import ContainerExists
 from app.gpus.allocation import allocate

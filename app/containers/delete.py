@@ -210,3 +210,13 @@ def _unrecorded(reader: Reader, name: Name) -> Observed:
 
 def _running(name: str) -> ContainerRunning:
     return ContainerRunning(Text("{name} is running; stop it first, or delete it with force", name=name))
+
+
+def outdated(reader: Reader, family: str) -> tuple[DeleteContainer, ...]:
+    """List the deletions that are due once a container has one more version. One that runs is refused, and so kept."""
+    keep = reader.settings.keep_versions
+    if not keep:
+        return ()
+    versions = [record.version for record in reader.records.versions(family)]
+    gone = versions[: max(0, len(versions) + 1 - keep)]
+    return tuple(DeleteContainer(Name(family, version), force=False, erase=True) for version in gone)

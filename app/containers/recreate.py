@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 
 from app.containers.binds import resolve_binds
 from app.containers.cleanup import Cleanup
+from app.containers.delete import outdated
 from app.containers.migration import Source
-from app.containers.prune import outdated
-from app.containers.start_version import VersionStarter
-from app.containers.transactions import ContainerResult, claim, container_plan, vanished
+from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan, vanished
 from app.containers.undo import Undo
 from app.errors import ContainerNotFound
 from app.gpus.allocation import allocate

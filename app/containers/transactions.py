@@ -1,22 +1,23 @@
-"""What creating and re-creating share: what an operation claims, the container it plans, the records it commits."""
+"""What every operation that makes a version shares: claims, the planned container, create, fill, start, commit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.errors import ContainerNotFound
+from app.containers.migration import Migrator, Source
+from app.errors import ContainerNotFound, OperationFailed
 from app.gpus.allocation import Allocation
-from app.model.container import ContainerPlan, FamilyRecord, Labels, VersionRecord
+from app.model.container import ContainerPlan, FamilyRecord, Inspected, Labels, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
 from app.model.names import versioned
-from app.model.operation import Operation, now
+from app.model.operation import Operation, Step, now
 from app.operations.handle import OperationHandle
 from app.operations.reader import Reader
-from app.ports import Delete, Put
+from app.ports import Containers, Delete, Images, Put, Volumes
 from app.state.containers import FamilyState, Records
 from app.state.keys import CONTAINERS, family_key
 from app.state.volumes import VolumeRecords
-from app.volumes.claims import VolumeClaim, mounted
+from app.volumes.claims import VolumeClaim, ensure_mounted, mounted
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,56 @@ def _family(record: VersionRecord, state: FamilyState | None, moment: str) -> Fa
     if state is None:
         return FamilyRecord(record.family, record.node, record.version, "running", moment, moment)
     return replace(state.record, current=record.version, desired="running", updated=moment)
+
+
+def _nothing() -> None: ...
+
+
+@dataclass(frozen=True)
+class VersionStarter:
+    """Makes a version from what was planned of it."""
+
+    containers: Containers
+    images: Images
+    volumes: Volumes
+    migrator: Migrator
+    committer: VersionCommit
+
+    def create(self, plan: ContainerPlan) -> str:
+        """Create the container, not started; its id."""
+        self.images.hold_image(plan.image_id)
+        return self.containers.create(plan)
+
+    def fill(self, handle: OperationHandle, source: Source, container: str) -> Callable[[], None]:
+        """Copy the source's files into the new container, see `Migrator.carry`."""
+        return self.migrator.carry(handle, source, container)
+
+    def start(
+        self,
+        handle: OperationHandle,
+        plan: ContainerPlan,
+        container: str,
+        write_out: Callable[[], None] = _nothing,
+        state: FamilyState | None = None,
+        parent: int | None = None,
+        freed: Sequence[str] = (),
+    ) -> ContainerResult:
+        """Start the new container and commit it as the newest version, see `VersionCommit.commit`.
+
+        `write_out` is called after the start, to keep the downtime short; before the commit, which promises it.
+        """
+        handle.step(Step.STARTING)
+        ensure_mounted(self.volumes, plan.spec)
+        self.containers.start(container)
+        write_out()
+        anonymous = self._inspect(container).anonymous
+        return self.committer.commit(handle, plan, container, anonymous, state, parent, tuple(freed))
+
+    def _inspect(self, container: str) -> Inspected:
+        inspected = self.containers.inspect(container)
+        if inspected is None:
+            raise OperationFailed(Text("the new container vanished from Docker while it was being made"))
+        return inspected
 
 
 def vanished(name: str) -> ContainerNotFound:

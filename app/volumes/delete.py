@@ -206,3 +206,13 @@ def _recorded_users(reader: Reader, name: str) -> list[str]:
     families, versions = reader.records.everything()
     newest = [versions[f"{family.family}-{family.current}"] for family in families if family.desired == "removed"]
     return [record.name for record in newest if name in record.spec.volumes]
+
+
+def outdated(reader: Reader, family: str) -> tuple[DeleteVolume, ...]:
+    """List the deletions that are due once a volume has one more version. One that is used is refused, and so kept."""
+    keep = reader.settings.keep_versions
+    if not keep:
+        return ()
+    versions = [record.version for record in reader.volume_records.versions(family)]
+    gone = versions[: max(0, len(versions) + 1 - keep)]
+    return tuple(DeleteVolume(Name(family, version), force=False, erase=True) for version in gone)

@@ -18,7 +18,7 @@ from app.state.keys import VOLUMES, family_key, version_key
 from app.state.operations import busy
 from app.state.retained_data import RetainedData
 from app.state.volumes import VolumeState
-from app.volumes.prune import outdated
+from app.volumes.delete import outdated
 from app.volumes.transactions import COPY_MARGIN, VolumeMaker, VolumeResult, no_room
 
 # XFS frees what was deleted in the background, so for that many seconds a quota may count it still.
