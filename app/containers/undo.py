@@ -7,7 +7,7 @@ from app.model.container import Observed
 from app.model.names import Name
 from app.model.operation import Operation
 from app.operations.handle import OperationHandle
-from app.ports import Containers, DockerVolumes, Images, Store
+from app.ports import Containers, DockerVolumes, Images, StoreReader
 from app.state.containers import Records
 from app.state.keys import HISTORY
 from app.volumes.claims import VolumeClaims
@@ -20,7 +20,7 @@ class Undo:
 
     def __init__(
         self,
-        store: Store,
+        store: StoreReader,
         records: Records,
         containers: Containers,
         images: Images,

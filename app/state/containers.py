@@ -7,7 +7,7 @@ from app.errors import ContainerNotFound
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
-from app.ports import Delete, Put, Store
+from app.ports import Delete, Put, StoreReader
 from app.state.families import Families, Shape, State
 from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
 
@@ -40,7 +40,7 @@ class Claims:
 class Records(Families[FamilyRecord, VersionRecord]):
     """Reads the truth of one node about containers, and builds the writes that change claims."""
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: StoreReader, node: str) -> None:
         super().__init__(store, node, _SHAPE)
 
     def claims(self) -> Claims:

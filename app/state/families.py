@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from app.errors import NotFound, NotNewestVersion, OnAnotherNode
 from app.model.messages import Text
 from app.model.names import Name
-from app.ports import Store
+from app.ports import StoreReader
 from app.state import keys
 
 
@@ -54,7 +54,7 @@ class Shape(Generic[F, V]):
 class Families(Generic[F, V]):
     """Reads the families of one shape; those of other nodes are refused where a single one is asked for."""
 
-    def __init__(self, store: Store, node: str, shape: Shape[F, V]) -> None:
+    def __init__(self, store: StoreReader, node: str, shape: Shape[F, V]) -> None:
         self._store = store
         self._shape = shape
         self.node = node

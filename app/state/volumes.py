@@ -4,7 +4,7 @@ from app.errors import InvalidRequest, VolumeNotFound
 from app.model.messages import Text
 from app.model.names import VOLUME, Name, parse
 from app.model.volume import VolumeFamily, VolumeRecord
-from app.ports import Put, Store
+from app.ports import Put, StoreReader
 from app.state.families import Families, Shape, State
 from app.state.keys import VOLUMES, family_key, version_key
 
@@ -21,7 +21,7 @@ _SHAPE = Shape(
 class VolumeRecords(Families[VolumeFamily, VolumeRecord]):
     """Reads the truth of one node about volumes."""
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: StoreReader, node: str) -> None:
         super().__init__(store, node, _SHAPE)
 
     def entry(self, volume: str) -> tuple[VolumeRecord, int] | None:

@@ -17,7 +17,7 @@ from app.errors import FirstStillRuns, Unavailable
 from app.model.container import Bind, ContainerPlan, ExecResult
 from app.model.names import parse
 from app.ports import Put
-from app.state.idempotency import Answer, Claim
+from app.state.idempotency import KeyClaim, StoredAnswer
 from app.state.keys import NODES
 from app.web.pages import form_idempotency
 from tests.e2e.test_pages import PLAIN, browser, notices, site, text
@@ -130,7 +130,7 @@ def test_a_press_while_the_first_one_is_at_work_waits_for_it(
         assert may_go.wait(20)
         return create(plan)
 
-    def watched(key: str, request: str) -> Claim | Answer:
+    def watched(key: str, request: str) -> KeyClaim | StoredAnswer:
         if next(looks) == 5:
             may_go.set()
         return begin(key, request)
@@ -196,7 +196,7 @@ def test_a_press_that_waits_for_the_first_one_is_not_carried_out_if_etcd_goes_aw
     fill(site)
     looks: list[str] = []
 
-    def begin(key: str, _request: str) -> Claim | Answer:
+    def begin(key: str, _request: str) -> KeyClaim | StoredAnswer:
         looks.append(key)
         raise Unavailable("etcd", "etcd does not answer") if looks[1:] else FirstStillRuns("the first one runs")
 

@@ -124,7 +124,7 @@ def test_a_volume_s_page_shows_every_setting_and_the_versions_newest_first(site:
     html = browser.page("/volumes/vol")
     assert "<title>vol-1 · gpudock</title>" in html and "<h1>vol-1 " in html and "older version" not in html
     told = settings(html)
-    assert told.pop("ContainerResult by").startswith("resize from vol-0 , 20")
+    assert told.pop("Made by").startswith("resize from vol-0 , 20")
     assert told == {
         "Size": "30MB",
         "In use": "1.5 MB of 30 MB 1 file",
@@ -142,7 +142,7 @@ def test_a_volume_s_page_shows_every_setting_and_the_versions_newest_first(site:
     assert re.fullmatch(
         r"present 20[0-9: -]+ UTC · create · by [^·]+ · holds 0 bytes 10MB Go back… Delete…", versions["vol-0"]
     )
-    assert settings(browser.page("/volumes/vol-0"))["ContainerResult by"].startswith("create, 20")
+    assert settings(browser.page("/volumes/vol-0"))["Made by"].startswith("create, 20")
 
 
 def test_an_incomplete_volume_says_what_to_do(site: Site, browser: Browser) -> None:

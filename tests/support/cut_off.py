@@ -4,6 +4,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -42,9 +43,19 @@ class CutOff:
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as docker:
             docker.connect(self._target)
-            while request := client.recv(1 << 16):
-                docker.sendall(request)
-                answer = docker.recv(1 << 16)
-                if b"/containers/create" in request:
-                    return
+            creating = threading.Event()
+            # Its own thread, since a request may come in parts, which Docker answers only when it has them all.
+            self._run(_pass_on, client, docker, creating)
+            while (answer := docker.recv(1 << 16)) and not creating.is_set():
                 client.sendall(answer)
+            with suppress(OSError):  # it may be gone already
+                client.shutdown(socket.SHUT_RDWR)
+
+
+def _pass_on(client: socket.socket, docker: socket.socket, creating: threading.Event) -> None:
+    with suppress(OSError):  # cut off meanwhile
+        while request := client.recv(1 << 16):
+            if b"/containers/create" in request:
+                creating.set()
+            docker.sendall(request)
+        docker.shutdown(socket.SHUT_WR)
