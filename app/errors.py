@@ -364,7 +364,7 @@ class VolumeDeleteFailed(OperationFailed):
 class VolumeDriverUnknown(OperationFailed):
     """A volume made by a driver that this version of gpudock does not have."""
 
-    code, title = 2120, "volume driver unknown"
+    code, title = 2122, "volume driver unknown"
 
 
 class VolumeChangeFailed(OperationFailed):

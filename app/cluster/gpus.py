@@ -11,7 +11,7 @@ from app.model.gpu import Gpu, GpuProcess, foreign
 from app.model.gpu_health import OutOfService
 from app.model.messages import from_json, to_json
 from app.model.node import Node
-from app.ports import Entry, Store
+from app.ports import Entry, StoreReader
 from app.state.containers import holder_from
 from app.state.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
 
@@ -22,7 +22,7 @@ _READINGS = ("memory_used", "utilisation", "temperature", "power")
 class GpusElsewhere:
     """The GPUs of the other nodes."""
 
-    def __init__(self, store: Store, nodes: Nodes) -> None:
+    def __init__(self, store: StoreReader, nodes: Nodes) -> None:
         self._store = store
         self._nodes = nodes
 

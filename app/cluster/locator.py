@@ -6,7 +6,7 @@ from app.cluster.gpus import GpusElsewhere
 from app.cluster.nodes import Nodes
 from app.errors import InvalidRequest
 from app.model.names import CONTAINER, VOLUME, Name, parse
-from app.ports import Store
+from app.ports import StoreReader
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, HISTORY, LEFTOVERS, VOLUMES, observed_prefix
 from app.state.volumes import VolumeRecords
@@ -18,7 +18,7 @@ KINDS = (CONTAINERS, VOLUMES, "gpus")
 class Locator:
     """Finds the node of something by its name."""
 
-    store: Store
+    store: StoreReader
     nodes: Nodes
     records: Records
     volumes: VolumeRecords

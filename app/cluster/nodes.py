@@ -3,14 +3,14 @@
 from app.errors import NodeNotFound
 from app.model.messages import Text, from_json
 from app.model.node import Node
-from app.ports import Store
+from app.ports import StoreReader
 from app.state.keys import NODES
 
 
 class Nodes:
     """Reads which nodes there are; `node` is this one's name."""
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: StoreReader, node: str) -> None:
         self._store = store
         self.node = node
 

@@ -16,7 +16,7 @@ from app.model.drift import Drift
 from app.model.messages import from_json, to_json
 from app.model.node import Node
 from app.model.volume import Usage
-from app.ports import Store
+from app.ports import StoreReader
 from app.state.keys import DISKS, LEFTOVERS, observed_prefix
 
 Json = dict[str, Any]
@@ -66,7 +66,7 @@ class Reports:
 class RemoteReports:
     """Reads the reports of the nodes that live."""
 
-    def __init__(self, store: Store, nodes: Nodes) -> None:
+    def __init__(self, store: StoreReader, nodes: Nodes) -> None:
         self._store = store
         self._nodes = nodes
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.model.container import VersionRecord
 from app.model.names import versioned
-from app.ports import Store
+from app.ports import StoreReader
 from app.state.keys import CONTAINERS, HISTORY, families_prefix
 
 
@@ -25,7 +25,7 @@ class PastHolder:
 class GpuHistory:
     """Looks through records and history."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StoreReader) -> None:
         self._store = store
 
     def of(self, uuid: str, limit: int = 20) -> list[PastHolder]:

@@ -8,7 +8,7 @@ from app.errors import ImageInUse, ImageNameTaken, ImageNotFound
 from app.model.image import LocalImage, full_name
 from app.model.messages import Text
 from app.model.names import versioned
-from app.ports import Images, Store
+from app.ports import Images, StoreReader
 from app.state.keys import CONTAINERS, OPERATIONS, families_prefix
 
 _NAMED = 3
@@ -31,7 +31,7 @@ class ImageView:
 class ImageService:
     """Reads and changes the images of one node. Docker knows them, and etcd who needs them."""
 
-    def __init__(self, store: Store, images: Images, node: str) -> None:
+    def __init__(self, store: StoreReader, images: Images, node: str) -> None:
         self._store = store
         self._images = images
         self.node = node
