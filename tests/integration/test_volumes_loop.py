@@ -155,18 +155,18 @@ def test_a_look_at_one_that_is_not_mounted_tells_the_same_and_leaves_nothing(
     make_everything(Path(place))
     volumes.sync(place)
 
-    def report() -> list[object]:
+    def reports() -> list[object]:
         return [volumes.usage("vol-0"), volumes.measure(place), volumes.last_change(place), volumes.data_path("vol-0")]
 
-    mounted_, (image,) = report(), home(dockerd).glob("*/image")
+    when_mounted, (image,) = reports(), home(dockerd).glob("*/image")
     unmount_all(dockerd)
     before = image.read_bytes(), image.stat().st_mtime_ns, image.parent.stat().st_mtime_ns
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda _: report(), range(4))) == [mounted_] * 4
+        assert list(pool.map(lambda _: reports(), range(4))) == [when_mounted] * 4
     assert (mounted(dockerd), loop_devices(dockerd)) == ([], [])
     assert (image.read_bytes(), image.stat().st_mtime_ns, image.parent.stat().st_mtime_ns) == before
     volumes.ensure_mounted(["vol-0"])
-    assert report() == mounted_
+    assert reports() == when_mounted
 
 
 def test_an_image_deleted_by_hand_is_a_volume_that_is_gone(volumes: SizedVolumes, dockerd: Dockerd) -> None:
