@@ -22,11 +22,15 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored key with its JSON value and the revision of its last change (`mod_revision`)."""
+    """A stored key with its JSON object and the revision of its last change (`mod_revision`).
+
+    `text` is what is there instead, if it is none; `value` is empty then.
+    """
 
     key: str
     value: dict[str, Any]
     revision: int
+    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,17 @@ from app.model.container import FamilyRecord, Inspected, Observed, VersionRecord
 from app.model.gpu import Gpu, Holder
 from app.model.operation import Operation
 from app.ports import Engine, Entry, Host, Inventory, Store, Volumes
-from app.state.containers import holder_from
-from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, VOLUMES, families_prefix, gpus_prefix, ports_prefix
+from app.state.codec import readable
+from app.state.keys import (
+    CONTAINERS,
+    HISTORY,
+    OPERATIONS,
+    VOLUMES,
+    families_prefix,
+    gpus_prefix,
+    is_version,
+    ports_prefix,
+)
 
 log = structlog.get_logger()
 
@@ -89,7 +98,8 @@ class SnapshotReader:
         left = leftovers.unneeded(found, entries, self._node)
         versions = self._versions(entries)
         families = self._families(entries, versions)
-        operations = [Operation.from_json(e.value) for e in entries if e.key.startswith(OPERATIONS)]
+        running = readable(Operation, (entry for entry in entries if entry.key.startswith(OPERATIONS)))
+        operations = [operation for _, operation in running]
         here = [operation for operation in operations if operation.node == self._node]
         return Snapshot(
             families=families,
@@ -105,20 +115,15 @@ class SnapshotReader:
         )
 
     def _versions(self, entries: Sequence[Entry]) -> dict[str, VersionRecord]:
-        found = [
-            VersionRecord.from_json(entry.value)
-            for entry in entries
-            if entry.key.startswith(families_prefix(CONTAINERS)) and "/versions/" in entry.key
-        ]
-        return {record.name: record for record in found if record.node == self._node}
+        stored = (entry for entry in _of_containers(entries) if is_version(entry.key))
+        return {record.name: record for _, record in readable(VersionRecord, stored) if record.node == self._node}
 
     def _families(self, entries: Sequence[Entry], versions: Mapping[str, VersionRecord]) -> dict[str, FamilySnapshot]:
         found = {}
-        for entry in entries:
-            if entry.key.startswith(families_prefix(CONTAINERS)) and "/versions/" not in entry.key:
-                record = FamilyRecord.from_json(entry.value)
-                if current := versions.get(f"{record.family}-{record.current}"):
-                    found[record.family] = FamilySnapshot(record, entry.revision, current)
+        stored = (entry for entry in _of_containers(entries) if not is_version(entry.key))
+        for entry, record in readable(FamilyRecord, stored):
+            if current := versions.get(f"{record.family}-{record.current}"):
+                found[record.family] = FamilySnapshot(record, entry.revision, current)
         return found
 
     def _claims(self, entries: Sequence[Entry]) -> list[HeldClaim]:
@@ -127,11 +132,10 @@ class SnapshotReader:
             HeldClaim(
                 entry.key,
                 entry.revision,
-                holder_from(entry.value),
+                holder,
                 entry.key.removeprefix(gpus) if entry.key.startswith(gpus) else None,
             )
-            for entry in entries
-            if entry.key.startswith((gpus, ports))
+            for entry, holder in readable(Holder, (e for e in entries if e.key.startswith((gpus, ports))))
         ]
 
     def _ended(
@@ -159,7 +163,7 @@ class SnapshotReader:
         named = {c.labels.operation for c in containers.values() if c.labels and c.id not in known}
         named |= {*left.commits, *left.volumes.values()}
         ended = {name: self._store.get(HISTORY + name) for name in named - live}
-        return frozenset(name for name, entry in ended.items() if entry and entry.value["outcome"] == "undone")
+        return frozenset(name for name, entry in ended.items() if entry and entry.value.get("outcome") == "undone")
 
     def _gpus(self) -> dict[str, Gpu] | None:
         try:
@@ -167,3 +171,7 @@ class SnapshotReader:
         except Unavailable as exc:
             log.warning("the GPUs are not known", reason=exc.message)
             return None
+
+
+def _of_containers(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.key.startswith(families_prefix(CONTAINERS))]

@@ -1,5 +1,7 @@
 """Binds of host directories checked against the host: allowed roots, real paths."""
 
+from dataclasses import replace
+
 from app.errors import BindRefused
 from app.model.container import Bind
 from app.model.messages import Text
@@ -32,4 +34,4 @@ class Binds:
                     roots=":".join(self._roots),
                 )
             )
-        return Bind(real, bind.dest)
+        return replace(bind, src=real)

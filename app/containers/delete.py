@@ -129,11 +129,7 @@ class Deleter:
         family = target.state.record
         if target.newest:
             family = replace(family, desired="removed", updated=now())
-        writes = [
-            Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
-            Put(family_key(CONTAINERS, record.family), family.to_json()),
-        ]
-        live.commit([*writes, *self._claims_of(target)])
+        live.commit([self.records.put(record), self.records.put_family(family), *self._claims_of(target)])
 
     def _erase(self, live: OperationHandle, target: Target, volumes: list[str]) -> None:
         family = target.state.record.family
@@ -148,7 +144,7 @@ class Deleter:
             state = replace(target.state.record, updated=now())
             writes = [
                 Delete(version_key(CONTAINERS, family, target.record.version)),
-                Put(family_key(CONTAINERS, family), state.to_json()),
+                self.records.put_family(state),
             ]
         # What they held goes first: once the records are gone, nobody would know of it if this process died. And from
         # here on the deletion is finished, also where there was no container to remove.

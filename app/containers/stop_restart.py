@@ -1,6 +1,6 @@
 """Stop a container, which frees its GPUs, and start it again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.containers.change import Changer
 from app.containers.transactions import ContainerResult, Versions, vanished
@@ -13,15 +13,13 @@ from app.errors import (
     StopFailed,
     VolumeNotFound,
 )
-from app.model.container import FamilyRecord
 from app.model.messages import Text
 from app.model.names import Name, versioned
 from app.model.operation import Parent, now
 from app.operations.handle import OperationHandle
 from app.operations.journal import Journal
-from app.ports import Delete, Engine, Put
+from app.ports import Delete, Engine
 from app.state.containers import FamilyState, Records
-from app.state.keys import CONTAINERS, family_key
 from app.volumes.claims import VolumeClaims
 
 
@@ -125,7 +123,8 @@ class Lifecycle:
         state = self.records.find(live.operation.family)
         if state is None:
             raise OperationFailed(Text("the container's record vanished from etcd during the operation"))
-        live.commit([_with_desired(state.record, desired), *self._freed(state, desired)])
+        family = replace(state.record, desired=desired, updated=now())
+        live.commit([self.records.put_family(family), *self._freed(state, desired)])
 
     def _freed(self, state: FamilyState, desired: str) -> list[Delete]:
         if desired == "running":
@@ -165,8 +164,3 @@ def _parent(live: OperationHandle) -> Parent:
     if live.operation.parent is None:
         raise OperationFailed(Text("the operation's record names no container"))
     return live.operation.parent
-
-
-def _with_desired(record: FamilyRecord, desired: str) -> Put:
-    changed = FamilyRecord(record.family, record.node, record.current, desired, record.created, now())
-    return Put(family_key(CONTAINERS, record.family), changed.to_json())

@@ -14,10 +14,9 @@ from app.operations import hooks
 from app.operations.handle import OperationHandle
 from app.operations.hooks import Plan
 from app.operations.journal import Journal
-from app.ports import Put
 from app.state.containers import FamilyState, Records
 from app.state.gpus import GpuRecords
-from app.state.keys import CONTAINERS, family_key, version_key
+from app.state.keys import CONTAINERS, family_key
 from app.volumes.claims import VolumeClaim, VolumeClaims
 
 
@@ -96,20 +95,14 @@ class Versions:
         self, live: OperationHandle, record: VersionRecord, state: FamilyState | None, freed: tuple[str, ...]
     ) -> None:
         """The commit point: `record` becomes current and running, holds its GPUs and ports, and `freed` are free."""
-        family = FamilyRecord(
-            family=record.family,
-            node=record.node,
-            current=record.version,
-            desired="running",
-            created=state.record.created if state else record.created,
-            updated=record.created,
-        )
+        before = state.record if state else FamilyRecord(record.family, record.node, 0, "", created=record.created)
+        family = replace(before, current=record.version, desired="running", updated=record.created)
         holder = Holder(record.family, record.version, live.operation.id, record.container_id)
         ports = [port.host for port in record.spec.ports]
         live.commit(
             [
-                Put(family_key(CONTAINERS, record.family), family.to_json()),
-                Put(version_key(CONTAINERS, record.family, record.version), record.to_json()),
+                self._records.put_family(family),
+                self._records.put(record),
                 *self._records.put_claims(holder, record.gpus, ports),
                 *self._records.release(freed, ()),
                 *self._volumes.mounted(live.operation),

@@ -40,7 +40,7 @@ class Undo:
         left = []
         for observed in self._engine.list(family=family):
             ended = self._store.get(HISTORY + observed.labels.operation) if observed.labels else None
-            if ended is not None and ended.value["outcome"] == "undone":
+            if ended is not None and ended.value.get("outcome") == "undone":
                 self._remove(family, observed.id)
             else:
                 left.append(observed)
@@ -48,10 +48,10 @@ class Undo:
 
     def release_image(self, image_id: str | None) -> bool:
         """Let go of an image, unless a version or a running operation needs it, or began to in that moment; whether."""
-        if not image_id or image_id in self._records.images_in_use():
+        if not image_id or self._records.needs_image(image_id):
             return False
         self._engine.release_image(image_id)
-        if image_id not in self._records.images_in_use():
+        if not self._records.needs_image(image_id):
             return True
         self._engine.hold_image(image_id)
         return False

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.model.messages import Text
+from app.model.messages import Sentence, Text
 from app.model.volume import VolumeRecord
 
 CONTAINER_KINDS = (
@@ -29,8 +29,8 @@ class Drift:
     """One finding: its kind, what is the matter in one sentence, and what to do about it in another."""
 
     kind: str
-    reason: str
-    advice: str
+    reason: Sentence
+    advice: Sentence
 
 
 def unreachable(name: str, silence: str) -> Drift:

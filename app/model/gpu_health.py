@@ -1,11 +1,12 @@
 """What takes a GPU out of service, who says so, and what to do about it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 from app.model.gpu import GpuEvent
-from app.model.messages import Text, from_json, to_json
+from app.model.messages import Sentence, Text
+from app.model.record import Record
 
 # Errors of the program that used the GPU, as NVIDIA's table of XIDs has it; the GPU goes on working.
 APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})
@@ -40,7 +41,7 @@ def xid_fault(xid: int) -> str:
 
 
 @dataclass(frozen=True)
-class OutOfService:
+class OutOfService(Record):
     """Why a GPU is not given out: an operator does not want it, or gpudock found a fault, or both.
 
     `code` is the XID of the fault; None for one that ends when the GPU answers again. `since` is when the GPU went
@@ -50,7 +51,7 @@ class OutOfService:
     since: str
     index: int
     schedulable: bool = True
-    fault: str | None = None
+    fault: Sentence | None = None
     code: int | None = None
 
     @property
@@ -75,15 +76,14 @@ class OutOfService:
         """The same without its fault."""
         return replace(self, fault=None, code=None)
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        fields = {key: value for key, value in raw.items() if key not in ("schema", "by")}
-        return cls(**{**fields, "fault": from_json(raw.get("fault"))})
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with who it was and the schema number."""
-        return {"schema": 1, **asdict(self), "fault": to_json(self.fault), "by": self.by}
+@dataclass(frozen=True)
+class LostInside(Record):
+    """A container's version that was found running without its GPUs, why that is known, and since when."""
+
+    version: int
+    reason: Sentence
+    since: str = ""
 
 
 def advice(fault: str | None, out: OutOfService | None) -> str | None:

@@ -4,7 +4,37 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.model.messages import Text
+from app.model.messages import Sentence, Text
+from app.model.record import Record
+
+
+@dataclass(frozen=True)
+class NodeContact(Record):
+    """When a node's reconcile process last saw its Docker, and when that was away, the last few times.
+
+    In seconds since 1970 by the node's own clock.
+    """
+
+    seen: float
+    outages: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeLeader(Record):
+    """The process that reconciles a node, by its token, and since when in seconds since 1970."""
+
+    owner: str
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeAgent(Record):
+    """Where the process that reconciles a node answers others, on which host it is, and what it cannot see."""
+
+    url: str
+    host: str
+    version: str | None = None
+    problem: Sentence | None = None
 
 
 @dataclass(frozen=True)

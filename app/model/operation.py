@@ -2,12 +2,14 @@
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
+from app.model.messages import Sentence
 from app.model.names import versioned
+from app.model.record import Port, Record
 
 
 def now() -> str:
@@ -26,7 +28,7 @@ def id_at(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Parent:
+class Parent(Record):
     """The version that an operation starts from: its container, and whether that ran when it began."""
 
     version: int
@@ -35,7 +37,7 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Merge:
+class Merge(Record):
     """What was written to the volume `source` after it was resized, on its way into `target`, its successor."""
 
     source: str
@@ -43,7 +45,7 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Operation:
+class Operation(Record):
     """What is being done to a family, by which process, how far it is, and what it claimed.
 
     `resource` is "containers", "volumes" or "images"; the family of an image is its name after that of the node, so
@@ -66,7 +68,7 @@ class Operation:
     step: str = "claimed"
     parent: Parent | None = None
     gpus: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
+    ports: tuple[Port, ...] = ()
     image_id: str | None = None
     erase: bool = False
     layer: str | None = None
@@ -96,23 +98,26 @@ class Operation:
         """The same with the progress of its copy, in bytes."""
         return replace(self, done=done, total=total)
 
+    def past(self, outcome: str, error: str | None = None, code: int | None = None) -> "PastOperation":
+        """The same as it is told once it has ended, which is now."""
+        return PastOperation(**vars(self), ended=now(), outcome=outcome, error=error, code=code)
+
     def owned_by(self, owner: str) -> Self:
         """The same in the hands of another process."""
         return replace(self, owner=owner)
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        fields = {key: value for key, value in raw.items() if key != "schema"}
-        lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
-        steps = tuple((step, time) for step, time in raw.get("steps", ()))
-        parent = Parent(**raw["parent"]) if raw["parent"] else None
-        merge = Merge(**raw["merge"]) if raw.get("merge") else None
-        return cls(**{**fields, **lists, "parent": parent, "merge": merge, "steps": steps})
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
+@dataclass(frozen=True, kw_only=True)
+class PastOperation(Operation):
+    """An operation that has ended: when, its outcome ("done" or "undone"), and of one that was undone the reason.
+
+    `code` is that of the error that led to it, None if there was none.
+    """
+
+    ended: str
+    outcome: str
+    error: Sentence | None = None
+    code: int | None = None
 
 
 def works_on(operations: Iterable[Operation], resource: str, family: str) -> bool:

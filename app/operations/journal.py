@@ -20,7 +20,9 @@ from app.operations import hooks
 from app.operations.handle import Failure, OperationHandle
 from app.operations.requester import requester
 from app.ports import Delete, Host, Put, Store
+from app.state.codec import encode, read, readable
 from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, newest_key, operation_key
+from app.state.notes import NewestOperation
 from app.state.schema_version import SchemaVersion
 
 log = structlog.get_logger()
@@ -95,7 +97,7 @@ class Journal:
         entry = self._store.get(operation_key(resource, family))
         if entry is None:
             return None
-        operation = Operation.from_json(entry.value)
+        operation = read(Operation, entry)
         if not self._orphaned(operation):
             return operation
         self._take_over(operation, entry.revision)
@@ -103,12 +105,12 @@ class Journal:
 
     def all_running(self) -> list[Operation]:
         """Every running operation of every node."""
-        return [Operation.from_json(entry.value) for entry in self._store.list(OPERATIONS)]
+        return [operation for _, operation in readable(Operation, self._store.list(OPERATIONS))]
 
     def settle_orphans(self) -> int:
         """Settle every operation of this node whose process died; how many there were."""
-        entries = [(Operation.from_json(e.value), e.revision) for e in self._store.list(OPERATIONS)]
-        orphans = [(operation, revision) for operation, revision in entries if self._orphaned(operation)]
+        running = readable(Operation, self._store.list(OPERATIONS))
+        orphans = [(operation, entry.revision) for entry, operation in running if self._orphaned(operation)]
         for operation, revision in orphans:
             self._take_over(operation, revision)
         return len(orphans)
@@ -123,8 +125,8 @@ class Journal:
         self._gate()
         self._layout.ensure()
         key = operation_key(operation.resource, operation.family)
-        put = Put(key, operation.to_json())
-        newest = Put(newest_key(operation.node), {"schema": 1, "operation": operation.id})
+        put = Put(key, encode(operation))
+        newest = Put(newest_key(operation.node), encode(NewestOperation(operation.id)))
         try:
             revision = self._store.transact({**expected, key: 0}, [put, newest, *writes])
         except OutcomeUnknown as exc:
@@ -184,16 +186,16 @@ class Journal:
 
     def _settle_once(self, operation: Operation, failure: Failure) -> None:
         entry = self._store.get(operation_key(operation.resource, operation.family))
-        if entry is None or entry.value["id"] != operation.id or entry.value["owner"] != operation.owner:
+        if entry is None or (entry.value.get("id"), entry.value.get("owner")) != (operation.id, operation.owner):
             return
-        self._recover(OperationHandle(self._store, Operation.from_json(entry.value), entry.revision, failure))
+        self._recover(OperationHandle(self._store, read(Operation, entry), entry.revision, failure))
 
     def _take_over(self, operation: Operation, revision: int) -> None:
         """Make a dead process's operation ours, then settle it; a rival that was faster does it instead."""
         self._gate()
         ours = operation.owned_by(self.owner)
         key = operation_key(ours.resource, ours.family)
-        if self._store.transact({key: revision}, [Put(key, ours.to_json())]) is not None:
+        if self._store.transact({key: revision}, [Put(key, encode(ours))]) is not None:
             self.settle(ours, Failure(Text("its process died")))
 
     def _recover(self, live: OperationHandle) -> None:

@@ -1,15 +1,17 @@
 """Running and past operations, for those who watch them or want them cancelled."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.errors import NotCancellable, OperationNotFound
-from app.model.messages import Text, from_json
-from app.model.operation import Operation, now
+from app.model.messages import Text
+from app.model.operation import Operation, PastOperation, now
 from app.operations.journal import Journal
 from app.ports import Entry, Put, Store
+from app.state.codec import encode, read, try_read
 from app.state.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
+from app.state.notes import Cancellation
 
 STATES = ("running", "done", "undone")
 # Those that callers ask for; then what reconcile does by itself.
@@ -20,7 +22,6 @@ KINDS = (
 )
 # These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
 _ALWAYS_FINISHED = ("delete", "stop", "start", "commit")
-_OF_THE_END = ("ended", "outcome", "error", "code")
 _PATIENCE = 30.0
 
 
@@ -93,21 +94,20 @@ class Operations:
     def since(self, begun: str) -> list[OperationView]:
         """The operations that run, and those that ended and have ids after `begun`; the newest first."""
         every = self._store.list(OPERATIONS, HISTORY)
-        found = [_running(entry) for entry in every if entry.key.startswith(OPERATIONS)]
-        found += [_ended(entry) for entry in every if entry.key > HISTORY + begun and entry.key.startswith(HISTORY)]
-        return sorted(found, key=lambda view: view.operation.id, reverse=True)
+        wanted = (entry for entry in every if entry.key.startswith(OPERATIONS) or entry.key > HISTORY + begun)
+        return sorted(_viewed(wanted), key=lambda view: view.operation.id, reverse=True)
 
     def one(self, identity: str) -> OperationView:
         """The operation with that id; OperationNotFound if there is none, or it was long ago."""
         # Running ones first: what ends in between is in the history by then.
         for entry in self._store.list(OPERATIONS):
-            if entry.value["id"] == identity:
-                return _running(entry)
+            if entry.value.get("id") == identity:
+                return _view(read(Operation, entry))
         entry_ = self._store.get(HISTORY + identity)
         if entry_ is None:
             asked = repr(identity[:60])
             raise OperationNotFound(Text("there is no operation {id}; GET /api/v1/operations lists them", id=asked))
-        return _ended(entry_)
+        return _view(read(PastOperation, entry_))
 
     def cancel(self, identity: str) -> OperationView:
         """Have an operation undone that is before its commit point; what became of it within 30 seconds.
@@ -128,9 +128,9 @@ class Operations:
         """Leave the request where the operation's owner looks before its commit; False if it moved on meanwhile."""
         key = operation_key(operation.resource, operation.family)
         entry = self._store.get(key)
-        if entry is None or entry.value["id"] != operation.id:
+        if entry is None or entry.value.get("id") != operation.id:
             return False
-        request = Put(cancellation_key(operation.id), {"schema": 1, "asked": now()})
+        request = Put(cancellation_key(operation.id), encode(Cancellation(now())))
         return self._store.transact({key: entry.revision}, [request]) is not None
 
     def _await_end(self, operation: Operation) -> OperationView:
@@ -145,15 +145,18 @@ class Operations:
     def _views(self, state: str | None = None) -> Iterator[OperationView]:
         """Those that may be in that state: the history is long, and most who ask look for running ones only."""
         wanted = {None: (OPERATIONS, HISTORY), "running": (OPERATIONS,)}.get(state, (HISTORY,))
-        for entry in self._store.list(*wanted):
-            yield _running(entry) if entry.key.startswith(OPERATIONS) else _ended(entry)
+        return _viewed(self._store.list(*wanted))
 
 
-def _running(entry: Entry) -> OperationView:
-    return OperationView(Operation.from_json(entry.value))
+def _viewed(entries: Iterable[Entry]) -> Iterator[OperationView]:
+    """The running and past operations that can be read."""
+    for entry in entries:
+        kind = Operation if entry.key.startswith(OPERATIONS) else PastOperation
+        if operation := try_read(kind, entry):
+            yield _view(operation)
 
 
-def _ended(entry: Entry) -> OperationView:
-    value = entry.value
-    operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
-    return OperationView(operation, value["outcome"], value["ended"], from_json(value["error"]), value.get("code"))
+def _view(operation: Operation) -> OperationView:
+    if isinstance(operation, PastOperation):
+        return OperationView(operation, operation.outcome, operation.ended, operation.error, operation.code)
+    return OperationView(operation)

@@ -7,16 +7,18 @@ from app.errors import ContainerNotFound
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
+from app.model.operation import Operation
 from app.ports import Delete, Put, Store
+from app.state.codec import encode, readable
 from app.state.families import Families, Shape, State
-from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, ports_prefix
+from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, is_version, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
 _SHAPE = Shape(
     CONTAINERS,
     lambda name: Text("there is no container {name}; GET /api/v1/containers lists them", name=name),
-    FamilyRecord.from_json,
-    VersionRecord.from_json,
+    FamilyRecord,
+    VersionRecord,
     ContainerNotFound,
 )
 
@@ -46,7 +48,7 @@ class Records(Families[FamilyRecord, VersionRecord]):
     def claims(self) -> Claims:
         """Who holds what on this node."""
         gpus, ports = gpus_prefix(self.node), ports_prefix(self.node)
-        entries = {e.key: holder_from(e.value) for e in self._store.list(gpus, ports)}
+        entries = {entry.key: holder for entry, holder in readable(Holder, self._store.list(gpus, ports))}
         return Claims(
             {key.removeprefix(gpus): holder for key, holder in entries.items() if key.startswith(gpus)},
             {int(key.removeprefix(ports)): holder for key, holder in entries.items() if key.startswith(ports)},
@@ -54,12 +56,20 @@ class Records(Families[FamilyRecord, VersionRecord]):
 
     def gpu_holders(self) -> dict[str, Holder]:
         """Who holds which GPU, by UUID, on all nodes."""
-        return {entry.key.rpartition("/")[2]: holder_from(entry.value) for entry in self._store.list(GPUS)}
+        return {entry.key.rpartition("/")[2]: holder for entry, holder in readable(Holder, self._store.list(GPUS))}
 
-    def images_in_use(self) -> set[str]:
-        """The image ids that some version record or running operation of this node needs."""
+    def needs_image(self, image_id: str) -> bool:
+        """Tell if a version or running operation of this node needs that image; so may one that cannot be read."""
         entries = self._store.list(families_prefix(CONTAINERS), OPERATIONS)
-        return {e.value["image_id"] for e in entries if e.value["node"] == self.node and e.value.get("image_id")}
+        unread: list[str] = []
+        users: list[VersionRecord | Operation] = [
+            *(record for _, record in readable(VersionRecord, (e for e in entries if is_version(e.key)), unread)),
+            *(
+                record
+                for _, record in readable(Operation, (e for e in entries if e.key.startswith(OPERATIONS)), unread)
+            ),
+        ]
+        return bool(unread) or any(user.node == self.node and user.image_id == image_id for user in users)
 
     def claim_keys(self, gpus: Iterable[str], ports: Iterable[int]) -> list[str]:
         """The keys of these GPUs and host ports."""
@@ -67,14 +77,9 @@ class Records(Families[FamilyRecord, VersionRecord]):
 
     def put_claims(self, holder: Holder, gpus: Iterable[str], ports: Iterable[int]) -> list[Put]:
         """Writes that make `holder` the holder of these GPUs and host ports."""
-        value = {"schema": 1, **vars(holder)}
+        value = encode(holder)
         return [Put(key, value) for key in self.claim_keys(gpus, ports)]
 
     def release(self, gpus: Iterable[str], ports: Iterable[int]) -> list[Delete]:
         """Writes that give these GPUs and host ports up."""
         return [Delete(key) for key in self.claim_keys(gpus, ports)]
-
-
-def holder_from(raw: dict[str, object]) -> Holder:
-    """Who a stored claim says holds it."""
-    return Holder(**{key: value for key, value in raw.items() if key != "schema"})  # type: ignore[arg-type]

@@ -1,14 +1,15 @@
 """Families and their versions as recorded in etcd, for containers and volumes alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.errors import NotFound, NotNewestVersion, OnAnotherNode
 from app.model.messages import Text
-from app.model.names import Name
-from app.ports import Store
+from app.model.names import Name, versioned
+from app.ports import Put, Store
 from app.state import keys
+from app.state.codec import encode, read, readable
 
 
 class _Family(Protocol):
@@ -21,6 +22,8 @@ class _Family(Protocol):
 
 
 class _Version(Protocol):
+    @property
+    def family(self) -> str: ...
     @property
     def version(self) -> int: ...
     @property
@@ -46,8 +49,8 @@ class Shape(Generic[F, V]):
 
     resource: str
     unknown: Callable[[str], Text]
-    family: Callable[[Mapping[str, Any]], F]
-    version: Callable[[Mapping[str, Any]], V]
+    family: type[F]
+    version: type[V]
     absent: type[NotFound]
 
 
@@ -64,16 +67,16 @@ class Families(Generic[F, V]):
         entry = self._store.get(keys.family_key(self._shape.resource, family))
         if entry is None:
             return None
-        record = self._shape.family(entry.value)
+        record = read(self._shape.family, entry)
         current = self._store.get(keys.version_key(self._shape.resource, family, record.current))
         if current is None:  # erased between the two reads
             return None
-        return State(record, entry.revision, self._shape.version(current.value))
+        return State(record, entry.revision, read(self._shape.version, current))
 
     def home(self, family: str) -> str | None:
         """The node on which a family lives, None if there is no such family."""
         entry = self._store.get(keys.family_key(self._shape.resource, family))
-        return self._shape.family(entry.value).node if entry else None
+        return read(self._shape.family, entry).node if entry else None
 
     def known(self, name: Name) -> State[F, V]:
         """The family of `name`, wherever it lives; the shape's `absent` if there is none, or no such version yet."""
@@ -115,20 +118,29 @@ class Families(Generic[F, V]):
             raise self._shape.absent(
                 Text("version {name} was deleted; the newest is {newest}", name=str(name), newest=state.current.name)
             )
-        return self._shape.version(entry.value)
+        return read(self._shape.version, entry)
 
     def versions(self, family: str) -> list[V]:
-        """Every recorded version of a family, oldest first."""
+        """Every recorded version of a family, oldest first. Raises UnreadableRecord if one cannot be read."""
         entries = self._store.list(keys.versions_prefix(self._shape.resource, family))
-        return sorted((self._shape.version(e.value) for e in entries), key=lambda record: record.version)
+        return sorted((read(self._shape.version, entry) for entry in entries), key=lambda record: record.version)
 
     def everything(self) -> tuple[list[F], dict[str, V]]:
-        """All families of all nodes by name, and all versions by versioned name, as of one revision."""
-        families, versions = [], {}
-        for entry in self._store.list(keys.families_prefix(self._shape.resource)):
-            if "/versions/" in entry.key:
-                version = self._shape.version(entry.value)
-                versions[version.name] = version
-            else:
-                families.append(self._shape.family(entry.value))
-        return sorted(families, key=lambda family: family.family), versions
+        """All families of all nodes by name, and all versions by versioned name, as of one revision.
+
+        Those that cannot be read are left out, and with its newest version, or its own record, the whole family.
+        """
+        entries = self._store.list(keys.families_prefix(self._shape.resource))
+        families = readable(self._shape.family, (entry for entry in entries if not keys.is_version(entry.key)))
+        versions = readable(self._shape.version, (entry for entry in entries if keys.is_version(entry.key)))
+        found = {version.name: version for _, version in versions}
+        whole = {family.family: family for _, family in families if versioned(family.family, family.current) in found}
+        return [whole[name] for name in sorted(whole)], {k: v for k, v in found.items() if v.family in whole}
+
+    def put(self, record: V) -> Put:
+        """Return the write that makes `record` the record of its version."""
+        return Put(keys.version_key(self._shape.resource, record.family, record.version), encode(record))
+
+    def put_family(self, family: F) -> Put:
+        """Return the write that makes `family` the record of its family."""
+        return Put(keys.family_key(self._shape.resource, family.family), encode(family))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.model.gpu_health import OutOfService
 from app.ports import Delete, Put, Store
+from app.state.codec import encode, read, readable
 from app.state.keys import health_prefix
 from app.state.schema_version import SchemaVersion
 
@@ -32,8 +33,8 @@ class GpuRecords:
     def all(self) -> dict[str, Recorded]:
         """Every recorded GPU by its UUID."""
         return {
-            entry.key.removeprefix(self._prefix): Recorded(OutOfService.from_json(entry.value), entry.revision)
-            for entry in self._store.list(self._prefix)
+            entry.key.removeprefix(self._prefix): Recorded(out, entry.revision)
+            for entry, out in readable(OutOfService, self._store.list(self._prefix))
         }
 
     def out_of_service(self) -> dict[str, OutOfService]:
@@ -43,11 +44,11 @@ class GpuRecords:
     def find(self, uuid: str) -> Recorded:
         """What is recorded of that GPU."""
         entry = self._store.get(self._prefix + uuid)
-        return Recorded(OutOfService.from_json(entry.value), entry.revision) if entry else Recorded()
+        return Recorded(read(OutOfService, entry), entry.revision) if entry else Recorded()
 
     def write(self, uuid: str, out: OutOfService | None, before: Recorded) -> bool:
         """Record `out`, or that the GPU is in service; False, and nothing written, if `before` is not so any more."""
         self._layout.ensure()
         key = self._prefix + uuid
-        write = Delete(key) if out is None or out.ended else Put(key, out.to_json())
+        write = Delete(key) if out is None or out.ended else Put(key, encode(out))
         return self._store.transact({key: before.revision}, [write]) is not None

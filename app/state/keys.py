@@ -13,7 +13,9 @@ NODES = "/nodes/"
 OBSERVED = "/observed/"
 OBSERVED_GPUS = "/observed/gpus/"
 LEFTOVERS, DISKS = "leftovers", "disks"
-GPUS, HEALTH = "/gpus/", "/health/"
+GPUS, PORTS, HEALTH = "/gpus/", "/ports/", "/health/"
+CANCELLATIONS, IDEMPOTENCY = "/cancellations/", "/idempotency/"
+NEWEST, ACCEPTED = "/meta/newest/", "/meta/accepted/"
 # Exists while a restore runs, or after one that broke off.
 RESTORING = "/meta/restoring"
 # What the last restore brought back.
@@ -40,6 +42,31 @@ def version_key(resource: str, family: str, version: int) -> str:
     return f"{versions_prefix(resource, family)}{version}"
 
 
+def is_version(key: str) -> bool:
+    """Tell the record of a version from that of a family."""
+    return "/versions/" in key
+
+
+def family_of(key: str) -> tuple[str, str]:
+    """Return the kind of resource and the family that a record is about: its own, a version's, or an operation's."""
+    resource, _, rest = key.removeprefix(OPERATIONS).lstrip("/").partition("/")
+    return resource, rest.partition("/versions/")[0]
+
+
+def identity(key: str) -> dict[str, object]:
+    """Return the fields of a record that its key repeats, so that both must agree."""
+    match key.split("/")[1:]:
+        case [resource, family] if resource in (CONTAINERS, VOLUMES):
+            return {"family": family}
+        case [resource, family, "versions", version] if resource in (CONTAINERS, VOLUMES) and version.isdecimal():
+            return {"family": family, "version": int(version)}
+        case ["operations", resource, *family]:
+            return {"resource": resource, "family": "/".join(family)}
+        case ["history", id_]:
+            return {"id": id_}
+    return {}
+
+
 def operation_key(resource: str, family: str) -> str:
     """Where the one running operation of a family is: its mutex."""
     return f"{OPERATIONS}{resource}/{family}"
@@ -47,37 +74,37 @@ def operation_key(resource: str, family: str) -> str:
 
 def cancellation_key(operation: str) -> str:
     """Exists once somebody asked that the operation with this id be cancelled; goes when it ends."""
-    return f"/cancellations/{operation}"
+    return CANCELLATIONS + operation
 
 
 def gpus_prefix(node: str) -> str:
     """What the claims of a node's GPUs begin with."""
-    return f"/gpus/{node}/"
+    return f"{GPUS}{node}/"
 
 
 def health_prefix(node: str) -> str:
     """What the records of a node's GPUs out of service begin with."""
-    return f"/health/{node}/"
+    return f"{HEALTH}{node}/"
 
 
 def ports_prefix(node: str) -> str:
     """What the claims of a node's host ports begin with."""
-    return f"/ports/{node}/"
+    return f"{PORTS}{node}/"
 
 
 def node_key(node: str) -> str:
     """Where it is noted when a node's reconcile process last saw its Docker, and when that was away."""
-    return f"/nodes/{node}"
+    return NODES + node
 
 
 def reconciler_key(node: str) -> str:
     """Names the process that reconciles a node."""
-    return f"/nodes/{node}/reconciler"
+    return f"{NODES}{node}/reconciler"
 
 
 def agent_key(node: str) -> str:
     """Tells where a node's reconcile process answers other nodes; exists as long as that lives, and seconds more."""
-    return f"/nodes/{node}/agent"
+    return f"{NODES}{node}/agent"
 
 
 def observed_prefix(kind: str, node: str = "") -> str:
@@ -97,9 +124,9 @@ def observed_disks_key(node: str) -> str:
 
 def newest_key(node: str) -> str:
     """Names the last operation that began on a node; of two that begin at the same moment perhaps the other."""
-    return f"/meta/newest/{node}"
+    return NEWEST + node
 
 
 def accepted_key(node: str) -> str:
     """Up to which operation an operator accepted that a node's Docker has what etcd does not explain."""
-    return f"/meta/accepted/{node}"
+    return ACCEPTED + node

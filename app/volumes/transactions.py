@@ -77,14 +77,14 @@ class VolumeMaker:
             node=operation.node,
             size=size.text,
             bytes=size.bytes,
-            way=way,
+            driver=way,
             parent=parent,
             why=operation.kind,
             created=created,
             seal=self._seal(operation.name, copied=parent is not None),
         )
-        begun = state.record.created if state else created
-        family = VolumeFamily(record.family, record.node, record.version, begun, created)
+        before = state.record if state else VolumeFamily(record.family, record.node, 0, created)
+        family = replace(before, current=record.version, updated=created)
         live.commit([self.records.put_family(family), self.records.put(record)], cancellable=True)
         return VolumeResult(record)
 

@@ -20,7 +20,7 @@ _SORTERS: Sorters[VolumeView] = {
     "state": lambda view: view.newest.state,
     "size": lambda view: view.newest.record.bytes,
     "used": lambda view: view.newest.usage.used,
-    "way": lambda view: WAYS.index(view.newest.record.way) if view.newest.record.way in WAYS else None,
+    "way": lambda view: WAYS.index(view.newest.record.driver) if view.newest.record.driver in WAYS else None,
     "versions": lambda view: view.count,
     "mounted": lambda view: len(view.newest.mounts),
     "created": lambda view: view.newest.record.created,
@@ -58,7 +58,7 @@ def fits(view: VolumeView, asked: Mapping[str, str]) -> bool:
     return (
         asked["name"].lower() in newest.record.name.lower()
         and asked["state"] in ("", newest.state, *(STATES if newest.state == etcd_fallback.UNKNOWN else ()))
-        and asked["way"] in ("", newest.record.way)
+        and asked["way"] in ("", newest.record.driver)
         and asked["node"] in ("", newest.record.node)
         and asked["mounted"] in ("", "yes" if newest.mounts else "no")
     )
