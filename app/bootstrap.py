@@ -61,6 +61,7 @@ from app.state.gpus import GpuRecords
 from app.state.guard import StateGuard
 from app.state.idempotency import Idempotency
 from app.state.retained_data import RetainedData
+from app.state.unreadable import UnreadableRecords
 from app.state.volumes import VolumeRecords
 from app.volumes.adopt import VolumeAdopter
 from app.volumes.claims import VolumeClaims
@@ -123,6 +124,7 @@ class Services:
     gpus: Gpus
     gpu_health: GpuHealth
     health: Health
+    unreadable: UnreadableRecords
     holders: GpuHistory
     sampler: Sampler
     space: DiskUsage
@@ -230,6 +232,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         gpus=gpus,
         gpu_health=gpu_health,
         health=Health(store, engine, inventory),
+        unreadable=UnreadableRecords(store),
         holders=GpuHistory(store),
         sampler=Sampler(inventory),
         space=DiskUsage(volumes, reported, config.node),

@@ -10,17 +10,21 @@ from app.agent.leftovers import Leftovers
 from app.errors import Unavailable
 from app.model.container import FamilyRecord, Inspected, Observed, VersionRecord
 from app.model.gpu import Gpu, Holder
+from app.model.names import versioned
 from app.model.operation import Operation
+from app.model.volume import VolumeFamily, VolumeRecord
 from app.ports import Engine, Entry, Host, Inventory, Store, Volumes
 from app.state.codec import readable
+from app.state.containers import Containers
+from app.state.families import survey
 from app.state.keys import (
     CONTAINERS,
     HISTORY,
     OPERATIONS,
     VOLUMES,
     families_prefix,
+    family_key,
     gpus_prefix,
-    is_version,
     ports_prefix,
 )
 
@@ -52,7 +56,7 @@ class Snapshot:
 
     `containers` are those of ours in Docker by id, `ended` those among the current versions that should run and do
     not. `undone` are the operations that were undone, as far as something in Docker still names one. `gpus` is None
-    when the inventory does not answer.
+    when the inventory does not answer. `unclear` are the families of which a record cannot be read.
     """
 
     families: Mapping[str, FamilySnapshot]
@@ -65,11 +69,13 @@ class Snapshot:
     undone: frozenset[str]
     leftovers: Leftovers
     gpus: Mapping[str, Gpu] | None
+    unclear: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> set[str]:
-        """The families that an operation works on: nobody else touches those."""
-        return {operation.family for operation in self.operations if operation.resource == CONTAINERS}
+        """The families that nobody else touches: an operation works on them, or one does not know what they are."""
+        working = {operation.family for operation in self.operations if operation.resource == CONTAINERS}
+        return working | self.unclear
 
     def recorded(self, container: Observed) -> VersionRecord | None:
         """The record of a container of ours, by its id; None if no version is known to be it."""
@@ -95,12 +101,13 @@ class SnapshotReader:
         found, gpus = leftovers.look(self._engine, self._volumes), self._gpus()
         records = families_prefix(CONTAINERS), families_prefix(VOLUMES)
         entries = self._store.list(*records, OPERATIONS, gpus_prefix(self._node), ports_prefix(self._node))
-        left = leftovers.unneeded(found, entries, self._node)
-        versions = self._versions(entries)
-        families = self._families(entries, versions)
-        running = readable(Operation, (entry for entry in entries if entry.key.startswith(OPERATIONS)))
-        operations = [operation for _, operation in running]
-        here = [operation for operation in operations if operation.node == self._node]
+        stored = survey(entries, CONTAINERS, FamilyRecord, VersionRecord)
+        volumes = survey(entries, VOLUMES, VolumeFamily, VolumeRecord)
+        left = leftovers.unneeded(found, stored, volumes, self._node)
+        versions = {name: record for name, record in stored.versions.items() if record.node == self._node}
+        families = self._families(entries, stored, versions)
+        operations = readable(Operation, (entry for entry in entries if entry.key.startswith(OPERATIONS)))
+        here = [operation for _, operation in operations if operation.node == self._node]
         return Snapshot(
             families=families,
             versions=versions,
@@ -112,19 +119,18 @@ class SnapshotReader:
             undone=self._undone(containers, versions, here, left),
             leftovers=left,
             gpus=gpus,
+            unclear=frozenset(stored.unclear),
         )
 
-    def _versions(self, entries: Sequence[Entry]) -> dict[str, VersionRecord]:
-        stored = (entry for entry in _of_containers(entries) if is_version(entry.key))
-        return {record.name: record for _, record in readable(VersionRecord, stored) if record.node == self._node}
-
-    def _families(self, entries: Sequence[Entry], versions: Mapping[str, VersionRecord]) -> dict[str, FamilySnapshot]:
-        found = {}
-        stored = (entry for entry in _of_containers(entries) if not is_version(entry.key))
-        for entry, record in readable(FamilyRecord, stored):
-            if current := versions.get(f"{record.family}-{record.current}"):
-                found[record.family] = FamilySnapshot(record, entry.revision, current)
-        return found
+    def _families(
+        self, entries: Sequence[Entry], stored: Containers, versions: Mapping[str, VersionRecord]
+    ) -> dict[str, FamilySnapshot]:
+        revisions = {entry.key: entry.revision for entry in entries}
+        return {
+            record.family: FamilySnapshot(record, revisions[family_key(CONTAINERS, record.family)], current)
+            for record in stored.families
+            if (current := versions.get(versioned(record.family, record.current)))
+        }
 
     def _claims(self, entries: Sequence[Entry]) -> list[HeldClaim]:
         gpus, ports = gpus_prefix(self._node), ports_prefix(self._node)
@@ -171,7 +177,3 @@ class SnapshotReader:
         except Unavailable as exc:
             log.warning("the GPUs are not known", reason=exc.message)
             return None
-
-
-def _of_containers(entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.key.startswith(families_prefix(CONTAINERS))]

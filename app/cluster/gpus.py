@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from app.cluster.nodes import Nodes
 from app.gpus.queries import GpuView, gone
 from app.model.gpu import Gpu, GpuProcess, Holder, foreign
-from app.model.gpu_health import OutOfService
 from app.model.messages import Sentence
 from app.model.node import Node
 from app.ports import Entry, Store
 from app.state.codec import encode, readable, try_read
+from app.state.gpus import recorded
 from app.state.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
 
 Json = dict[str, Any]
@@ -88,7 +88,7 @@ def _some(gpu: Gpu, cls: type, **others: object) -> dict[str, Any]:
 
 
 def _of_node(node: Node, gpus: list[Gpu], entries: list[Entry]) -> list[GpuView]:
-    out = _below(OutOfService, entries, f"{HEALTH}{node.name}/")
+    out = {uuid: found.out for uuid, found in recorded(entries, f"{HEALTH}{node.name}/").items() if found.out}
     holders = _below(Holder, entries, f"{GPUS}{node.name}/")
     views = []
     for gpu in [*gpus, *gone(out, {gpu.uuid for gpu in gpus})]:

@@ -87,6 +87,8 @@ class Deleter:
         def attempt() -> OperationHandle | None:
             self.versions.ensure_idle(name.family)
             target = Target(self.records.require(name), self.records.version(name))
+            if erase and target.newest:
+                self.records.ensure_readable(name.family)  # each has something that goes with it
             targets[:] = [target]
             inspected = self.engine.inspect(target.record.container_id)
             running = inspected is not None and inspected.running
@@ -134,6 +136,7 @@ class Deleter:
     def _erase(self, live: OperationHandle, target: Target, volumes: list[str]) -> None:
         family = target.state.record.family
         if target.newest:
+            self.records.ensure_readable(family)
             gone = self.records.versions(family)
             writes: list[Put | Delete] = [
                 Delete(family_key(CONTAINERS, family)),

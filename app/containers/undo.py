@@ -2,7 +2,7 @@
 
 import structlog
 
-from app.errors import NotFound, OperationFailed, PortTaken, StartRefused
+from app.errors import NotFound, OperationFailed, PortTaken, StartRefused, UnreadableRecord
 from app.model.container import Observed
 from app.model.names import Name
 from app.model.operation import Operation
@@ -59,8 +59,18 @@ class Undo:
     def _remove(self, family: str, container: str) -> None:
         inspected = self._engine.inspect(container)
         self._engine.remove(container)
-        recorded = {volume for record in self._records.versions(family) for volume in record.anonymous.values()}
-        for volume in set(inspected.anonymous.values()) - recorded if inspected else ():
+        if inspected is not None:
+            self._remove_volumes(family, set(inspected.anonymous.values()))
+
+    def _remove_volumes(self, family: str, names: set[str]) -> None:
+        try:
+            self._records.ensure_readable(family)
+        except UnreadableRecord as exc:  # it may be that version which has them
+            log.warning("anonymous volumes are left", volumes=sorted(names), reason=exc.message)
+            return
+        for record in self._records.versions(family):
+            names -= set(record.anonymous.values())
+        for volume in names:
             self._engine.remove_volume(volume)
 
     def _start_parent(self, operation: Operation) -> None:

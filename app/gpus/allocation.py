@@ -74,13 +74,16 @@ class Allocator:
         return (*kept, *taken), tuple(taken), tuple(freed)
 
     def _is_free(self, gpu: Gpu, claims: Claims) -> bool:
-        return gpu.uuid not in claims.gpus and not foreign(gpu, None, self.foreign_memory)
+        return gpu.uuid not in {*claims.gpus, *claims.problems} and not foreign(gpu, None, self.foreign_memory)
 
     def _ports(self, family: str, ports: tuple[PortMapping, ...], claims: Claims) -> list[int]:
         chosen = [port.host for port in ports if port.host]
         for port in chosen:
+            if problem := claims.problems.get(port):
+                raise problem
             self._check_port(family, port, claims.ports.get(port))
-        automatic = self._free_ports(sum(1 for port in ports if not port.host), {*claims.ports, *chosen})
+        taken = {*claims.ports, *chosen, *(port for port in claims.problems if isinstance(port, int))}
+        automatic = self._free_ports(sum(1 for port in ports if not port.host), taken)
         return [port.host or automatic.pop() for port in ports]
 
     def _check_port(self, family: str, port: int, holder: Holder | None) -> None:

@@ -30,7 +30,7 @@ class PortMapping(Record):
 
 @dataclass(frozen=True)
 class Spec(Record):
-    """What the caller wants: everything that the next version takes over from the one before."""
+    """Describe the container that a caller wants: all that the next version takes over from the one before."""
 
     image: str
     gpu_count: int = 0
@@ -145,7 +145,7 @@ class Inspected(Observed):
 
 @dataclass(frozen=True)
 class ExecResult:
-    """What a command printed (UTF-8, undecodable bytes replaced), its exit code, and whether output was cut."""
+    """Hold the output of a command (UTF-8, undecodable bytes replaced), its exit code, and if output was cut."""
 
     stdout: str
     stderr: str
@@ -156,7 +156,7 @@ class ExecResult:
 
 @dataclass(frozen=True)
 class VersionRecord(Record):
-    """What etcd holds of one version. Times are ISO 8601 in UTC.
+    """Record one version in etcd. Times are ISO 8601 in UTC.
 
     `gpus` are those it was created with; whether it still holds them only the claims say. `layer` is the
     directory where its writable layer was set aside when its container was deleted with the record kept.
@@ -184,7 +184,7 @@ class VersionRecord(Record):
 
 @dataclass(frozen=True)
 class FamilyRecord(Record):
-    """What etcd holds of a family: its newest version and whether that should run.
+    """Record a family in etcd: its newest version, and if that should run.
 
     `desired` is "running", "stopped" or "removed" (its container is deleted, its record kept).
     """

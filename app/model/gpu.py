@@ -48,7 +48,7 @@ class GpuEvent:
 
 @dataclass(frozen=True)
 class Holder(Record):
-    """Who claims a GPU or a host port: the version of a family, through an operation, in a container."""
+    """Record the holder of a GPU or host port: the version of a family, through an operation, in a container."""
 
     family: str
     version: int

@@ -1,4 +1,4 @@
-"""What takes a GPU out of service, who says so, and what to do about it."""
+"""Tell faults of GPUs from those of programs, record GPUs out of service, and advise on them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ DRAINED = Text("taken out of service by an operator")
 
 
 def grave(event: GpuEvent) -> bool:
-    """Whether the GPU is at fault, and not a program on it."""
+    """Tell if the GPU is at fault, and not a program on it."""
     return event.xid not in APPLICATION_XIDS
 
 
@@ -42,7 +42,7 @@ def xid_fault(xid: int) -> str:
 
 @dataclass(frozen=True)
 class OutOfService(Record):
-    """Why a GPU is not given out: an operator does not want it, or gpudock found a fault, or both.
+    """Record the reason that a GPU is not given out: an operator's wish, a fault that gpudock found, or both.
 
     `code` is the XID of the fault; None for one that ends when the GPU answers again. `since` is when the GPU went
     out of service, `index` where it was then: it may be gone by now.
@@ -56,12 +56,12 @@ class OutOfService(Record):
 
     @property
     def by(self) -> str:
-        """Who is to say that it may be given out again: operator or gpudock."""
+        """Name the one to say that it may be given out again: operator or gpudock."""
         return "gpudock" if self.schedulable else "operator"
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left that keeps it out of service."""
+        """Tell if nothing is left that keeps it out of service."""
         return self.schedulable and self.fault is None
 
     def drained(self) -> Self:
@@ -87,7 +87,7 @@ class LostInside(Record):
 
 
 def advice(fault: str | None, out: OutOfService | None) -> str | None:
-    """What an operator can do so that a GPU with that fault or record is given out again; None if it is already."""
+    """Advise an operator on a GPU with that fault or record, so that it is given out again; None if it is already."""
     if out is not None and out.code is not None:
         return Text(
             "see dmesg; stop what uses the GPU, reset it (nvidia-smi --gpu-reset -i UUID) or reboot the host, "

@@ -1,4 +1,4 @@
-"""What people are told by the services: English as it stands, and able to be said in another language."""
+"""Make the sentences that services tell people: English as it stands, and able to be said in another language."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Self, overload

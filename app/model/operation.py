@@ -38,7 +38,7 @@ class Parent(Record):
 
 @dataclass(frozen=True)
 class Merge(Record):
-    """What was written to the volume `source` after it was resized, on its way into `target`, its successor."""
+    """Name the volume `source` that was written to after its resize, and `target`, its successor, to get that too."""
 
     source: str
     target: str
@@ -46,7 +46,7 @@ class Merge(Record):
 
 @dataclass(frozen=True)
 class Operation(Record):
-    """What is being done to a family, by which process, how far it is, and what it claimed.
+    """Record a change of a family: the process that makes it, its progress, and what it claimed.
 
     `resource` is "containers", "volumes" or "images"; the family of an image is its name after that of the node, so
     that several nodes may pull the same one. `version` is the version that it makes or acts on. `gpus` and `ports`

@@ -1,4 +1,4 @@
-"""What all records have in common: fields that a newer gpudock added are kept, and no value is larger than is sane."""
+"""Give all records what they share: they keep fields that a newer gpudock added, and have limits to their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

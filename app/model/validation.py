@@ -1,4 +1,4 @@
-"""What a container's spec may say; every refusal names the offending value and what to do instead."""
+"""Check a container's spec; every refusal names the offending value and what to do instead."""
 
 import posixpath
 import re

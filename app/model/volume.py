@@ -27,7 +27,7 @@ class VolumePlan:
 
 @dataclass(frozen=True)
 class Usage:
-    """How full a volume is, in bytes, and its number of files; `capacity` is what it can hold in all.
+    """Tell the bytes in use of a volume and its number of files; `capacity` is what it can hold in all.
 
     As its filesystem reports it; where no size is enforced there is no such report, and everything is None.
     """
@@ -39,7 +39,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class VolumeRecord(Record):
-    """What etcd holds of one version.
+    """Record one version in etcd.
 
     `parent` is the version whose data it began with, `driver` how its size is enforced, `mounted` the time when a
     container on it was last made (None as long as none was). `merging` names the operation that is carrying its
@@ -70,13 +70,13 @@ class VolumeRecord(Record):
 
     @property
     def enforced(self) -> bool:
-        """Whether its filesystem keeps it from growing beyond its size."""
+        """Tell if its filesystem keeps it from growing beyond its size."""
         return self.driver != NONE
 
 
 @dataclass(frozen=True)
 class VolumeFamily(Record):
-    """What etcd holds of a family of volumes: its newest version."""
+    """Record a family of volumes in etcd: its newest version."""
 
     family: str
     node: str

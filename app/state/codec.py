@@ -39,7 +39,7 @@ def decode(cls: type[T], value: Mapping[str, Any], key: str) -> T:
             raise Wrong(Text("it has schema {found}, this gpudock knows {known}", found=shown(schema), known=SCHEMA))
         return CONVERTER.structure(value, cls)
     except (BaseValidationError, Wrong) as exc:
-        raise _unreadable(key, joined(problems(exc))) from exc
+        raise unreadable(key, joined(problems(exc))) from exc
 
 
 def read(cls: type[T], entry: Entry) -> T:
@@ -49,13 +49,13 @@ def read(cls: type[T], entry: Entry) -> T:
     found = decode(cls, entry.value, entry.key)
     for name, value in identity(entry.key).items():
         if getattr(found, name) != value:
-            raise _unreadable(entry.key, Text("{field}: the key says something else", field=name))
+            raise unreadable(entry.key, Text("{field}: the key says something else", field=name))
     return found
 
 
 def not_json(entry: Entry) -> UnreadableRecord:
     """Return the refusal of what is no JSON object."""
-    return _unreadable(entry.key, Text("it is not a JSON object"))
+    return unreadable(entry.key, Text("it is not a JSON object"))
 
 
 def try_read(cls: type[T], entry: Entry | None) -> T | None:
@@ -67,13 +67,17 @@ def try_read(cls: type[T], entry: Entry | None) -> T | None:
         return None
 
 
-def readable(cls: type[T], entries: Iterable[Entry], unreadable: list[str] | None = None) -> Iterator[tuple[Entry, T]]:
-    """Read the records that can be read, each with its entry; the others are logged, and their keys in `unreadable`."""
+def readable(
+    cls: type[T], entries: Iterable[Entry], problems: list[UnreadableRecord] | None = None
+) -> Iterator[tuple[Entry, T]]:
+    """Read the records that can be read, each with its entry; the others are logged, and their errors in `problems`."""
     for entry in entries:
-        if (found := try_read(cls, entry)) is not None:
-            yield entry, found
-        elif unreadable is not None:
-            unreadable.append(entry.key)
+        try:
+            yield entry, read(cls, entry)
+        except UnreadableRecord as exc:
+            _log(exc.key, exc.problem)
+            if problems is not None:
+                problems.append(exc)
 
 
 @lru_cache(maxsize=1000)
@@ -82,7 +86,8 @@ def _log(key: str, problem: str) -> None:
     log.warning("a record cannot be read", key=key, problem=problem)
 
 
-def _unreadable(key: str, problem: Text) -> UnreadableRecord:
+def unreadable(key: str, problem: Text) -> UnreadableRecord:
+    """Return the error for the record at `key` that cannot be used as it is."""
     message = Text(
         "the record {key} in etcd cannot be read ({problem}); mend it, restore a backup, or delete it there",
         key=key,

@@ -1,19 +1,20 @@
 """The recorded containers of one node, and who holds its GPUs and host ports."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from app.errors import ContainerNotFound
+from app.errors import ContainerNotFound, UnreadableRecord
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
 from app.model.operation import Operation
 from app.ports import Delete, Put, Store
 from app.state.codec import encode, readable
-from app.state.families import Families, Shape, State
-from app.state.keys import CONTAINERS, GPUS, OPERATIONS, families_prefix, gpus_prefix, is_version, ports_prefix
+from app.state.families import Families, Shape, State, Survey
+from app.state.keys import CONTAINERS, GPUS, OPERATIONS, PORTS, families_prefix, gpus_prefix, is_version, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
+Containers = Survey[FamilyRecord, VersionRecord]
 _SHAPE = Shape(
     CONTAINERS,
     lambda name: Text("there is no container {name}; GET /api/v1/containers lists them", name=name),
@@ -25,10 +26,14 @@ _SHAPE = Shape(
 
 @dataclass(frozen=True)
 class Claims:
-    """Who holds the GPUs (by UUID) and the host ports of one node, as of one revision."""
+    """Name the holders of the GPUs (by UUID) and the host ports of one node, as of one revision.
+
+    `problems` has those that are held, but the record of the holder cannot be read.
+    """
 
     gpus: dict[str, Holder]
     ports: dict[int, Holder]
+    problems: Mapping[str | int, UnreadableRecord] = field(default_factory=dict)
 
     def gpus_of(self, family: str) -> list[str]:
         """The UUIDs that a family holds."""
@@ -46,22 +51,24 @@ class Records(Families[FamilyRecord, VersionRecord]):
         super().__init__(store, node, _SHAPE)
 
     def claims(self) -> Claims:
-        """Who holds what on this node."""
+        """Return the holders of this node's GPUs and host ports."""
         gpus, ports = gpus_prefix(self.node), ports_prefix(self.node)
-        entries = {entry.key: holder for entry, holder in readable(Holder, self._store.list(gpus, ports))}
+        unread: list[UnreadableRecord] = []
+        held = {entry.key: holder for entry, holder in readable(Holder, self._store.list(gpus, ports), unread)}
         return Claims(
-            {key.removeprefix(gpus): holder for key, holder in entries.items() if key.startswith(gpus)},
-            {int(key.removeprefix(ports)): holder for key, holder in entries.items() if key.startswith(ports)},
+            {key.removeprefix(gpus): holder for key, holder in held.items() if key.startswith(gpus)},
+            {int(key.removeprefix(ports)): holder for key, holder in held.items() if key.startswith(ports)},
+            {_claimed(problem.key): problem for problem in unread},
         )
 
     def gpu_holders(self) -> dict[str, Holder]:
-        """Who holds which GPU, by UUID, on all nodes."""
+        """Return the holders of the GPUs of all nodes, by UUID."""
         return {entry.key.rpartition("/")[2]: holder for entry, holder in readable(Holder, self._store.list(GPUS))}
 
     def needs_image(self, image_id: str) -> bool:
         """Tell if a version or running operation of this node needs that image; so may one that cannot be read."""
         entries = self._store.list(families_prefix(CONTAINERS), OPERATIONS)
-        unread: list[str] = []
+        unread: list[UnreadableRecord] = []
         users: list[VersionRecord | Operation] = [
             *(record for _, record in readable(VersionRecord, (e for e in entries if is_version(e.key)), unread)),
             *(
@@ -83,3 +90,9 @@ class Records(Families[FamilyRecord, VersionRecord]):
     def release(self, gpus: Iterable[str], ports: Iterable[int]) -> list[Delete]:
         """Writes that give these GPUs and host ports up."""
         return [Delete(key) for key in self.claim_keys(gpus, ports)]
+
+
+def _claimed(key: str) -> str | int:
+    """The GPU or host port of a claim."""
+    name = key.rpartition("/")[2]
+    return int(name) if key.startswith(PORTS) else name

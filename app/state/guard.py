@@ -1,4 +1,4 @@
-"""Whether etcd knows all that it once knew: one that was restored from a backup, or lost, is older than Docker.
+"""Detect an etcd that forgot something: one that was restored from a backup, or lost, is older than Docker.
 
 Whatever gpudock makes in Docker carries the id of its operation, and those sort by time. An object made by an
 operation that is newer than the newest that etcd knows of, and that nothing in etcd explains, was made after etcd's
@@ -57,7 +57,7 @@ class DockerObject:
 
     @property
     def text(self) -> Text:
-        """What it is, and its state, for people."""
+        """Name it and its state, for people."""
         if self.kind == "volume":
             return Text("volume {name}", name=self.name)
         return Text("container {name} ({state})", name=self.name, state=self.state)
@@ -68,7 +68,7 @@ class DockerObject:
 
 @dataclass(frozen=True)
 class _Known:
-    """What etcd notes of itself: the newest operation of the node or accepted one, and what was restored last.
+    """Hold etcd's notes of itself: the newest operation of the node or accepted one, and what was restored last.
 
     `unsettled` are the operations that came back with that, unless an operator has accepted them.
     """
@@ -102,7 +102,7 @@ class StateGuard:
             self._looked = looked[0], known
 
     def unexplained(self) -> list[DockerObject]:
-        """What Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
+        """List what Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
         made = self._made()
         return self._unexplained(made, self._known())
 

@@ -58,7 +58,7 @@ class AnsweredKey(KeyRecord):
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """What a caller was told: a status number, a text, and the address of what the request started, if any."""
+    """Hold an answer to a caller: a status number, a text, and the address of what the request started, if any."""
 
     status: int
     body: str

@@ -23,22 +23,22 @@ RESTORED = "/meta/restored"
 
 
 def families_prefix(resource: str) -> str:
-    """What every record of a kind of resource begins with."""
+    """Return the beginning of every key of a kind of resource."""
     return f"/{resource}/"
 
 
 def family_key(resource: str, family: str) -> str:
-    """Where a family's record is."""
+    """Return the key of a family's record."""
     return families_prefix(resource) + family
 
 
 def versions_prefix(resource: str, family: str) -> str:
-    """What every version record of a family begins with."""
+    """Return the beginning of the keys of a family's versions."""
     return f"{family_key(resource, family)}/versions/"
 
 
 def version_key(resource: str, family: str, version: int) -> str:
-    """Where the record of one version is."""
+    """Return the key of the record of one version."""
     return f"{versions_prefix(resource, family)}{version}"
 
 
@@ -67,9 +67,14 @@ def identity(key: str) -> dict[str, object]:
     return {}
 
 
+def operations_prefix(resource: str) -> str:
+    """Return the beginning of the keys of running operations on a kind of resource."""
+    return f"{OPERATIONS}{resource}/"
+
+
 def operation_key(resource: str, family: str) -> str:
-    """Where the one running operation of a family is: its mutex."""
-    return f"{OPERATIONS}{resource}/{family}"
+    """Return the key of the one running operation of a family: its mutex."""
+    return operations_prefix(resource) + family
 
 
 def cancellation_key(operation: str) -> str:
@@ -78,22 +83,22 @@ def cancellation_key(operation: str) -> str:
 
 
 def gpus_prefix(node: str) -> str:
-    """What the claims of a node's GPUs begin with."""
+    """Return the beginning of the keys of a node's claims of GPUs."""
     return f"{GPUS}{node}/"
 
 
 def health_prefix(node: str) -> str:
-    """What the records of a node's GPUs out of service begin with."""
+    """Return the beginning of the keys of a node's GPUs out of service."""
     return f"{HEALTH}{node}/"
 
 
 def ports_prefix(node: str) -> str:
-    """What the claims of a node's host ports begin with."""
+    """Return the beginning of the keys of a node's claims of host ports."""
     return f"{PORTS}{node}/"
 
 
 def node_key(node: str) -> str:
-    """Where it is noted when a node's reconcile process last saw its Docker, and when that was away."""
+    """Return the key that tells when a node's reconcile process last saw its Docker, and when that was away."""
     return NODES + node
 
 
@@ -108,17 +113,17 @@ def agent_key(node: str) -> str:
 
 
 def observed_prefix(kind: str, node: str = "") -> str:
-    """What a node's reports of its containers, volumes, leftovers or disks begin with; of all nodes without one."""
+    """Return the beginning of the keys of a node's reports of a kind; of all nodes without one."""
     return f"{OBSERVED}{kind}/{node}/" if node else f"{OBSERVED}{kind}/"
 
 
 def observed_gpus_key(node: str) -> str:
-    """Where a node reports how its GPUs are."""
+    """Return the key at which a node reports how its GPUs are."""
     return f"{OBSERVED_GPUS}{node}/all"
 
 
 def observed_disks_key(node: str) -> str:
-    """Where a node reports how full its disks are."""
+    """Return the key at which a node reports how full its disks are."""
     return f"{observed_prefix(DISKS, node)}all"
 
 

@@ -2,19 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from app.errors import UnreadableRecord
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.gpu_health import LostInside, OutOfService
+from app.model.messages import Text
 from app.model.node import NodeAgent, NodeContact, NodeLeader
 from app.model.operation import Operation, PastOperation
 from app.model.record import Record
 from app.model.volume import VolumeFamily, VolumeRecord
 from app.ports import Entry, Store
-from app.state import keys
-from app.state.codec import read
+from app.state import codec, keys
 from app.state.idempotency import AnsweredKey, KeyRecord
 from app.state.notes import AcceptedState, Cancellation, NewestOperation, RestoredState, Restoring
 
@@ -36,36 +36,41 @@ _BY_PREFIX: tuple[tuple[str, type[Record]], ...] = (
 )
 
 
-def unreadable(entries: Iterable[Entry]) -> Iterator[UnreadableRecord]:
-    """Tell which of the entries cannot be read, in their order. What nodes report to each other is left out.
+def unreadable(entries: Sequence[Entry]) -> Iterator[UnreadableRecord]:
+    """Tell which of the entries cannot be read, in their order; so does a family without its newest version.
 
-    Each node writes that anew by itself.
+    What nodes report to each other is left out: each node writes that anew by itself.
     """
+    known = {entry.key for entry in entries}
     for entry in entries:
-        if (cls := _class_of(entry)) is not None:
-            try:
-                read(cls, entry)
-            except UnreadableRecord as exc:
-                yield exc
+        try:
+            _check(entry, known)
+        except UnreadableRecord as exc:
+            yield exc
 
 
-def unclear_families(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+def unclear_families(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     """Return each resource and family of which a record, or the running operation, cannot be read.
 
-    So does a family whose newest version is not on record. Nobody knows what such a family has, or is to have.
+    Nobody knows what such a family has, or is to have.
     """
     about = (keys.families_prefix(keys.CONTAINERS), keys.families_prefix(keys.VOLUMES), keys.OPERATIONS)
     stored = [entry for entry in entries if entry.key.startswith(about)]
-    known = {entry.key for entry in stored}
-    return {keys.family_of(problem.key) for problem in unreadable(stored)} | set(_headless(stored, known))
+    return {keys.family_of(problem.key) for problem in unreadable(stored)}
 
 
-def _headless(entries: Iterable[Entry], known: set[str]) -> Iterator[tuple[str, str]]:
-    for entry in entries:
+def headless(key: str, newest: int) -> UnreadableRecord:
+    """Return the error for the record of a family whose newest version has none."""
+    return codec.unreadable(key, Text("its newest version, {version}, is not on record", version=newest))
+
+
+def _check(entry: Entry, known: set[str]) -> None:
+    cls = _class_of(entry)
+    record = codec.read(cls, entry) if cls else None
+    if isinstance(record, FamilyRecord | VolumeFamily):
         resource, family = keys.family_of(entry.key)
-        newest = keys.version_key(resource, family, entry.value.get("current", 0))
-        if entry.key == keys.family_key(resource, family) and newest not in known:
-            yield resource, family
+        if keys.version_key(resource, family, record.current) not in known:
+            raise headless(entry.key, record.current)
 
 
 class UnreadableRecords:

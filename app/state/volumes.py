@@ -1,15 +1,16 @@
 """The recorded volumes of one node."""
 
-from app.errors import InvalidRequest, VolumeNotFound
+from app.errors import InvalidRequest, UnreadableRecord, VolumeNotFound
 from app.model.messages import Text
 from app.model.names import VOLUME, Name, parse
 from app.model.volume import VolumeFamily, VolumeRecord
 from app.ports import Store
 from app.state.codec import read
-from app.state.families import Families, Shape, State
+from app.state.families import Families, Shape, State, Survey
 from app.state.keys import VOLUMES, version_key
 
 VolumeState = State[VolumeFamily, VolumeRecord]
+RecordedVolumes = Survey[VolumeFamily, VolumeRecord]
 _SHAPE = Shape(
     VOLUMES,
     lambda name: Text("there is no volume {name}; GET /api/v1/volumes lists them", name=name),
@@ -34,6 +35,13 @@ class VolumeRecords(Families[VolumeFamily, VolumeRecord]):
         if name.version is None:
             return None
         return self.at(name)
+
+    def is_recorded(self, volume: str) -> bool:
+        """Tell if the Docker volume of that name has a record of this node, or one that cannot be read."""
+        try:
+            return self.entry(volume) is not None
+        except UnreadableRecord:
+            return True
 
     def at(self, name: Name) -> tuple[VolumeRecord, int] | None:
         """The record of a versioned name and its revision, if it is this node's."""

@@ -68,7 +68,7 @@ class VolumeDeleter:
         """Remove what is left of deleted volumes among `names`, now that a container does not name them any more."""
         for name in names:
             family, _, version = name.rpartition("-")
-            if version.isdecimal() and name in self.volumes.names(family) and self.records.entry(name) is None:
+            if version.isdecimal() and name in self.volumes.names(family) and not self.records.is_recorded(name):
                 self.volumes.discard(name)
 
     def _delete_unrecorded(self, name: Name, force: bool) -> None:
@@ -84,6 +84,10 @@ class VolumeDeleter:
         def attempt() -> OperationHandle | None:
             self.maker.ensure_idle(name.family)
             target = Target(self.records.require(name), self.records.version(name))
+            if erase and target.newest:
+                self.records.ensure_readable(name.family)  # each has something that goes with it
+            if not force:
+                self._check_users_known()
             targets[:] = [target]
             self._check_unused(target.record.name, force, keep=target.newest and not erase)
             entry = self.records.at(Name(name.family, target.record.version))
@@ -125,6 +129,11 @@ class VolumeDeleter:
                 containers=users,
             )
 
+    def _check_users_known(self) -> None:
+        """Raise UnreadableRecord if there is a container of which nobody knows what it mounts."""
+        for problem in self.containers.survey().problems:
+            raise problem
+
     def _recorded_users(self, name: str) -> list[str]:
         """Containers that are deleted but on record: their next version would mount it."""
         families, versions = self.containers.everything()
@@ -139,6 +148,8 @@ class VolumeDeleter:
                 aside = self.volumes.set_aside(record.name)
                 live.step("removing", aside)
             return live.commit(self._mark(target, aside))
+        if target.newest:
+            self.records.ensure_readable(record.family)
         live.step("removing")
         self.volumes.discard(record.name)
         gone = self.records.versions(record.family) if target.newest else [record]

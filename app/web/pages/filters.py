@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask import Blueprint
 
@@ -41,14 +41,25 @@ def human(size: int) -> str:
 
 
 def moment(text: str) -> str:
-    """A recorded time to the second, without its zone, which is always UTC."""
-    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+    """Cut a recorded time to the second and its zone, which is always UTC; a record may hold no time there."""
+    time = _time(text)
+    return time.strftime("%Y-%m-%d %H:%M:%S") if time else text[:40] or "–"
 
 
 def lasted(started: str, ended: str | None) -> str:
-    """How long it took from one recorded time to another, or took so far."""
-    took = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
-    return span(max(0.0, took.total_seconds()))  # another node's clock may be ahead
+    """Tell how long it took from one recorded time to another, or took so far."""
+    begin, end = _time(started), _time(ended or now())
+    if begin is None or end is None:
+        return "–"
+    return span(max(0.0, (end - begin).total_seconds()))  # another node's clock may be ahead
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def span(seconds: float) -> str:

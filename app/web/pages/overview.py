@@ -27,6 +27,7 @@ def index() -> Response:
     seen.see_volumes(ListFilter(), _ALL)
     seen.see_lately(alerts.RECENT)
     seen.see_rooms()
+    seen.see_unreadable()
     found = concerns(seen)
     return polling.page(
         "index.html",
@@ -64,4 +65,6 @@ def concerns(seen: PageData) -> list[Alert]:
         found += alerts.of_volumes(seen.volumes.volumes)
     if seen.lately is not None:
         found += alerts.of_operations(seen.lately)
+    if seen.unreadable is not None:
+        found += alerts.of_unreadable(seen.unreadable)
     return alerts.sorted_by_weight(found)

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from flask import g
 
 from app.containers.queries import ContainerView, Page
-from app.errors import GpuNotFound, Unavailable
+from app.errors import GpuNotFound, Unavailable, UnreadableRecord
 from app.gpus.queries import GpuView
 from app.images.queries import ImageView
 from app.model.alerts import DiskSpace
@@ -44,6 +44,7 @@ class PageData:
     lately: Sequence[OperationView] | None = None
     images: Sequence[ImageView] | None = None
     rooms: Sequence[DiskSpace] | None = None
+    unreadable: Sequence[UnreadableRecord] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
     _failures: dict[str, Unavailable] = field(default_factory=dict)
@@ -114,6 +115,10 @@ class PageData:
         space = services().space
         found = [self.ask("rooms", space.here), self.ask("rooms elsewhere", space.elsewhere)]
         self.rooms = None if found == [None, None] else [room for rooms in found for room in rooms or ()]
+
+    def see_unreadable(self) -> None:
+        """Find out which records in etcd cannot be read."""
+        self.unreadable = self.ask("unreadable", services().unreadable.all)
 
     def see_images(self, name: str | None = None, unused: bool = False) -> None:
         """Read the images: all, those with `name` in a name, or those that nobody needs."""
