@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.containers.queries import ContainerView, Page
-from app.errors import Cancelled
+from app.errors import Cancelled, UnreadableRecord
 from app.gpus.queries import GpuView, used_by
 from app.model.alerts import Alert, DiskSpace
 from app.model.drift import Drift
@@ -64,6 +64,15 @@ def of_disks(disks: Iterable[DiskSpace]) -> Iterator[Alert]:
             reason = Text("{free} of {total} are free", free=human(disk.free), total=human(disk.total))
             advice = Text("delete containers, versions or images that nobody needs, or add space")
             yield Alert("disk", disk.path, "low", reason, advice, node=disk.node)
+
+
+def of_unreadable(problems: Iterable[UnreadableRecord]) -> Iterator[Alert]:
+    """The records that cannot be read: nothing that they are about is touched."""
+    for found in problems:
+        advice = Text(
+            "mend it in etcd, restore a backup, or delete it there; what it is about is left alone until then"
+        )
+        yield Alert("records", found.key, "unreadable", found.problem, advice)
 
 
 def sorted_by_weight(alerts: Iterable[Alert]) -> list[Alert]:

@@ -57,6 +57,7 @@ from app.state.gpus import GpuRecords
 from app.state.guard import StateGuard
 from app.state.idempotency import Idempotency
 from app.state.retained_data import RetainedData
+from app.state.unreadable import UnreadableRecords
 from app.volumes.disk_usage import DiskUsage
 from app.volumes.drift import VolumeDrifts
 from app.volumes.queries import VolumeQueries
@@ -111,6 +112,7 @@ class Services:
     guard: StateGuard
     idempotency: Idempotency
     health: Health
+    unreadable: UnreadableRecords
 
 
 def build_backends(config: Config) -> Backends:
@@ -157,6 +159,7 @@ def build_services(config: Config, backends: Backends) -> Services:
         guard=guard,
         idempotency=Idempotency(backends.store, backends.host, config.node),
         health=Health(backends.store, backends.containers, backends.inventory),
+        unreadable=UnreadableRecords(backends.store),
     )
 
 

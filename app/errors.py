@@ -477,6 +477,22 @@ class BackupUnsuitable(InvalidRequest):
     code, title = 2091, "backup does not suit"
 
 
+class UnreadableRecord(DomainError):
+    """A record in etcd is not as any gpudock writes it; nothing that it is about is touched. Data: key, problem."""
+
+    code, title = 2123, "a record in etcd cannot be read"
+
+    @property
+    def key(self) -> str:
+        """Where the record is, below the prefix."""
+        return str((self.data or {})["key"])
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it."""
+        return str((self.data or {})["problem"])
+
+
 class StateExists(Conflict):
     """A restore would overwrite what etcd holds."""
 

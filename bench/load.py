@@ -18,6 +18,7 @@ from app.model.operation import Operation, new_id, now
 from app.model.sizes import parse_size
 from app.model.volume import NONE, VolumeFamily, VolumePlan, VolumeRecord
 from app.ports import Put
+from app.state.codec import encode
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, HISTORY, VOLUMES, family_key, version_key
 from tests.support.dockerd import Dockerd
@@ -77,8 +78,8 @@ def _container(records: Records, plan: ContainerPlan, made: str) -> list[Put]:
     holder = Holder(labels.family, 0, labels.operation, made)
     ports = [port.host for port in plan.spec.ports] if runs else []
     return [
-        Put(family_key(CONTAINERS, family.family), family.to_json()),
-        Put(version_key(CONTAINERS, family.family, 0), record.to_json()),
+        Put(family_key(CONTAINERS, family.family), encode(family)),
+        Put(version_key(CONTAINERS, family.family, 0), encode(record)),
         *records.put_claims(holder, plan.gpus, ports),
     ]
 
@@ -87,8 +88,8 @@ def _volume(labels: Labels) -> list[Put]:
     record = VolumeRecord(labels.family, 0, NODE, SIZE.text, SIZE.bytes, NONE, None, "create", now())
     family = VolumeFamily(labels.family, NODE, 0, record.created, record.created)
     return [
-        Put(family_key(VOLUMES, family.family), family.to_json()),
-        Put(version_key(VOLUMES, family.family, 0), record.to_json()),
+        Put(family_key(VOLUMES, family.family), encode(family)),
+        Put(version_key(VOLUMES, family.family, 0), encode(record)),
     ]
 
 
@@ -96,7 +97,7 @@ def _past(number: int) -> Put:
     operation = Operation(new_id(), "gpu", f"c{number % FAMILIES}", 0, NODE, "a/1/1", now(), "starting")
     operation = replace(operation.at("copying").at("stopping"), done=1 << 30, total=1 << 30)
     ended = {"ended": now(), "outcome": "done", "error": None, "code": None}
-    return Put(HISTORY + operation.id, {**operation.to_json(), **ended})
+    return Put(HISTORY + operation.id, {**encode(operation), **ended})
 
 
 def _write(store: EtcdStore, groups: Iterable[list[Put]]) -> None:

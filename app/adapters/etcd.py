@@ -223,12 +223,11 @@ class EtcdStore:
         key = kv.key.decode().removeprefix(self._prefix)
         try:
             value = json.loads(kv.value)
-        except ValueError as exc:
-            message = Text(
-                "etcd holds something at {key} that gpudock did not write; restore or delete it", key=kv.key.decode()
-            )
-            raise Unavailable("etcd", message) from exc
-        return Entry(key, value, kv.mod_revision)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            return Entry(key, value, kv.mod_revision)
+        return Entry(key, {}, kv.mod_revision, kv.value.decode(errors="replace"))
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:

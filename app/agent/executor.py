@@ -10,13 +10,14 @@ from app.agent.plan import DISCARD, LEFTOVERS, RELEASE_IMAGE, REMOVE_IMAGE, REMO
 from app.containers.start import ResumeContainer
 from app.containers.undo import Undo
 from app.errors import DomainError, Unavailable
-from app.model.messages import Text, joined, to_json
+from app.model.messages import Text, joined
 from app.model.names import VOLUME, Name, parse
-from app.model.operation import Kind, State, now
+from app.model.operation import Kind, PastOperation, State
 from app.operations.journal import Journal
 from app.operations.reader import Reader
 from app.operations.runner import Runner
 from app.ports import Containers, Delete, Images, Put, Store, Volumes
+from app.state.codec import encode, try_read
 from app.state.keys import CONTAINERS, HISTORY, IMAGES, VOLUMES, family_key, operation_key
 from app.state.retained_data import RetainedData
 
@@ -140,13 +141,12 @@ class ActionExecutor:
     def _remove_image(self, action: Action) -> None:
         operation = str(action.operation)
         self.images.drop_commit(operation)
-        ended = self.store.get(HISTORY + operation)
+        ended = try_read(PastOperation, self.store.get(HISTORY + operation))
         if ended is not None and operation not in self.images.nameless_commits():
-            name = Name(ended.value["family"], ended.value["version"])
+            name = Name(ended.family, ended.version)
             reason = Text("the image of commit {operation}: {reason}", operation=operation, reason=action.reason)
             self._note(Kind.REMOVE_STRAY, name, reason)
 
     def _note(self, kind: Kind, name: Name, reason: str, resource: str = CONTAINERS) -> None:
         operation = self.reader.draft(kind, name.family, name.version or 0, resource)
-        history = {**operation.to_json(), "ended": now(), "outcome": State.DONE, "error": to_json(reason)}
-        self.store.transact({}, [Put(HISTORY + operation.id, history)])
+        self.store.transact({}, [Put(HISTORY + operation.id, encode(operation.past(State.DONE, reason)))])

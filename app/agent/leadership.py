@@ -1,15 +1,16 @@
 """This node in etcd: which process reconciles it, when it last saw Docker, and when Docker was away."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from app.agent.plan import Outages
 from app.errors import Fenced
 from app.model.messages import Text
-from app.model.node import host_of
+from app.model.node import NodeAgent, NodeContact, NodeLeader, host_of
 from app.ports import Host, Put, Store
+from app.state.codec import encode, try_read
 from app.state.keys import agent_key, node_key, reconciler_key
 
 log = structlog.get_logger()
@@ -35,17 +36,18 @@ class Leadership:
         """Take the lead if nobody alive has it, and tell whether this process leads."""
         key, own = reconciler_key(self.node), self.host.own_token()
         entry = self.store.get(key)
-        if entry is not None and entry.value["owner"] == own:
+        leader = try_read(NodeLeader, entry)
+        if entry is not None and leader is not None and leader.owner == own:
             self.revision = entry.revision
             return True
-        if entry is not None and self.host.process_alive(entry.value["owner"]):
+        if leader is not None and self.host.process_alive(leader.owner):
             return False
-        agent = self.store.get(agent_key(self.node))
-        if agent is not None and agent.value["host"] != host_of(own):
+        agent = try_read(NodeAgent, self.store.get(agent_key(self.node)))
+        if agent is not None and agent.host != host_of(own):
             log.warning("another host speaks for this node; give each its own GPUDOCK_NODE", node=self.node)
             return False
-        value = {"schema": 1, "owner": own, "since": time.time()}
-        revision = self.store.transact({key: entry.revision if entry else 0}, [Put(key, value)])
+        put = Put(key, encode(NodeLeader(own, time.time())))
+        revision = self.store.transact({key: entry.revision if entry else 0}, [put])
         self.revision = revision or 0
         return revision is not None
 
@@ -63,17 +65,20 @@ class Contact:
         `away` says that it did not answer some time since the last call. Raises Fenced if another process
         reconciles the node by now.
         """
-        key = node_key(self._leadership.node)
-        entry, outages = self._store.get(key), list(self.outages())
-        if entry and (away or moment - entry.value["seen"] > _GAP):
-            outages.append((entry.value["seen"], moment))
-        value = {"schema": 1, "seen": moment, "outages": outages[-_REMEMBERED:]}
+        before = self._noted() or NodeContact(moment)
+        outages = before.outages
+        if away or moment - before.seen > _GAP:
+            outages = (*outages, (before.seen, moment))
+        after = replace(before, seen=moment, outages=outages[-_REMEMBERED:])
         fence = {reconciler_key(self._leadership.node): self._leadership.revision}
-        if self._store.transact(fence, [Put(key, value)]) is None:
+        if self._store.transact(fence, [Put(node_key(self._leadership.node), encode(after))]) is None:
             raise Fenced(Text("another process reconciles this node"))
-        return outages
+        return list(outages)
 
     def outages(self) -> Outages:
         """When Docker was away, as noted so far."""
-        entry = self._store.get(node_key(self._leadership.node))
-        return [(begin, end) for begin, end in entry.value["outages"]] if entry else []
+        noted = self._noted()
+        return list(noted.outages) if noted else []
+
+    def _noted(self) -> NodeContact | None:
+        return try_read(NodeContact, self._store.get(node_key(self._leadership.node)))

@@ -6,10 +6,14 @@ Nothing of it can do harm, so there is no hurry: it goes once two passes in a ro
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.model.container import VersionRecord
 from app.model.names import versioned
-from app.ports import Entry, ImageReader, VolumeReader
-from app.state.keys import VOLUMES, families_prefix, family_key, operation_key
-from app.state.retained_data import FIELDS
+from app.model.operation import Operation
+from app.ports import ImageReader, VolumeReader
+from app.state.containers import Containers
+from app.state.keys import CONTAINERS, VOLUMES
+from app.state.retained_data import place_of
+from app.state.volumes import RecordedVolumes
 
 
 @dataclass(frozen=True)
@@ -56,31 +60,40 @@ def look(images: ImageReader, volumes: VolumeReader) -> Found:
     return Found(frozenset(images.held_images()), frozenset(images.nameless_commits()), volumes.made())
 
 
-def unneeded(found: Found, entries: Sequence[Entry], node: str) -> Leftovers:
-    """Find those that no entry of etcd explains; `entries` has all records and operations, as of one revision."""
-    needed = {e.value.get("image_id") for e in entries if e.value.get("node") == node}
-    volumes = {name for name, entry in _versions(entries, VOLUMES) if not entry.value["removed"]}
+def unneeded(
+    found: Found,
+    containers: Containers,
+    volumes: RecordedVolumes,
+    node: str,
+) -> Leftovers:
+    """Return that of it which no record and no operation explains.
+
+    What cannot be read might explain any image, and the volumes and files of its family.
+    """
+    recorded = {record.name for record in volumes.versions.values() if not record.removed}
     return Leftovers(
-        images=found.held - needed,
-        retained=[files for resource in FIELDS for files in _retained(entries, resource, node)],
+        images=frozenset() if containers.problems else found.held - _needed(containers, node),
+        retained=[*_retained(CONTAINERS, containers, node), *_retained(VOLUMES, volumes, node)],
         commits=found.commits,
-        volumes={name: operation for name, operation in found.volumes.items() if name not in volumes},
+        volumes={
+            name: operation
+            for name, operation in found.volumes.items()
+            if name not in recorded and name.rpartition("-")[0] not in volumes.unclear
+        },
     )
 
 
-def _retained(entries: Sequence[Entry], resource: str, node: str) -> Iterator[RetainedFiles]:
-    by_key = {entry.key: entry.value for entry in entries}
-    origins = {(entry.value["family"], entry.value["parent"]) for _, entry in _versions(entries, resource)}
-    for _, entry in _versions(entries, resource):
-        family, version, path = entry.value["family"], entry.value["version"], entry.value[FIELDS[resource]]
-        newest = by_key.get(family_key(resource, family), {}).get("current", version)
-        here, busy = entry.value["node"] == node, operation_key(resource, family) in by_key
-        if path and here and version != newest and (family, version) in origins and not busy:
-            yield RetainedFiles(resource, family, version, path)
+def _needed(containers: Containers, node: str) -> set[str | None]:
+    """The images of recorded versions, and of what is being made."""
+    users: list[VersionRecord | Operation] = [*containers.versions.values(), *containers.operations]
+    return {user.image_id for user in users if user.node == node}
 
 
-def _versions(entries: Sequence[Entry], resource: str) -> Iterator[tuple[str, Entry]]:
-    """The records of versions with their versioned names."""
-    for entry in entries:
-        if entry.key.startswith(families_prefix(resource)) and "/versions/" in entry.key:
-            yield versioned(entry.value["family"], entry.value["version"]), entry
+def _retained(resource: str, stored: Containers | RecordedVolumes, node: str) -> Iterator[RetainedFiles]:
+    spared = stored.unclear | {operation.family for operation in stored.operations}
+    newest = {(family.family, family.current) for family in stored.families}
+    origins = {(record.family, record.parent) for record in stored.versions.values()}
+    for record in stored.versions.values():
+        this, place = (record.family, record.version), place_of(record)
+        if place and record.node == node and this not in newest and this in origins and record.family not in spared:
+            yield RetainedFiles(resource, record.family, record.version, place)

@@ -94,7 +94,9 @@ def _remove(snapshot: Snapshot) -> Iterator[Action]:
     """
     for container in snapshot.containers.values():
         labels = container.labels
-        if labels and labels.operation in snapshot.undone and snapshot.recorded(container) is None:
+        if labels is None or labels.family in snapshot.unclear:
+            continue
+        if labels.operation in snapshot.undone and snapshot.recorded(container) is None:
             yield Action("remove", container.name, _TOO_LATE, container.id)
 
 

@@ -7,10 +7,10 @@ import structlog
 
 from app.agent.reporter import Reporter
 from app.errors import DomainError, Unavailable
-from app.model.messages import to_json
-from app.model.node import host_of
+from app.model.node import NodeAgent, host_of
 from app.model.version import VERSION
 from app.ports import Delete, Host, Store
+from app.state.codec import encode
 from app.state.keys import agent_key
 
 log = structlog.get_logger()
@@ -70,8 +70,8 @@ class Presence:
 
     def beat(self, url: str) -> None:
         """Tell that this node lives and answers at `url`, once. Raises Unavailable."""
-        about = {"url": url, "host": host_of(self._host.own_token()), "version": VERSION}
-        self._store.put_leased(self._key, {"schema": 1, **about, "problem": to_json(self._problem)}, LIFE)
+        agent = NodeAgent(url, host_of(self._host.own_token()), VERSION, self._problem)
+        self._store.put_leased(self._key, encode(agent), LIFE)
 
     def report(self) -> None:
         """Tell how its things are, once. Raises Unavailable, which the next `beat` tells too, or Fenced."""

@@ -11,7 +11,7 @@ from app.containers.queries import ContainerQueries
 from app.errors import Fenced, Unavailable
 from app.model.alerts import DiskSpace
 from app.model.messages import Text
-from app.ports import Delete, Inventory, Put, Store
+from app.ports import Delete, Entry, Inventory, Put, Store
 from app.state.keys import (
     CONTAINERS,
     DISKS,
@@ -62,14 +62,11 @@ class Reporter:
         Raises Unavailable, naming the part without which nothing can be told, or Fenced.
         """
         node, gpus_key = self._leadership.node, observed_gpus_key(self._leadership.node)
-        last = {
-            entry.key: entry.value
-            for entry in self._store.list(
-                *(observed_prefix(kind, node) for kind in (CONTAINERS, VOLUMES, LEFTOVERS, DISKS, "gpus"))
-            )
-        }
+        kinds = (CONTAINERS, VOLUMES, LEFTOVERS, DISKS, "gpus")
+        entries = {entry.key: entry for entry in self._store.list(*(observed_prefix(kind, node) for kind in kinds))}
+        last = {key: entry.value for key, entry in entries.items()}
         things = {**self._containers(), **self._of_volumes(), **self._disks()}
-        now = {**things, gpus_key: self._gpus(last.get(gpus_key))}
+        now = {**things, gpus_key: self._gpus(entries.get(gpus_key))}
         writes: list[Put | Delete] = [
             *(Put(key, value) for key, value in now.items() if self._differs(key, last.get(key), value)),
             *(Delete(key) for key in last if key not in now),
@@ -107,11 +104,11 @@ class Reporter:
         except Unavailable:
             return {}
 
-    def _gpus(self, last: Json | None) -> Json:
+    def _gpus(self, last: Entry | None) -> Json:
         try:
             return gpus.report(list(self._inventory.gpus()), self._foreign_memory)
         except Unavailable as exc:
-            return gpus.unreadable(last or gpus.report([], 0), exc.message)
+            return gpus.unreadable(last, exc.message)
 
     def _differs(self, key: str, last: Json | None, value: Json) -> bool:
         if last == value:

@@ -10,10 +10,31 @@ from app.agent.leftovers import Leftovers
 from app.errors import Unavailable
 from app.model.container import FamilyRecord, Inspected, Observed, VersionRecord
 from app.model.gpu import Gpu, Holder
+from app.model.names import versioned
 from app.model.operation import Operation
-from app.ports import ContainerReader, Entry, Host, ImageReader, Inventory, StoreReader, VolumeReader
-from app.state.containers import holder_from
-from app.state.keys import CONTAINERS, HISTORY, OPERATIONS, VOLUMES, families_prefix, gpus_prefix, ports_prefix
+from app.model.volume import VolumeFamily, VolumeRecord
+from app.ports import (
+    ContainerReader,
+    Entry,
+    Host,
+    ImageReader,
+    Inventory,
+    StoreReader,
+    VolumeReader,
+)
+from app.state.codec import readable
+from app.state.containers import Containers
+from app.state.families import survey
+from app.state.keys import (
+    CONTAINERS,
+    HISTORY,
+    OPERATIONS,
+    VOLUMES,
+    families_prefix,
+    family_key,
+    gpus_prefix,
+    ports_prefix,
+)
 from app.state.operations import orphaned
 
 log = structlog.get_logger()
@@ -44,7 +65,7 @@ class Snapshot:
 
     `containers` are those of ours in Docker by id, `ended` those among the current versions that should run and do
     not. `undone` are the operations that were undone, as far as something in Docker still names one. `gpus` is None
-    when the inventory does not answer.
+    when the inventory does not answer. `unclear` are the families of which a record cannot be read.
     """
 
     families: Mapping[str, FamilySnapshot]
@@ -57,11 +78,13 @@ class Snapshot:
     undone: frozenset[str]
     leftovers: Leftovers
     gpus: Mapping[str, Gpu] | None
+    unclear: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> set[str]:
-        """The families that an operation works on: nobody else touches those."""
-        return {operation.family for operation in self.operations if operation.resource == CONTAINERS}
+        """The families that nobody else touches: an operation works on them, or one does not know what they are."""
+        working = {operation.family for operation in self.operations if operation.resource == CONTAINERS}
+        return working | self.unclear
 
     def recorded(self, container: Observed) -> VersionRecord | None:
         """The record of a container of ours, by its id; None if no version is known to be it."""
@@ -95,11 +118,13 @@ class SnapshotReader:
         found, gpus = leftovers.look(self._images, self._volumes), self._gpus()
         records = families_prefix(CONTAINERS), families_prefix(VOLUMES)
         entries = self._store.list(*records, OPERATIONS, gpus_prefix(self._node), ports_prefix(self._node))
-        left = leftovers.unneeded(found, entries, self._node)
-        versions = self._versions(entries)
-        families = self._families(entries, versions)
-        operations = [Operation.from_json(e.value) for e in entries if e.key.startswith(OPERATIONS)]
-        here = [operation for operation in operations if operation.node == self._node]
+        stored = survey(entries, CONTAINERS, FamilyRecord, VersionRecord)
+        volumes = survey(entries, VOLUMES, VolumeFamily, VolumeRecord)
+        left = leftovers.unneeded(found, stored, volumes, self._node)
+        versions = {name: record for name, record in stored.versions.items() if record.node == self._node}
+        families = self._families(entries, stored, versions)
+        operations = readable(Operation, (entry for entry in entries if entry.key.startswith(OPERATIONS)))
+        here = [operation for _, operation in operations if operation.node == self._node]
         return Snapshot(
             families=families,
             versions=versions,
@@ -111,24 +136,18 @@ class SnapshotReader:
             undone=self._undone(containers, versions, here, left),
             leftovers=left,
             gpus=gpus,
+            unclear=frozenset(stored.unclear),
         )
 
-    def _versions(self, entries: Sequence[Entry]) -> dict[str, VersionRecord]:
-        found = [
-            VersionRecord.from_json(entry.value)
-            for entry in entries
-            if entry.key.startswith(families_prefix(CONTAINERS)) and "/versions/" in entry.key
-        ]
-        return {record.name: record for record in found if record.node == self._node}
-
-    def _families(self, entries: Sequence[Entry], versions: Mapping[str, VersionRecord]) -> dict[str, FamilySnapshot]:
-        found = {}
-        for entry in entries:
-            if entry.key.startswith(families_prefix(CONTAINERS)) and "/versions/" not in entry.key:
-                record = FamilyRecord.from_json(entry.value)
-                if current := versions.get(f"{record.family}-{record.current}"):
-                    found[record.family] = FamilySnapshot(record, entry.revision, current)
-        return found
+    def _families(
+        self, entries: Sequence[Entry], stored: Containers, versions: Mapping[str, VersionRecord]
+    ) -> dict[str, FamilySnapshot]:
+        revisions = {entry.key: entry.revision for entry in entries}
+        return {
+            record.family: FamilySnapshot(record, revisions[family_key(CONTAINERS, record.family)], current)
+            for record in stored.families
+            if (current := versions.get(versioned(record.family, record.current)))
+        }
 
     def _claims(self, entries: Sequence[Entry]) -> list[HeldClaim]:
         gpus, ports = gpus_prefix(self._node), ports_prefix(self._node)
@@ -136,11 +155,10 @@ class SnapshotReader:
             HeldClaim(
                 entry.key,
                 entry.revision,
-                holder_from(entry.value),
+                holder,
                 entry.key.removeprefix(gpus) if entry.key.startswith(gpus) else None,
             )
-            for entry in entries
-            if entry.key.startswith((gpus, ports))
+            for entry, holder in readable(Holder, (e for e in entries if e.key.startswith((gpus, ports))))
         ]
 
     def _ended(
@@ -168,7 +186,7 @@ class SnapshotReader:
         named = {c.labels.operation for c in containers.values() if c.labels and c.id not in known}
         named |= {*left.commits, *left.volumes.values()}
         ended = {name: self._store.get(HISTORY + name) for name in named - running}
-        return frozenset(name for name, entry in ended.items() if entry and entry.value["outcome"] == "undone")
+        return frozenset(name for name, entry in ended.items() if entry and entry.value.get("outcome") == "undone")
 
     def _gpus(self) -> dict[str, Gpu] | None:
         try:

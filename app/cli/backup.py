@@ -19,7 +19,9 @@ from app.bootstrap import Services
 from app.config import Config
 from app.errors import DomainError
 from app.model.backup import Backup, parse, render
+from app.model.node import NodeLeader
 from app.state.backup import Backups
+from app.state.codec import try_read
 from app.state.keys import reconciler_key
 
 # Seconds for one request: everything at once takes longer than what a service asks for.
@@ -71,8 +73,8 @@ def _warn(store: EtcdStore, saved: Backup) -> None:
     if node not in saved.nodes:
         known = ", ".join(saved.nodes) or "no node"
         click.echo(f"note: the backup knows {known}, and nothing of this node, {node}", err=True)
-    reconciler = store.get(reconciler_key(node))
-    if reconciler and LocalHost().process_alive(reconciler.value["owner"]):
+    leader = try_read(NodeLeader, store.get(reconciler_key(node)))
+    if leader and LocalHost().process_alive(leader.owner):
         click.echo("warning: gpudock runs on this node: stop it (make stop), or it works with half a state", err=True)
 
 

@@ -1,22 +1,21 @@
 """The GPUs of the other nodes: what each tells of its own, joined with the claims and the health in etcd."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from app.cluster.nodes import Nodes
-from app.cluster.reports import MOVING
 from app.gpus.queries import GpuView, gone
-from app.model.gpu import Gpu, GpuProcess, foreign
-from app.model.gpu_health import OutOfService
-from app.model.messages import from_json, to_json
+from app.model.gpu import Gpu, GpuProcess, Holder, foreign
+from app.model.messages import Sentence
 from app.model.node import Node
 from app.ports import Entry, StoreReader
-from app.state.containers import holder_from
+from app.state.codec import encode, readable, try_read
+from app.state.gpus import recorded
 from app.state.keys import GPUS, HEALTH, OBSERVED_GPUS, observed_gpus_key
 
 Json = dict[str, Any]
-_READINGS = ("memory_used", "utilisation", "temperature", "power")
+T = TypeVar("T")
 
 
 class GpusElsewhere:
@@ -32,32 +31,65 @@ class GpusElsewhere:
         if not nodes:
             return []
         entries = self._store.list(OBSERVED_GPUS, GPUS, HEALTH)
-        reports = {e.key: e.value for e in entries if e.key.startswith(OBSERVED_GPUS)}
+        told = _below(GpusReport, entries, OBSERVED_GPUS)
         return [
             view
             for name, node in nodes.items()
-            if (report := reports.get(observed_gpus_key(name)))
-            for view in _of_node(node, _read(report), entries)
+            if (report := told.get(observed_gpus_key(name).removeprefix(OBSERVED_GPUS)))
+            for view in _of_node(node, _joined(report), entries)
         ]
+
+
+@dataclass(frozen=True)
+class StillGpu:
+    """A GPU as it is written down, without its readings; those come in a Moving."""
+
+    uuid: str
+    index: int
+    model: str | None = None
+    memory_total: int | None = None
+    fault: Sentence | None = None
+    processes: tuple[GpuProcess, ...] = ()
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The readings of a GPU."""
+
+    memory_used: int | None = None
+    utilisation: int | None = None
+    temperature: int | None = None
+    power: float | None = None
+
+
+@dataclass(frozen=True)
+class GpusReport:
+    """The GPUs of a node as they are written down, and apart their readings, by UUID."""
+
+    gpus: tuple[StillGpu, ...]
+    moving: Mapping[str, Readings] = field(default_factory=dict)
 
 
 def report(gpus: list[Gpu], threshold: int) -> Json:
     """GPUs as their node reports them; of processes those that may count as foreign (`threshold`: bytes)."""
-    return {
-        "schema": 1,
-        "gpus": [_written(replace(gpu, processes=foreign(gpu, None, threshold))) for gpu in gpus],
-        MOVING: {gpu.uuid: {name: getattr(gpu, name) for name in _READINGS} for gpu in gpus},
-    }
+    still = tuple(StillGpu(**_some(gpu, StillGpu, processes=foreign(gpu, None, threshold))) for gpu in gpus)
+    return encode(GpusReport(still, {gpu.uuid: Readings(**_some(gpu, Readings)) for gpu in gpus}))
 
 
-def unreadable(last: Json, reason: str) -> Json:
+def unreadable(last: Entry | None, reason: str) -> Json:
     """The last report of a node on which NVML does not answer any more."""
-    return {**last, "gpus": [{**gpu, "fault": to_json(reason)} for gpu in last["gpus"]], MOVING: {}}
+    known = try_read(GpusReport, last) or GpusReport(())
+    return encode(GpusReport(tuple(replace(gpu, fault=reason) for gpu in known.gpus)))
+
+
+def _some(gpu: Gpu, cls: type, **others: object) -> dict[str, Any]:
+    """The fields of a GPU that `cls` has too; `others` instead of its own."""
+    return {field.name: others.get(field.name, getattr(gpu, field.name)) for field in fields(cls)}
 
 
 def _of_node(node: Node, gpus: list[Gpu], entries: list[Entry]) -> list[GpuView]:
-    out = {uuid: OutOfService.from_json(raw) for uuid, raw in _below(entries, f"{HEALTH}{node.name}/").items()}
-    holders = {uuid: holder_from(raw) for uuid, raw in _below(entries, f"{GPUS}{node.name}/").items()}
+    out = {uuid: found.out for uuid, found in recorded(entries, f"{HEALTH}{node.name}/").items() if found.out}
+    holders = _below(Holder, entries, f"{GPUS}{node.name}/")
     views = []
     for gpu in [*gpus, *gone(out, {gpu.uuid for gpu in gpus})]:
         holder = holders.get(gpu.uuid)
@@ -65,21 +97,10 @@ def _of_node(node: Node, gpus: list[Gpu], entries: list[Entry]) -> list[GpuView]
     return sorted(views, key=lambda view: view.gpu.index)
 
 
-def _below(entries: list[Entry], prefix: str) -> Mapping[str, Json]:
-    return {entry.key.removeprefix(prefix): entry.value for entry in entries if entry.key.startswith(prefix)}
+def _below(cls: type[T], entries: list[Entry], prefix: str) -> Mapping[str, T]:
+    found = readable(cls, (entry for entry in entries if entry.key.startswith(prefix)))
+    return {entry.key.removeprefix(prefix): record for entry, record in found}
 
 
-def _written(gpu: Gpu) -> Json:
-    fields = {key: value for key, value in asdict(gpu).items() if key not in _READINGS}
-    # As it comes back, so that the two can be compared.
-    return {**fields, "fault": to_json(gpu.fault), "processes": list(fields["processes"])}
-
-
-def _read(raw: Json) -> list[Gpu]:
-    moving = raw[MOVING]
-    return [_read_one({**gpu, **moving.get(gpu["uuid"], {})}) for gpu in raw["gpus"]]
-
-
-def _read_one(raw: Json) -> Gpu:
-    processes = tuple(GpuProcess(**process) for process in raw["processes"])
-    return Gpu(**{**raw, "fault": from_json(raw["fault"]), "processes": processes})
+def _joined(report: GpusReport) -> list[Gpu]:
+    return [Gpu(**vars(gpu), **vars(report.moving.get(gpu.uuid, Readings()))) for gpu in report.gpus]

@@ -6,7 +6,9 @@ from app.cluster.gpus import GpusElsewhere
 from app.cluster.nodes import Nodes
 from app.errors import InvalidRequest
 from app.model.names import CONTAINER, VOLUME, Name, parse
+from app.model.operation import PastOperation
 from app.ports import StoreReader
+from app.state.codec import try_read
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, HISTORY, LEFTOVERS, VOLUMES, observed_prefix
 from app.state.volumes import VolumeRecords
@@ -52,6 +54,6 @@ class Locator:
     def _last_worked_on(self, kind: str, family: str) -> str | None:
         """Return the node that erased the family, perhaps just now: reports come late, none of old volumes."""
         for entry in reversed(self.store.list(HISTORY)):
-            if (entry.value.get("resource", CONTAINERS), entry.value["family"]) == (kind, family):
-                return str(entry.value["node"])
+            if (entry.value.get("resource", CONTAINERS), entry.value.get("family")) == (kind, family):
+                return past.node if (past := try_read(PastOperation, entry)) else None
         return None

@@ -1,10 +1,13 @@
 """The nodes of the cluster, as they speak of themselves in etcd."""
 
+from dataclasses import replace
+
 from app.errors import NodeNotFound
-from app.model.messages import Text, from_json
-from app.model.node import Node
-from app.ports import StoreReader
-from app.state.keys import NODES
+from app.model.messages import Text
+from app.model.node import Node, NodeAgent, NodeContact
+from app.ports import Entry, StoreReader
+from app.state.codec import try_read
+from app.state.keys import NODES, agent_key, node_key
 
 
 class Nodes:
@@ -16,16 +19,11 @@ class Nodes:
 
     def all(self) -> dict[str, Node]:
         """Every node that ever joined, and this one, by name."""
-        notes: dict[str, dict[str, object]] = {self.node: {}}
+        found = {self.node: Node(self.node)}
         for entry in self._store.list(NODES):
-            name, _, kind = entry.key.removeprefix(NODES).partition("/")
-            if kind == "agent":
-                about = {key: entry.value[key] for key in ("url", "version", "host")}
-                about["problem"] = from_json(entry.value["problem"])
-            else:
-                about = {"seen": entry.value["seen"]} if not kind else {}
-            notes.setdefault(name, {}).update(about)
-        return {name: Node(name, **notes[name]) for name in sorted(notes)}  # type: ignore[arg-type]
+            name = entry.key.removeprefix(NODES).partition("/")[0]
+            found[name] = _noted(found.get(name, Node(name)), entry)
+        return {name: found[name] for name in sorted(found)}
 
     def others(self) -> dict[str, Node]:
         """Every node but this one."""
@@ -38,3 +36,12 @@ class Nodes:
             message = Text("there is no node {node}; there are: {nodes}", node=repr(name[:60]), nodes=", ".join(nodes))
             raise NodeNotFound(message, node=name, nodes=list(nodes))
         return nodes[name]
+
+
+def _noted(node: Node, entry: Entry) -> Node:
+    """The node with what an entry tells of it; of one that cannot be read, or is another process's note, nothing."""
+    if entry.key == node_key(node.name) and (contact := try_read(NodeContact, entry)):
+        return replace(node, seen=contact.seen)
+    if entry.key == agent_key(node.name) and (agent := try_read(NodeAgent, entry)):
+        return replace(node, url=agent.url, version=agent.version, problem=agent.problem, host=agent.host)
+    return node

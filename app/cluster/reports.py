@@ -5,21 +5,22 @@ changed since is not in it, and is then taken to be as the record wants it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 from app.cluster.nodes import Nodes
 from app.model.alerts import DiskSpace
-from app.model.container import Labels, Mount, Observed
+from app.model.container import Mount, Observed
 from app.model.container_drift import Leftover
 from app.model.drift import Drift
-from app.model.messages import from_json, to_json
 from app.model.node import Node
 from app.model.volume import Usage
 from app.ports import StoreReader
+from app.state.codec import encode, readable
 from app.state.keys import DISKS, LEFTOVERS, observed_prefix
 
 Json = dict[str, Any]
+T = TypeVar("T")
 # What is below this name changes all the time, and is not written as often as it does.
 MOVING = "moving"
 
@@ -45,11 +46,53 @@ class VersionReport:
 
 
 @dataclass(frozen=True)
+class WrittenVersion:
+    """A version as it is written down."""
+
+    state: str
+    drift: tuple[Drift, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True)
+class FamilyReport:
+    """A family as it is written down: its versions and, apart, what is in use of them, both by number."""
+
+    updated: str
+    versions: Mapping[str, WrittenVersion]
+    moving: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeftoverReport:
+    """A container of an erased family as it is written down."""
+
+    container: Observed
+    drift: Drift
+
+
+@dataclass(frozen=True)
+class DiskReport:
+    """A disk as it is written down: its size in bytes, and whether that is nearly used up."""
+
+    total: int
+    low: bool
+
+
+@dataclass(frozen=True)
+class DisksReport:
+    """The disks of a node as they are written down, by path, and apart the bytes that are free."""
+
+    disks: Mapping[str, DiskReport]
+    moving: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Reports:
-    """The last reports of all other nodes on their things of one kind."""
+    """The last reports of all other nodes on their things of one kind, by node and family."""
 
     nodes: Mapping[str, Node]
-    by_family: Mapping[str, Json]
+    by_family: Mapping[str, FamilyReport]
 
     def silence(self, node: str) -> str | None:
         """Return the reason for which the state of a node's things is not known; None if it is."""
@@ -58,9 +101,10 @@ class Reports:
     def of(self, family: _Family, version: int) -> VersionReport | None:
         """Return the report on a version; None if its node wrote none since the family was changed last."""
         report = self.by_family.get(f"{family.node}/{family.family}")
-        if report is None or report["updated"] != family.updated or str(version) not in report["versions"]:
+        found = report.versions.get(str(version)) if report and report.updated == family.updated else None
+        if report is None or found is None:
             return None
-        return _read(version, report["versions"][str(version)], report.get(MOVING, {}).get(str(version), {}))
+        return VersionReport(version, found.state, found.drift, found.mounts, report.moving.get(str(version), Usage()))
 
 
 class RemoteReports:
@@ -73,78 +117,43 @@ class RemoteReports:
     def reports(self, kind: str) -> Reports:
         """Read the reports of the other nodes on their containers or volumes."""
         nodes = self._nodes.others()
-        return Reports(nodes, self._read_all(kind, nodes))
+        return Reports(nodes, self._read_all(FamilyReport, kind, nodes))
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """The containers in the Docker of other nodes whose family is not on record any more."""
-        found = self._read_all(LEFTOVERS, self._nodes.others())
-        return tuple(_leftover(found[key]) for key in sorted(found))
+        found = self._read_all(LeftoverReport, LEFTOVERS, self._nodes.others())
+        return tuple(Leftover(found[key].container, found[key].drift) for key in sorted(found))
 
     def disks(self) -> tuple[DiskSpace, ...]:
         """Read the space on the disks of the other nodes."""
-        found = self._read_all(DISKS, self._nodes.others())
+        found = self._read_all(DisksReport, DISKS, self._nodes.others())
         return tuple(disk for key in sorted(found) for disk in _disks(key.partition("/")[0], found[key]))
 
-    def _read_all(self, kind: str, nodes: Mapping[str, Node]) -> dict[str, Json]:
+    def _read_all(self, cls: type[T], kind: str, nodes: Mapping[str, Node]) -> dict[str, T]:
         living = [observed_prefix(kind, name) for name, node in nodes.items() if node.silence is None]
         entries = self._store.list(*living) if living else []
-        return {entry.key.removeprefix(observed_prefix(kind)): entry.value for entry in entries}
+        return {entry.key.removeprefix(observed_prefix(kind)): found for entry, found in readable(cls, entries)}
 
 
 def report(family: _Family, versions: Iterable[VersionReport]) -> Json:
     """A family as its node reports it."""
     reports = list(versions)
-    moving = {str(one.version): asdict(one.usage) for one in reports if one.usage != Usage()}
-    return {
-        "schema": 1,
-        "updated": family.updated,
-        "versions": {str(one.version): _written(one) for one in reports},
-        **({MOVING: moving} if moving else {}),
-    }
+    found = {str(one.version): WrittenVersion(one.state, one.drift, tuple(one.mounts)) for one in reports}
+    moving = {str(one.version): one.usage for one in reports if one.usage != Usage()}
+    return encode(FamilyReport(family.updated, found, moving))
 
 
 def report_leftover(found: Leftover) -> Json:
     """A leftover as its node reports it; without what Docker says in words, which changes with the time."""
-    return {"schema": 1, "container": {**asdict(found.container), "status": ""}, "drift": _drift_to_json(found.drift)}
+    return encode(LeftoverReport(replace(found.container, status=""), found.drift))
 
 
 def report_disks(disks: Iterable[DiskSpace]) -> Json:
     """The disks of a node as it reports them."""
     found = list(disks)
-    return {
-        "schema": 1,
-        "disks": {disk.path: {"total": disk.total, "low": disk.low} for disk in found},
-        MOVING: {disk.path: disk.free for disk in found},
-    }
+    written = {disk.path: DiskReport(disk.total, disk.low) for disk in found}
+    return encode(DisksReport(written, {disk.path: disk.free for disk in found}))
 
 
-def _written(report: VersionReport) -> Json:
-    mounts = [asdict(mount) for mount in report.mounts]
-    return {
-        "state": report.state,
-        "drift": [_drift_to_json(found) for found in report.drift],
-        **({"mounts": mounts} if mounts else {}),
-    }
-
-
-def _read(version: int, raw: Json, usage: Json) -> VersionReport:
-    drift = tuple(_drift_from_json(found) for found in raw["drift"])
-    mounts = [Mount(**mount) for mount in raw.get("mounts", ())]
-    return VersionReport(version, raw["state"], drift, mounts, Usage(**usage))
-
-
-def _disks(node: str, raw: Json) -> list[DiskSpace]:
-    return [DiskSpace(path, raw[MOVING][path], disk["total"], node) for path, disk in sorted(raw["disks"].items())]
-
-
-def _leftover(raw: Json) -> Leftover:
-    container = {**raw["container"], "labels": Labels(**raw["container"]["labels"])}
-    return Leftover(Observed(**container), _drift_from_json(raw["drift"]))
-
-
-def _drift_to_json(found: Drift) -> Json:
-    return {"kind": found.kind, "reason": to_json(found.reason), "advice": to_json(found.advice)}
-
-
-def _drift_from_json(raw: Json) -> Drift:
-    return Drift(raw["kind"], from_json(raw["reason"]), from_json(raw["advice"]))
+def _disks(node: str, found: DisksReport) -> list[DiskSpace]:
+    return [DiskSpace(path, found.moving.get(path, 0), disk.total, node) for path, disk in sorted(found.disks.items())]

@@ -119,4 +119,4 @@ def check_absent(reader: Reader, family: str) -> list[str]:
 def made_too_late(reader: Reader, observed: Observed) -> bool:
     """Tell if Docker made a container after its operation had been undone."""
     ended = reader.store.get(HISTORY + observed.labels.operation) if observed.labels else None
-    return ended is not None and ended.value["outcome"] == State.UNDONE
+    return ended is not None and ended.value.get("outcome") == State.UNDONE

@@ -74,6 +74,8 @@ class DeleteVersion(KindBase):
         if reader.records.find(request.name.family) is None:
             return _plan_unrecorded(reader, request)
         state, record = reader.records.require(request.name), reader.records.version(request.name)
+        if request.erase and record.version == state.record.current:
+            reader.records.ensure_readable(record.family)  # each version has something that goes with it
         inspected = reader.containers.inspect(record.container_id)
         running = inspected is not None and inspected.running
         if running and not request.force:
@@ -157,6 +159,7 @@ class DeleteVersion(KindBase):
     def _erase(self, handle: OperationHandle, target: _Target, volumes: list[str]) -> None:
         family = target.state.record.family
         if target.newest:
+            self.records.ensure_readable(family)
             gone = self.records.versions(family)
             writes: list[Put | Delete] = [
                 Delete(family_key(CONTAINERS, family)),

@@ -1,6 +1,6 @@
 """Finds drift: compares what is recorded of this node's containers with what its parts say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from app.errors import Unavailable
@@ -51,9 +51,9 @@ class DriftContext:
             found += [*self._of_volumes(record), *self._of_gpus(record)]
         return tuple(found)
 
-    def leftovers(self, families: Sequence[FamilyRecord]) -> tuple[Leftover, ...]:
+    def leftovers(self, families: Set[str]) -> tuple[Leftover, ...]:
         """The containers whose family is none of `families`, by name."""
-        known = {family.family for family in families} | {o.family for o in self.operations}
+        known = families | {o.family for o in self.operations}
         found = sorted(self.observed.values(), key=lambda container: container.name)
         return tuple(
             Leftover(container, container_drift.leftover(container, container.labels))

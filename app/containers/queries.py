@@ -11,7 +11,7 @@ from app.model.drift import Drift, unreachable
 from app.model.names import Name
 from app.model.operation import now
 from app.ports import ContainerReader
-from app.state.containers import Claims, Records
+from app.state.containers import Claims, Containers, Records
 from app.state.keys import CONTAINERS
 
 STATES = ("running", "paused", "restarting", "stopped", "exited", "missing", "removed", "unreachable")
@@ -106,18 +106,18 @@ class ContainerQueries:
 
         Only those in that state, holding that GPU, so named in part, and on that node.
         """
-        families, versions, seen = self._see()
+        stored, seen = self._see()
         wanted = _ListFilter(state, gpu, name, node, after)
-        found = [view for view in _views(families, versions, seen) if wanted.fits(view)]
+        found = [view for view in _views(stored.families, stored, seen) if wanted.fits(view)]
         more = found[limit - 1].family.family if len(found) > limit else None
-        left = () if state or gpu or after else self._leftovers(families, seen, name or "", node)
+        left = () if state or gpu or after else self._leftovers(stored, seen, name or "", node)
         return Page(tuple(replace(view, versions=()) for view in found[:limit]), more, left)
 
     def here(self) -> tuple[list[ContainerView], tuple[Leftover, ...]]:
         """The containers of this node with all their versions, and what is left of erased ones."""
-        families, versions, seen = self._see(alone=True)
-        own = [family for family in families if family.node == seen.node]
-        return _views(own, versions, seen), seen.here.leftovers(families)
+        stored, seen = self._see(alone=True)
+        own = [family for family in stored.families if family.node == seen.node]
+        return _views(own, stored, seen), seen.here.leftovers(stored.known)
 
     def show(self, name: Name) -> ContainerView:
         """The family of `name` with its versions, newest first; ContainerNotFound if that version never was."""
@@ -128,11 +128,11 @@ class ContainerQueries:
         versions = list(reversed(self._records.versions(name.family)))
         return _view(state.record, state.current, versions, self._seen(since, observed, versions))
 
-    def _see(self, alone: bool = False) -> tuple[list[FamilyRecord], dict[str, VersionRecord], _Seen]:
+    def _see(self, alone: bool = False) -> tuple[Containers, _Seen]:
         """Everything; if `alone`, without what other nodes tell."""
         since, observed = now(), self._observed()
-        families, versions = self._records.everything()
-        return families, versions, self._seen(since, observed, list(versions.values()), alone)
+        stored = self._records.survey()
+        return stored, self._seen(since, observed, list(stored.versions.values()), alone)
 
     def _seen(
         self, since: str, observed: dict[str, Observed], versions: Sequence[VersionRecord], alone: bool = False
@@ -142,10 +142,8 @@ class ContainerQueries:
         here = self._drifts.of_containers(since, observed, claims, own)
         return _Seen(here, Reports({}, {}) if alone else self._elsewhere.reports(CONTAINERS), claims, node)
 
-    def _leftovers(
-        self, families: Sequence[FamilyRecord], seen: _Seen, part: str, node: str | None
-    ) -> tuple[Leftover, ...]:
-        here = seen.here.leftovers(families) if node in (None, seen.node) else ()
+    def _leftovers(self, stored: Containers, seen: _Seen, part: str, node: str | None) -> tuple[Leftover, ...]:
+        here = seen.here.leftovers(stored.known) if node in (None, seen.node) else ()
         others = self._elsewhere.leftovers() if node != seen.node else ()
         return tuple(
             found
@@ -163,7 +161,8 @@ class ContainerQueries:
         return {**observed, inspected.id: inspected} if inspected else observed
 
 
-def _views(families: Sequence[FamilyRecord], versions: dict[str, VersionRecord], seen: _Seen) -> list[ContainerView]:
+def _views(families: Sequence[FamilyRecord], stored: Containers, seen: _Seen) -> list[ContainerView]:
+    versions = stored.versions
     of: dict[str, list[VersionRecord]] = {}
     for record in sorted(versions.values(), key=lambda record: record.version, reverse=True):
         of.setdefault(record.family, []).append(record)

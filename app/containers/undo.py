@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.errors import NotFound, OperationFailed, PortTaken, StartRefused
+from app.errors import NotFound, OperationFailed, PortTaken, StartRefused, UnreadableRecord
 from app.model.container import Observed
 from app.model.messages import Text
 from app.model.names import Name, versioned
@@ -65,15 +65,15 @@ class Undo:
         """Remove the family's containers that Docker made too late, when their operation had been undone."""
         for observed in self.containers.list(family=family):
             ended = self.store.get(HISTORY + observed.labels.operation) if observed.labels else None
-            if ended is not None and ended.value["outcome"] == State.UNDONE:
+            if ended is not None and ended.value.get("outcome") == State.UNDONE:
                 self.remove(family, observed.id)
 
     def release_image(self, image_id: str | None) -> bool:
         """Let go of an image, unless a version or a running operation needs it, or began to in that moment; whether."""
-        if not image_id or image_id in self.records.images_in_use():
+        if not image_id or self.records.needs_image(image_id):
             return False
         self.images.release_image(image_id)
-        if image_id not in self.records.images_in_use():
+        if not self.records.needs_image(image_id):
             return True
         self.images.hold_image(image_id)
         return False
@@ -82,8 +82,17 @@ class Undo:
         """Remove a container that is not on record, and its anonymous volumes but those of recorded versions."""
         inspected = self.containers.inspect(container)
         self.containers.remove(container)
+        if inspected is not None:
+            self._remove_volumes(family, set(inspected.anonymous.values()))
+
+    def _remove_volumes(self, family: str, names: set[str]) -> None:
+        try:
+            self.records.ensure_readable(family)
+        except UnreadableRecord as exc:  # it may be that version which has them
+            log.warning("anonymous volumes are left", volumes=sorted(names), reason=exc.message)
+            return
         recorded = {volume for record in self.records.versions(family) for volume in record.anonymous.values()}
-        for volume in set(inspected.anonymous.values()) - recorded if inspected else ():
+        for volume in names - recorded:
             self.docker_volumes.remove_volume(volume)
 
     def _start_parent(self, operation: Operation) -> None:

@@ -55,14 +55,17 @@ def _gpus(reader: Reader, family: str, count: int, claims: Claims) -> tuple[tupl
 
 
 def _is_free(reader: Reader, gpu: Gpu, claims: Claims) -> bool:
-    return gpu.uuid not in claims.gpus and not foreign(gpu, None, reader.settings.foreign_memory)
+    return gpu.uuid not in {*claims.gpus, *claims.problems} and not foreign(gpu, None, reader.settings.foreign_memory)
 
 
 def _ports(reader: Reader, family: str, ports: tuple[PortMapping, ...], claims: Claims) -> list[int]:
     chosen = [port.host for port in ports if port.host]
     for port in chosen:
+        if problem := claims.problems.get(port):
+            raise problem
         _check_port(reader, family, port, claims.ports.get(port))
-    automatic = _free_ports(reader, sum(1 for port in ports if not port.host), {*claims.ports, *chosen})
+    taken = {*claims.ports, *chosen, *(port for port in claims.problems if isinstance(port, int))}
+    automatic = _free_ports(reader, sum(1 for port in ports if not port.host), taken)
     return [port.host or automatic.pop() for port in ports]
 
 

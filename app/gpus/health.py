@@ -70,6 +70,8 @@ class GpuHealth:
 
     def _settle(self, uuid: str, gpu: Gpu | None, before: Recorded) -> str | None:
         """Record what has become of one GPU; what changed, as a sentence. A rival's write lets it wait for a pass."""
+        if before.problem:
+            return None
         after = self._judge(uuid, gpu, before.out)
         if after != before.out and not self._records.write(uuid, after, before):
             return None

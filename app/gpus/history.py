@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from app.model.container import VersionRecord
-from app.model.names import versioned
-from app.ports import StoreReader
+from app.model.operation import PastOperation
+from app.ports import Entry, StoreReader
+from app.state.codec import try_read
 from app.state.keys import CONTAINERS, HISTORY, families_prefix
 
 
@@ -32,13 +33,23 @@ class GpuHistory:
         """The last `limit` versions that were made with that GPU, the newest first, the present one included."""
         found: dict[str, PastHolder] = {}
         for entry in self._store.list(families_prefix(CONTAINERS), HISTORY):  # what is recorded comes first
-            raw = entry.value
-            if uuid not in raw.get("gpus", ()):
+            if uuid not in str(entry.value.get("gpus")):  # as a rule: most need not be read
                 continue
-            if not entry.key.startswith(HISTORY):
-                record = VersionRecord.from_json(raw)
-                found[record.name] = PastHolder(record.name, record.version, record.created, record.why, True)
-            elif raw["outcome"] == "done":
-                name = versioned(raw["family"], raw["version"])
-                found.setdefault(name, PastHolder(name, raw["version"], raw["started"], raw["kind"], False))
-        return sorted(found.values(), key=lambda holder: (holder.since, holder.version), reverse=True)[:limit]
+            past = _done(entry, uuid) if entry.key.startswith(HISTORY) else _recorded(entry, uuid)
+            if past is not None:
+                found.setdefault(past.name, past)
+        return sorted(found.values(), key=lambda past: (past.since, past.version), reverse=True)[:limit]
+
+
+def _recorded(entry: Entry, uuid: str) -> PastHolder | None:
+    record = try_read(VersionRecord, entry)
+    if record is None or uuid not in record.gpus:
+        return None
+    return PastHolder(record.name, record.version, record.created, record.why, True)
+
+
+def _done(entry: Entry, uuid: str) -> PastHolder | None:
+    past = try_read(PastOperation, entry)
+    if past is None or uuid not in past.gpus or past.outcome != "done":
+        return None
+    return PastHolder(past.name, past.version, past.started, past.kind, False)

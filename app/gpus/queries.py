@@ -11,7 +11,7 @@ from app.model.gpu_health import ABSENT, DRAINED, OutOfService, advice
 from app.model.messages import Text, joined
 from app.model.operation import now
 from app.ports import Inventory
-from app.state.containers import Records
+from app.state.containers import Claims, Records
 from app.state.gpus import GpuRecords
 
 _ATTEMPTS = 10
@@ -73,7 +73,7 @@ class GpuView:
     @property
     def since(self) -> str | None:
         """When it went out of service; None if it is in service."""
-        return self.out.since if self.out else None
+        return (self.out.since or None) if self.out else None
 
     @property
     def free(self) -> bool:
@@ -160,9 +160,10 @@ class Gpus:
         return sorted(found, key=lambda view: (view.node, view.gpu.index))
 
     def _join(self, gpus: Sequence[Gpu]) -> list[GpuView]:
-        claims, out = self._records.claims().gpus, self._health.out_of_service()
+        claims, out = self._records.claims(), self._health.out_of_service()
         known = [*gpus, *gone(out, {gpu.uuid for gpu in gpus})]
-        views = [self._view(gpu, claims.get(gpu.uuid), out.get(gpu.uuid)) for gpu in known]
+        unclear = {gpu.uuid: _held_unclearly(gpu, claims) for gpu in gpus if gpu.uuid in claims.problems}
+        views = [self._view(gpu, claims.gpus.get(gpu.uuid), {**unclear, **out}.get(gpu.uuid)) for gpu in known]
         return sorted(views, key=lambda view: view.gpu.index)
 
     def _view(self, gpu: Gpu, holder: Holder | None, out: OutOfService | None) -> GpuView:
@@ -175,6 +176,11 @@ class Gpus:
                 gpus = self._inventory.gpus()
                 self._readings = (time.monotonic(), gpus)
             return gpus
+
+
+def _held_unclearly(gpu: Gpu, claims: Claims) -> OutOfService:
+    """Return how a GPU counts whose holder's record cannot be read: as one that is not given out."""
+    return OutOfService("", gpu.index, fault=claims.problems[gpu.uuid].message)
 
 
 def gone(out: Mapping[str, OutOfService], present: set[str]) -> list[Gpu]:

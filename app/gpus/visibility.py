@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from app.errors import CommandRefused, ContainerNotFound, ContainerNotRunning, Unavailable
 from app.model.container import ExecResult, FamilyRecord, VersionRecord
-from app.model.messages import Text, from_json, to_json
+from app.model.gpu_health import LostInside
+from app.model.messages import Text
 from app.model.names import versioned
 from app.model.operation import now
 from app.ports import ContainerReader, Delete, Entry, Exec, Put, Store
+from app.state.codec import encode, readable, try_read
 from app.state.containers import Records
 from app.state.keys import CONTAINERS, FAULTS, family_key
 from app.state.schema_version import SchemaVersion
@@ -34,6 +36,14 @@ class Subject:
     gpus: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is recorded of a container that was found without its GPUs."""
+
+    entry: Entry
+    lost: LostInside
+
+
 class GpuVisibility:
     """Asks nvidia-smi in the containers of this node, and records what it finds."""
 
@@ -52,17 +62,21 @@ class GpuVisibility:
         subjects = self._subjects()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = dict(zip(subjects, pool.map(self._ask, subjects.values()), strict=True))
-        recorded = {entry.key.removeprefix(FAULTS): entry for entry in self._store.list(FAULTS)}
+        recorded = self._recorded()
         changes = [self._record(subjects[family].record, found[family], recorded.get(family)) for family in subjects]
-        others = [(family, entry) for family, entry in recorded.items() if family not in subjects]
-        changes += [self._forget(family, entry, "does not run any more") for family, entry in others]
+        others = [(family, fault) for family, fault in recorded.items() if family not in subjects]
+        changes += [self._forget(family, fault, "does not run any more") for family, fault in others]
         return [change for change in changes if change]
 
     def faults(self) -> dict[str, str]:
         """Family to reason, for those whose newest version is the one that was found without its GPUs."""
-        found = {entry.key.removeprefix(FAULTS): entry.value for entry in self._store.list(FAULTS)}
+        found = {family: fault.lost for family, fault in self._recorded().items()}
         current = {family: self._current(family) for family in found}
-        return {family: from_json(raw["reason"]) for family, raw in found.items() if current[family] == raw["version"]}
+        return {family: lost.reason for family, lost in found.items() if current[family] == lost.version}
+
+    def _recorded(self) -> dict[str, Fault]:
+        found = readable(LostInside, self._store.list(FAULTS))
+        return {entry.key.removeprefix(FAULTS): Fault(entry, lost) for entry, lost in found}
 
     def _subjects(self) -> dict[str, Subject]:
         families, versions = self._records.everything()
@@ -87,37 +101,37 @@ class GpuVisibility:
             return None
         return reason(result, subject.gpus)
 
-    def _record(self, record: VersionRecord, found: str | None, entry: Entry | None) -> str | None:
+    def _record(self, record: VersionRecord, found: str | None, fault: Fault | None) -> str | None:
         if found:
-            return self._flag(record, found, entry)
-        if entry is None:
+            return self._flag(record, found, fault)
+        if fault is None:
             return None
-        if entry.value["version"] != record.version:
-            return self._forget(record.family, entry, "was replaced")
-        return self._forget(record.family, entry, "has its GPUs again") if found == "" else None
+        if fault.lost.version != record.version:
+            return self._forget(record.family, fault, "was replaced")
+        return self._forget(record.family, fault, "has its GPUs again") if found == "" else None
 
-    def _flag(self, record: VersionRecord, found: str, entry: Entry | None) -> str | None:
-        if entry is not None and (entry.value["version"], from_json(entry.value["reason"])) == (record.version, found):
+    def _flag(self, record: VersionRecord, found: str, fault: Fault | None) -> str | None:
+        if fault is not None and (fault.lost.version, fault.lost.reason) == (record.version, found):
             return None
         self._layout.ensure()
-        value = {"schema": 1, "version": record.version, "reason": to_json(found), "since": now()}
-        put = Put(FAULTS + record.family, value)
-        if self._store.transact({put.key: entry.revision if entry else 0}, [put]) is None:
+        put = Put(FAULTS + record.family, encode(LostInside(record.version, found, now())))
+        if self._store.transact({put.key: fault.entry.revision if fault else 0}, [put]) is None:
             return None
         return f"{record.name} has lost its GPUs: {found}"
 
-    def _forget(self, family: str, entry: Entry, why: str) -> str | None:
-        """Another node's containers are left to that node."""
-        owner = self._store.get(family_key(CONTAINERS, family))
-        if owner is not None and owner.value["node"] != self._records.node:
+    def _forget(self, family: str, fault: Fault, why: str) -> str | None:
+        """Delete what was noted of a container that is not another node's, or cannot be read."""
+        entry = self._store.get(family_key(CONTAINERS, family))
+        owner = try_read(FamilyRecord, entry)
+        if entry is not None and (owner is None or owner.node != self._records.node):
             return None
-        if self._store.transact({entry.key: entry.revision}, [Delete(entry.key)]) is None:
+        if self._store.transact({fault.entry.key: fault.entry.revision}, [Delete(fault.entry.key)]) is None:
             return None
-        return f"{versioned(family, entry.value['version'])}, which had lost its GPUs, {why}"
+        return f"{versioned(family, fault.lost.version)}, which had lost its GPUs, {why}"
 
     def _current(self, family: str) -> int | None:
-        entry = self._store.get(family_key(CONTAINERS, family))
-        return FamilyRecord.from_json(entry.value).current if entry else None
+        record = try_read(FamilyRecord, self._store.get(family_key(CONTAINERS, family)))
+        return record.current if record else None
 
 
 def reason(result: ExecResult, gpus: Sequence[str]) -> str:

@@ -5,11 +5,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.errors import ImageInUse, ImageNameTaken, ImageNotFound
+from app.model.container import VersionRecord
 from app.model.image import LocalImage, full_name
 from app.model.messages import Text
 from app.model.names import versioned
+from app.model.operation import Operation
 from app.ports import Images, StoreReader
-from app.state.keys import CONTAINERS, OPERATIONS, families_prefix
+from app.state.codec import readable
+from app.state.keys import CONTAINERS, OPERATIONS, families_prefix, is_version
+from app.state.unreadable import unreadable
 
 _NAMED = 3
 
@@ -67,10 +71,12 @@ class ImageService:
     def remove(self, name: str) -> ImageView:
         """Take one name from an image that nobody needs, by its id all of them; the last name goes with the image.
 
-        Returns what there was. ImageInUse, and nothing is changed, if anybody needs it.
+        Returns what there was. ImageInUse, and nothing is changed, if anybody needs it; UnreadableRecord if one does
+        not know.
         """
         view = self.one(name)
         _check_unused(view)
+        self._check_known()
         self._take(view.image.meant_by(name), view.image.id)
         return view
 
@@ -84,6 +90,10 @@ class ImageService:
         except (ImageInUse, ImageNotFound):
             return False
         return True
+
+    def _check_known(self) -> None:
+        for problem in unreadable(self._store.list(families_prefix(CONTAINERS), OPERATIONS)):
+            raise problem
 
     def _take(self, names: Iterable[str], identity: str) -> None:
         self._images.release_image(identity)
@@ -105,12 +115,16 @@ class ImageService:
     def _needed(self) -> dict[str, set[str]]:
         """Versions on record and what is being made, by the image's id; by the operation's, what that makes of it."""
         found: dict[str, set[str]] = {}
-        for entry in self._store.list(families_prefix(CONTAINERS), OPERATIONS):
-            value = entry.value
-            if value["node"] == self.node and (image := value.get("image_id")):
-                name = versioned(value["family"], value["version"])
-                for key in {image, value.get("id", image)}:
-                    found.setdefault(key, set()).add(name)
+        entries = self._store.list(families_prefix(CONTAINERS), OPERATIONS)
+        versions = readable(VersionRecord, (entry for entry in entries if is_version(entry.key)))
+        running = readable(Operation, (entry for entry in entries if entry.key.startswith(OPERATIONS)))
+        users: list[tuple[str | None, VersionRecord | Operation]] = [
+            *((record.image_id, record) for _, record in versions),
+            *((image, operation) for _, operation in running for image in (operation.image_id, operation.id)),
+        ]
+        for image, user in users:
+            if image and user.node == self.node:
+                found.setdefault(image, set()).add(versioned(user.family, user.version))
         return found
 
 

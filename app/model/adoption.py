@@ -1,4 +1,4 @@
-"""What gpudock takes in that somebody made with Docker itself."""
+"""Describe containers and volumes that somebody made with Docker itself, for gpudock to take in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an operator should look after, and how full a disk may be before that is one of these things."""
+"""Describe the things that an operator should look after, among them disks that are nearly full."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,10 @@ LOW_BYTES, LOW_PART = 1 << 30, 0.1
 class Alert:
     """One thing to look after: what it is about, why, and what to do.
 
-    `resource` is "gpus", "containers", "volumes", "operations", "nodes" or "disk"; `subject` a GPU's UUID, a name or
-    a directory on `node`. `kind` says in one word what is the matter, `operation` of which kind one that failed was
-    and `request` the id of the request that asked for it. `grave` ones keep somebody from working.
+    `resource` is "gpus", "containers", "volumes", "operations", "nodes", "records" or "disk"; `subject` a GPU's UUID,
+    a name, a key in etcd or a directory on `node`. `kind` says in one word what is the matter, `operation` of which
+    kind one that failed was and `request` the id of the request that asked for it. `grave` ones keep somebody from
+    working.
     """
 
     resource: str
@@ -28,7 +29,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """How much room there is on the filesystem of a directory, in bytes. A node's own look leaves `node` empty."""
+    """Tell the room on the filesystem of a directory, in bytes. A node's own look leaves `node` empty."""
 
     path: str
     free: int
@@ -37,5 +38,5 @@ class DiskSpace:
 
     @property
     def low(self) -> bool:
-        """Whether the next large copy may fail."""
+        """Tell if the next large copy may fail."""
         return self.free < max(LOW_BYTES, self.total * LOW_PART)

@@ -1,12 +1,14 @@
 """Containers: what a caller asks for, what is recorded of a version, and what Docker says about it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from app.model.record import Port, Record, Word
 
 
 @dataclass(frozen=True)
-class Bind:
+class Bind(Record):
     """A mount: `src` is a host directory (begins with "/") or a Docker volume, `dest` a path in the container."""
 
     src: str
@@ -19,22 +21,22 @@ class Bind:
 
 
 @dataclass(frozen=True)
-class PortMapping:
+class PortMapping(Record):
     """A TCP port of the container, published on a port of the host; host 0 means one from the configured range."""
 
-    host: int
-    container: int
+    host: Port
+    container: Port
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What the caller wants: everything that the next version takes over from the one before."""
+class Spec(Record):
+    """Describe the container that a caller wants: all that the next version takes over from the one before."""
 
     image: str
     gpu_count: int = 0
     binds: tuple[Bind, ...] = ()
-    env: tuple[str, ...] = ()
-    cmd: tuple[str, ...] = ()
+    env: tuple[Word, ...] = ()
+    cmd: tuple[Word, ...] = ()
     ports: tuple[PortMapping, ...] = ()
 
     @property
@@ -54,22 +56,6 @@ class Spec:
         """The same with these host ports, in the order of `ports`."""
         ports = zip(hosts, self.ports, strict=True)
         return replace(self, ports=tuple(replace(port, host=host) for host, port in ports))
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(
-            image=raw["image"],
-            gpu_count=raw["gpu_count"],
-            binds=tuple(Bind(**b) for b in raw["binds"]),
-            env=tuple(raw["env"]),
-            cmd=tuple(raw["cmd"]),
-            ports=tuple(PortMapping(**p) for p in raw["ports"]),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -162,7 +148,7 @@ class Inspected(Observed):
 
 @dataclass(frozen=True)
 class ExecResult:
-    """What a command printed (UTF-8, undecodable bytes replaced), its exit code, and whether output was cut."""
+    """Hold the output of a command (UTF-8, undecodable bytes replaced), its exit code, and if output was cut."""
 
     stdout: str
     stderr: str
@@ -172,8 +158,8 @@ class ExecResult:
 
 
 @dataclass(frozen=True)
-class VersionRecord:
-    """What etcd holds of one version. Times are ISO 8601 in UTC.
+class VersionRecord(Record):
+    """Record one version in etcd. Times are ISO 8601 in UTC.
 
     `gpus` are those it was created with; whether it still holds them only the claims say. `layer` is the
     directory where its writable layer was set aside when its container was deleted with the record kept.
@@ -185,11 +171,11 @@ class VersionRecord:
     spec: Spec
     image_id: str
     container_id: str
-    gpus: tuple[str, ...]
-    anonymous: Mapping[str, str]
-    parent: int | None
-    why: str
-    created: str
+    gpus: tuple[str, ...] = ()
+    anonymous: Mapping[str, str] = field(default_factory=dict)
+    parent: int | None = None
+    why: str = ""
+    created: str = ""
     layer: str | None = None
     removed: str | None = None
 
@@ -198,20 +184,10 @@ class VersionRecord:
         """The versioned name, which is also the container's name in Docker."""
         return f"{self.family}-{self.version}"
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        fields = {key: value for key, value in raw.items() if key != "schema"}
-        return cls(**{**fields, "spec": Spec.from_json(raw["spec"]), "gpus": tuple(raw["gpus"])})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
-
 
 @dataclass(frozen=True)
-class FamilyRecord:
-    """What etcd holds of a family: its newest version and whether that should run.
+class FamilyRecord(Record):
+    """Record a family in etcd: its newest version, and if that should run.
 
     `desired` is "running", "stopped" or "removed" (its container is deleted, its record kept).
     """
@@ -220,14 +196,5 @@ class FamilyRecord:
     node: str
     current: int
     desired: str
-    created: str
-    updated: str
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**{key: value for key, value in raw.items() if key != "schema"})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
+    created: str = ""
+    updated: str = ""

@@ -1,4 +1,4 @@
-"""What can be the matter with a container that is not as gpudock left it."""
+"""Say what is the matter with a container that is not as gpudock left it, and what to do about it."""
 
 from dataclasses import dataclass
 

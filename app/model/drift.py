@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.model.messages import Text
+from app.model.messages import Sentence, Text
 from app.model.volume import VolumeRecord
 
 CONTAINER_KINDS = (
@@ -29,8 +29,8 @@ class Drift:
     """One finding: its kind, what is the matter in one sentence, and what to do about it in another."""
 
     kind: str
-    reason: str
-    advice: str
+    reason: Sentence
+    advice: Sentence
 
 
 def unreachable(name: str, silence: str) -> Drift:
@@ -43,7 +43,7 @@ def unreachable(name: str, silence: str) -> Drift:
 
 
 def to_complete(volume: VolumeRecord) -> Text:
-    """What to do about a volume that holds only a part of its data."""
+    """Advise on a volume that holds only a part of its data."""
     return Text(
         "move the container from {parent} to it again, or roll the volume back to version {version}",
         parent=f"{volume.family}-{volume.parent}",
@@ -52,5 +52,5 @@ def to_complete(volume: VolumeRecord) -> Text:
 
 
 def to_forget(path: str) -> Text:
-    """What to do about the record, at `path` of the API, of what is gone for good."""
+    """Advise on the record, at `path` of the API, of something that is gone for good."""
     return Text("delete its record (DELETE {path} with force and delEtcdInfoAndVersionRecord)", path=path)

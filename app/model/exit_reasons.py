@@ -1,4 +1,4 @@
-"""How a container came to its end, for people."""
+"""Explain to people how a container came to its end."""
 
 from datetime import UTC, datetime
 

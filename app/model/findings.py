@@ -1,4 +1,4 @@
-"""What an examination of the installation finds."""
+"""Describe the findings of an examination of the installation."""
 
 from dataclasses import dataclass
 from enum import StrEnum

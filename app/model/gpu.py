@@ -1,11 +1,12 @@
 """GPUs: what the inventory reports, who holds one, and which ones an allocation takes."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from app.errors import GpuCountNegative, InvalidRequest, NotEnoughGpus
-from app.model.messages import Text
+from app.model.messages import Sentence, Text
+from app.model.record import Record
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Gpu:
     utilisation: int | None = None
     temperature: int | None = None
     power: float | None = None
-    fault: str | None = None
-    processes: tuple[GpuProcess, ...] = field(default=())
+    fault: Sentence | None = None
+    processes: tuple[GpuProcess, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class GpuEvent:
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who claims a GPU or a host port: the version of a family, through an operation, in a container."""
+class Holder(Record):
+    """Record the holder of a GPU or host port: the version of a family, through an operation, in a container."""
 
     family: str
     version: int

@@ -1,11 +1,12 @@
-"""What takes a GPU out of service, who says so, and what to do about it."""
+"""Tell faults of GPUs from those of programs, record GPUs out of service, and advise on them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 from app.model.gpu import GpuEvent
-from app.model.messages import Text, from_json, to_json
+from app.model.messages import Sentence, Text
+from app.model.record import Record
 
 # Errors of the program that used the GPU, as NVIDIA's table of XIDs has it; the GPU goes on working.
 APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})
@@ -30,7 +31,7 @@ DRAINED = Text("taken out of service by an operator")
 
 
 def grave(event: GpuEvent) -> bool:
-    """Whether the GPU is at fault, and not a program on it."""
+    """Tell if the GPU is at fault, and not a program on it."""
     return event.xid not in APPLICATION_XIDS
 
 
@@ -40,8 +41,8 @@ def xid_fault(xid: int) -> str:
 
 
 @dataclass(frozen=True)
-class OutOfService:
-    """Why a GPU is not given out: an operator does not want it, or gpudock found a fault, or both.
+class OutOfService(Record):
+    """Record the reason that a GPU is not given out: an operator's wish, a fault that gpudock found, or both.
 
     `code` is the XID of the fault; None for one that ends when the GPU answers again. `since` is when the GPU went
     out of service, `index` where it was then: it may be gone by now.
@@ -50,17 +51,17 @@ class OutOfService:
     since: str
     index: int
     schedulable: bool = True
-    fault: str | None = None
+    fault: Sentence | None = None
     code: int | None = None
 
     @property
     def by(self) -> str:
-        """Who is to say that it may be given out again: operator or gpudock."""
+        """Name the one to say that it may be given out again: operator or gpudock."""
         return "gpudock" if self.schedulable else "operator"
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left that keeps it out of service."""
+        """Tell if nothing is left that keeps it out of service."""
         return self.schedulable and self.fault is None
 
     def drained(self) -> Self:
@@ -75,19 +76,18 @@ class OutOfService:
         """The same without its fault."""
         return replace(self, fault=None, code=None)
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        fields = {key: value for key, value in raw.items() if key not in ("schema", "by")}
-        return cls(**{**fields, "fault": from_json(raw.get("fault"))})
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with who it was and the schema number."""
-        return {"schema": 1, **asdict(self), "fault": to_json(self.fault), "by": self.by}
+@dataclass(frozen=True)
+class LostInside(Record):
+    """A container's version that was found running without its GPUs, why that is known, and since when."""
+
+    version: int
+    reason: Sentence
+    since: str = ""
 
 
 def advice(fault: str | None, out: OutOfService | None) -> str | None:
-    """What an operator can do so that a GPU with that fault or record is given out again; None if it is already."""
+    """Advise an operator on a GPU with that fault or record, so that it is given out again; None if it is already."""
     if out is not None and out.code is not None:
         return Text(
             "see dmesg; stop what uses the GPU, reset it (nvidia-smi --gpu-reset -i UUID) or reboot the host, "

@@ -32,16 +32,16 @@ class LocalImage:
 
     @property
     def named(self) -> bool:
-        """Whether it has any name: those without are what a pull or a build left behind."""
+        """Tell if it has any name: those without are what a pull or a build left behind."""
         return bool(self.names or self.digests)
 
     @property
     def title(self) -> str:
-        """What to call it: its first name, or else its short id."""
+        """Name it for people: its first name, or else its short id."""
         return (*self.names, *self.digests, self.short_id)[0]
 
     def meant_by(self, reference: str) -> tuple[str, ...]:
-        """What `reference`, by which Docker found the image, means of it: by its id all its names, or the id if it has
+        """Return what `reference`, by which Docker found the image, means: by its id all its names, or the id if it has
         none; otherwise that one name, which may be spelled in another way than it is listed. For Docker one digit may
         be an id; here it takes twelve, as many as its lists show, or a slip of the finger removes an image.
         """
@@ -55,7 +55,7 @@ class LocalImage:
 
 @dataclass(frozen=True)
 class PullState:
-    """How far a pull is: its step, and the bytes loaded of how many, as far as they are known yet."""
+    """Tell the progress of a pull: its step, and the bytes loaded of how many, as far as they are known yet."""
 
     step: str
     done: int

@@ -1,11 +1,15 @@
-"""What people are told by the services: English as it stands, and able to be said in another language."""
+"""Make the sentences that services tell people: English as it stands, and able to be said in another language."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self, overload
+from typing import Annotated, Any, Self, overload
 
 Json = str | dict[str, Any]
 # What can be kept as it is.
 Value = str | float | None
+
+# Marks a text that is kept with what it was made of, if it is a Text, so that it can still be translated.
+SENTENCE = "sentence"
+Sentence = Annotated[str, SENTENCE]
 
 
 class Text(str):

@@ -35,7 +35,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is refused in the names of one kind of thing, each with its own code; `field` is what callers send."""
+    """Hold the refusals of names of one kind of thing, each with its own code; `field` is what callers send."""
 
     field: str
     missing: type[InvalidRequest]

@@ -4,7 +4,37 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.model.messages import Text
+from app.model.messages import Sentence, Text
+from app.model.record import Record
+
+
+@dataclass(frozen=True)
+class NodeContact(Record):
+    """When a node's reconcile process last saw its Docker, and when that was away, the last few times.
+
+    In seconds since 1970 by the node's own clock.
+    """
+
+    seen: float
+    outages: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeLeader(Record):
+    """The process that reconciles a node, by its token, and since when in seconds since 1970."""
+
+    owner: str
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeAgent(Record):
+    """Record the process that reconciles a node: where it answers others, its host, and what it cannot see."""
+
+    url: str
+    host: str
+    version: str | None = None
+    problem: Sentence | None = None
 
 
 @dataclass(frozen=True)
@@ -25,12 +55,12 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether its reconcile process runs. A hint: it may have ended, or come back, a few seconds ago."""
+        """Tell if its reconcile process runs. A hint: it may have ended, or come back, a few seconds ago."""
         return self.url is not None
 
     @property
     def own_loopback(self) -> bool:
-        """Whether it answers on its host's loopback only."""
+        """Tell if it answers on its host's loopback only."""
         host = urlsplit(self.url or "").hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -39,7 +69,7 @@ class Node:
 
     @property
     def silence(self) -> str | None:
-        """Why nobody knows how its things are just now; None if that is known."""
+        """Explain why nobody knows how its things are just now; None if that is known."""
         if not self.alive:
             return Text(
                 "node {name} is unreachable: its host or its `gpudock reconcile` process is down", name=self.name
@@ -48,5 +78,5 @@ class Node:
 
 
 def host_of(token: str) -> str:
-    """What a process token (see `Host.own_token`) says of the process's host: another one after each boot."""
+    """Return the host's part of a process token (see `Host.own_token`): another one after each boot."""
     return token.partition("/")[0]

@@ -2,14 +2,15 @@
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Self
 
-from app.model.messages import from_json, to_json
+from app.model.messages import Sentence
 from app.model.names import versioned
+from app.model.record import Port, Record
 
 
 class Kind(StrEnum):
@@ -60,14 +61,6 @@ class Step(StrEnum):
     UNDOING = "undoing"
 
 
-E = TypeVar("E", bound=StrEnum)
-
-
-def known(words: type[E], word: str) -> E | str:
-    """The member of `words` that `word` is; itself if it is none, as a word of a later gpudock is."""
-    return words(word) if word in list(words) else word
-
-
 def now() -> str:
     """The time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -84,7 +77,7 @@ def id_at(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Parent:
+class Parent(Record):
     """The version that an operation starts from: its container, and whether that ran when it began."""
 
     version: int
@@ -93,20 +86,16 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Merge:
-    """What was written to the volume `source` after it was resized, on its way into `target`, its successor."""
+class Merge(Record):
+    """Name the volume `source` that was written to after its resize, and `target`, its successor, to get that too."""
 
     source: str
     target: str
 
 
-# A gpudock of the version before refuses fields that it does not know: they are written where they say something.
-_SINCE_RESOLVE = ("tries", "stuck")
-
-
 @dataclass(frozen=True)
-class Operation:
-    """What is being done to a family, by which process, how far it is, and what it claimed.
+class Operation(Record):
+    """Record a change of a family: the process that makes it, its progress, and what it claimed.
 
     `resource` is "containers", "volumes" or "images"; the family of an image is its name after that of the node, so
     that several nodes may pull the same one. `version` is the version that it makes or acts on. `gpus` and `ports`
@@ -130,7 +119,7 @@ class Operation:
     step: Step | str = Step.CLAIMED
     parent: Parent | None = None
     gpus: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
+    ports: tuple[Port, ...] = ()
     image_id: str | None = None
     erase: bool = False
     layer: str | None = None
@@ -145,7 +134,7 @@ class Operation:
     who: str | None = None
     request: str | None = None
     tries: int = 0
-    stuck: str | None = None
+    stuck: Sentence | None = None
 
     @property
     def name(self) -> str:
@@ -166,26 +155,26 @@ class Operation:
         """The same, which reads a volume: nobody may delete that meanwhile."""
         return replace(self, volumes=(volume,))
 
+    def past(self, outcome: State, error: str | None = None, code: int | None = None) -> "PastOperation":
+        """The same as it is told once it has ended, which is now."""
+        return PastOperation(**vars(self), ended=now(), outcome=outcome, error=error, code=code)
+
     def owned_by(self, owner: str) -> Self:
         """The same in the hands of another process."""
         return replace(self, owner=owner)
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        fields = {key: value for key, value in raw.items() if key != "schema"}
-        lists = {key: tuple(raw[key]) for key in ("gpus", "ports", "volumes") if key in raw}
-        steps = tuple((known(Step, step), time) for step, time in raw.get("steps", ()))
-        words = {"kind": known(Kind, raw["kind"]), "step": known(Step, raw["step"])}
-        fields |= {**words, "stuck": from_json(raw.get("stuck"))}
-        parent = Parent(**raw["parent"]) if raw["parent"] else None
-        merge = Merge(**raw["merge"]) if raw.get("merge") else None
-        return cls(**{**fields, **lists, "parent": parent, "merge": merge, "steps": steps})
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        raw = {"schema": 1, **asdict(self), "stuck": to_json(self.stuck)}
-        return {key: value for key, value in raw.items() if value or key not in _SINCE_RESOLVE}
+@dataclass(frozen=True, kw_only=True)
+class PastOperation(Operation):
+    """An operation that has ended: when, its outcome ("done" or "undone"), and of one that was undone the reason.
+
+    `code` is that of the error that led to it, None if there was none.
+    """
+
+    ended: str
+    outcome: State | str
+    error: Sentence | None = None
+    code: int | None = None
 
 
 def works_on(operations: Iterable[Operation], resource: str, family: str) -> bool:

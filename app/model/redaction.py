@@ -1,4 +1,4 @@
-"""Which values of environment variables and commands should not be read over somebody's shoulder."""
+"""Mask the values of environment variables and commands that nobody should read over a shoulder."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _SOMEBODY = re.compile(r"(://(?:[^/?#:@\s]*:)?)([^/?#\s]+)(?=@)")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the value of a variable looks like a secret, by the variable's name or by what it is."""
+    """Tell if the value of a variable looks like a secret, by the variable's name or by what it is."""
     return bool(value) and bool(_NAMES.search(name) or _IN_ADDRESS.search(value))
 
 

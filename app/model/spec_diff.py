@@ -1,4 +1,4 @@
-"""What one version of a container has otherwise than another."""
+"""Compare the specs of two versions of a container."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Difference:
 
 
 def differences(old: Spec, new: Spec) -> tuple[Difference, ...]:
-    """What `new` has otherwise than `old`, in the order of KINDS."""
+    """List the differences of `new` from `old`, in the order of KINDS."""
     return tuple(_found(old, new))
 
 

@@ -1,9 +1,10 @@
-"""What a container's spec may say; every refusal names the offending value and what to do instead."""
+"""Check a container's spec; every refusal names the offending value and what to do instead."""
 
 import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from app.errors import BindRefused, EnvRefused, ImageNameMissing, InvalidRequest
 from app.model.container import Bind, PortMapping, Spec
@@ -24,7 +25,7 @@ def check_spec(spec: Spec) -> Spec:
         check_env(variable)
     check_command(spec.cmd)
     check_ports(spec.ports)
-    return Spec(spec.image, spec.gpu_count, check_binds(spec.binds), spec.env, spec.cmd, spec.ports)
+    return replace(spec, binds=check_binds(spec.binds))
 
 
 def check_image(name: str) -> str:
@@ -69,7 +70,7 @@ def check_ports(ports: Iterable[PortMapping]) -> None:
 
 def check_binds(binds: Iterable[Bind]) -> tuple[Bind, ...]:
     """The binds with normal destinations, or BindRefused for what could break out of the container or clash."""
-    clean = tuple(Bind(check_source(bind.src), check_destination(bind.dest)) for bind in binds)
+    clean = tuple(replace(bind, src=check_source(bind.src), dest=check_destination(bind.dest)) for bind in binds)
     for dest, times in Counter(bind.dest for bind in clean).items():
         if times > 1:
             raise BindRefused(

@@ -1,3 +1,3 @@
-"""Which gpudock this is."""
+"""Name the version of this gpudock."""
 
 VERSION = "0.1.0"

@@ -1,11 +1,10 @@
 """Volumes: what is recorded of a version, how one is to be made, and how full it is."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 from app.model.container import Labels
 from app.model.names import versioned
+from app.model.record import Record
 from app.model.sizes import Size
 
 # The drivers, by how they enforce a size: by Docker through project quotas, by a filesystem of its own, not at all.
@@ -30,7 +29,7 @@ class VolumePlan:
 
 @dataclass(frozen=True)
 class Usage:
-    """How full a volume is, in bytes, and its number of files; `capacity` is what it can hold in all.
+    """Tell the bytes in use of a volume and its number of files; `capacity` is what it can hold in all.
 
     As its filesystem reports it; where no size is enforced there is no such report, and everything is None.
     """
@@ -41,10 +40,10 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class VolumeRecord:
-    """What etcd holds of one version.
+class VolumeRecord(Record):
+    """Record one version in etcd.
 
-    `parent` is the version whose data it began with, `way` how its size is enforced, `mounted` the time when a
+    `parent` is the version whose data it began with, `driver` how its size is enforced, `mounted` the time when a
     container on it was last made (None as long as none was). `merging` names the operation that is carrying its
     parent's data into it once more; after one that broke off, the volume holds only a part of them. `seal` is the
     time of the newest change to anything in it when it was made (ctime, ns since 1970). `aside` is the place where
@@ -56,10 +55,10 @@ class VolumeRecord:
     node: str
     size: str
     bytes: int
-    way: str
-    parent: int | None
-    why: str
-    created: str
+    driver: str
+    parent: int | None = None
+    why: str = ""
+    created: str = ""
     mounted: str | None = None
     merging: str | None = None
     seal: int | None = None
@@ -73,34 +72,16 @@ class VolumeRecord:
 
     @property
     def enforced(self) -> bool:
-        """Whether its filesystem keeps it from growing beyond its size."""
-        return self.way != NONE
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**{key: value for key, value in raw.items() if key != "schema"})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
+        """Tell if its filesystem keeps it from growing beyond its size."""
+        return self.driver != NONE
 
 
 @dataclass(frozen=True)
-class VolumeFamily:
-    """What etcd holds of a family of volumes: its newest version."""
+class VolumeFamily(Record):
+    """Record a family of volumes in etcd: its newest version."""
 
     family: str
     node: str
     current: int
-    created: str
-    updated: str
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**{key: value for key, value in raw.items() if key != "schema"})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields, with the schema number."""
-        return {"schema": 1, **asdict(self)}
+    created: str = ""
+    updated: str = ""

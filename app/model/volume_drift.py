@@ -1,4 +1,4 @@
-"""What can be the matter with a volume that is not as gpudock left it."""
+"""Say what is the matter with a volume that is not as gpudock left it, and what to do about it."""
 
 from collections.abc import Sequence
 
@@ -72,5 +72,5 @@ def _forget(record: VolumeRecord, newest: bool) -> Text:
 
 
 def is_incomplete(record: VolumeRecord, operations: Sequence[Operation]) -> bool:
-    """Whether what was on its way into the volume does not come any more."""
+    """Tell if what was on its way into the volume does not come any more."""
     return record.merging is not None and record.merging not in {operation.id for operation in operations}

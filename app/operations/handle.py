@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from app.errors import Cancelled, DomainError, Fenced, OutcomeUnknown, Unavailable
-from app.model.messages import Text, to_json
-from app.model.operation import Operation, State, Step, now
+from app.model.messages import Text
+from app.model.operation import Operation, State, Step
 from app.ports import Delete, Put, Store
+from app.state.codec import encode
 from app.state.keys import HISTORY, cancellation_key, operation_key
 
 _REPORT_EVERY = 1.0
@@ -89,13 +90,12 @@ class OperationHandle:
 
     def _update(self, operation: Operation) -> None:
         key = operation_key(operation.resource, operation.family)
-        self.revision = self._write([Put(key, operation.to_json())], {})
+        self.revision = self._write([Put(key, encode(operation))], {})
         self.operation = operation
 
     def _end(self, writes: Sequence[Put | Delete], outcome: State, failure: Failure, also: dict[str, int]) -> None:
         operation = self.operation
-        told = {"ended": now(), "outcome": outcome, "error": to_json(failure.reason), "code": failure.code}
-        history = {**operation.to_json(), **told}
+        history = encode(operation.past(outcome, failure.reason, failure.code))
         ended = [Delete(operation_key(operation.resource, operation.family)), Delete(cancellation_key(operation.id))]
         self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also)
 
@@ -136,4 +136,4 @@ class OperationHandle:
         return Fenced(Text("the operation was taken over by another process"), operation=self.operation.id)
 
     def _is_ours(self, raw: dict[str, object]) -> bool:
-        return (raw["id"], raw["owner"]) == (self.operation.id, self.operation.owner)
+        return (raw.get("id"), raw.get("owner")) == (self.operation.id, self.operation.owner)

@@ -22,7 +22,9 @@ from app.operations.base import Plan
 from app.operations.handle import Failure, OperationHandle
 from app.operations.registry import Registry
 from app.ports import Delete, Host, Put, Store
+from app.state.codec import encode
 from app.state.keys import HISTORY, newest_key, operation_key
+from app.state.notes import NewestOperation
 from app.state.operations import OperationRecords, Recorded, orphaned
 from app.state.schema_version import SchemaVersion
 
@@ -68,8 +70,8 @@ class Journal:
         self._schema.ensure()
         operation = plan.operation
         key = operation_key(operation.resource, operation.family)
-        put = Put(key, operation.to_json())
-        newest = Put(newest_key(operation.node), {"schema": 1, "operation": operation.id})
+        put = Put(key, encode(operation))
+        newest = Put(newest_key(operation.node), encode(NewestOperation(operation.id)))
         try:
             revision = self._store.transact({**plan.expected, key: 0}, [put, newest, *plan.writes])
         except OutcomeUnknown as exc:
@@ -122,7 +124,7 @@ class Journal:
         self._gate()
         ours = found.operation.owned_by(self._host.own_token())
         key = operation_key(ours.resource, ours.family)
-        revision = self._store.transact({key: found.revision}, [Put(key, ours.to_json())])
+        revision = self._store.transact({key: found.revision}, [Put(key, encode(ours))])
         reason = Failure(found.operation.stuck or Text("its process died"))
         return None if revision is None else OperationHandle(self._store, ours, revision, reason)
 

@@ -1,19 +1,20 @@
 """Running and past operations, for those who watch them or want them cancelled."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.errors import NotCancellable, OperationNotFound
-from app.model.messages import Text, from_json
-from app.model.operation import Kind, Operation, State, now
+from app.model.messages import Text
+from app.model.operation import Kind, Operation, PastOperation, State, now
 from app.operations.journal import Journal
 from app.ports import Entry, Put, Store
+from app.state.codec import encode, read, try_read
 from app.state.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
+from app.state.notes import Cancellation
 
 # These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
 _ALWAYS_FINISHED = (Kind.DELETE, Kind.STOP, Kind.START, Kind.COMMIT)
-_OF_THE_END = ("ended", "outcome", "error", "code")
 _NOT_ENDED = (State.RUNNING, State.STUCK)
 _PATIENCE = 30.0
 
@@ -26,7 +27,7 @@ class OperationView:
     """
 
     operation: Operation
-    state: State = State.RUNNING
+    state: State | str = State.RUNNING
     ended: str | None = None
     error: str | None = None
     code: int | None = None
@@ -87,21 +88,20 @@ class Operations:
     def since(self, begun: str) -> list[OperationView]:
         """The operations that run, and those that ended and have ids after `begun`; the newest first."""
         every = self._store.list(OPERATIONS, HISTORY)
-        found = [_running(entry) for entry in every if entry.key.startswith(OPERATIONS)]
-        found += [_ended(entry) for entry in every if entry.key > HISTORY + begun and entry.key.startswith(HISTORY)]
-        return sorted(found, key=lambda view: view.operation.id, reverse=True)
+        wanted = (entry for entry in every if entry.key.startswith(OPERATIONS) or entry.key > HISTORY + begun)
+        return sorted(_viewed(wanted), key=lambda view: view.operation.id, reverse=True)
 
     def one(self, identity: str) -> OperationView:
         """The operation with that id; OperationNotFound if there is none, or it was long ago."""
         # Running ones first: what ends in between is in the history by then.
         for entry in self._store.list(OPERATIONS):
-            if entry.value["id"] == identity:
-                return _running(entry)
+            if entry.value.get("id") == identity:
+                return _view(read(Operation, entry))
         entry_ = self._store.get(HISTORY + identity)
         if entry_ is None:
             asked = repr(identity[:60])
             raise OperationNotFound(Text("there is no operation {id}; GET /api/v1/operations lists them", id=asked))
-        return _ended(entry_)
+        return _view(read(PastOperation, entry_))
 
     def cancel(self, identity: str) -> OperationView:
         """Have an operation undone that is before its commit point; what became of it within 30 seconds.
@@ -122,9 +122,9 @@ class Operations:
         """Leave the request where the operation's owner looks before its commit; False if it moved on meanwhile."""
         key = operation_key(operation.resource, operation.family)
         entry = self._store.get(key)
-        if entry is None or entry.value["id"] != operation.id:
+        if entry is None or entry.value.get("id") != operation.id:
             return False
-        request = Put(cancellation_key(operation.id), {"schema": 1, "asked": now()})
+        request = Put(cancellation_key(operation.id), encode(Cancellation(now())))
         return self._store.transact({key: entry.revision}, [request]) is not None
 
     def _await_end(self, operation: Operation) -> OperationView:
@@ -138,19 +138,19 @@ class Operations:
 
     def _views(self, state: str | None = None) -> Iterator[OperationView]:
         """Those that may be in that state: the history is long, and most who ask look for running ones only."""
-        wanted = (OPERATIONS, HISTORY) if state is None else (OPERATIONS,) if state in _NOT_ENDED else (HISTORY,)
-        for entry in self._store.list(*wanted):
-            yield _running(entry) if entry.key.startswith(OPERATIONS) else _ended(entry)
+        prefixes = (OPERATIONS, HISTORY) if state is None else (OPERATIONS,) if state in _NOT_ENDED else (HISTORY,)
+        return _viewed(self._store.list(*prefixes))
 
 
-def _running(entry: Entry) -> OperationView:
-    operation = Operation.from_json(entry.value)
+def _viewed(entries: Iterable[Entry]) -> Iterator[OperationView]:
+    """The running and past operations that can be read."""
+    for entry in entries:
+        kind = Operation if entry.key.startswith(OPERATIONS) else PastOperation
+        if operation := try_read(kind, entry):
+            yield _view(operation)
+
+
+def _view(operation: Operation) -> OperationView:
+    if isinstance(operation, PastOperation):
+        return OperationView(operation, operation.outcome, operation.ended, operation.error, operation.code)
     return OperationView(operation, State.STUCK, error=operation.stuck) if operation.stuck else OperationView(operation)
-
-
-def _ended(entry: Entry) -> OperationView:
-    value = entry.value
-    operation = Operation.from_json({key: value[key] for key in value if key not in _OF_THE_END})
-    return OperationView(
-        operation, State(value["outcome"]), value["ended"], from_json(value["error"]), value.get("code")
-    )

@@ -7,11 +7,15 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold a stored key with its JSON value and the revision of its last change (`mod_revision`)."""
+    """Hold a stored key with its JSON object and the revision of its last change (`mod_revision`).
+
+    `text` is what is there instead, if it is none; `value` is empty then.
+    """
 
     key: str
     value: dict[str, Any]
     revision: int
+    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What etcd holds: keys, records, claims, keys of idempotency, and the guard against an etcd that is too old."""
+"""Keep the state in etcd: keys, records, claims, idempotency, and the guard against an etcd that is too old."""

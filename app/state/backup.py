@@ -10,7 +10,9 @@ from app.model.messages import Text
 from app.model.operation import now
 from app.ports import Delete, Entry, Put, Store
 from app.state import schema_version
+from app.state.codec import encode, not_json
 from app.state.keys import NODES, OBSERVED, RESTORED, RESTORING
+from app.state.notes import RestoredState, Restoring
 
 W = TypeVar("W", Put, Delete)
 # One transaction of etcd takes 128 keys and 1.5 MiB.
@@ -28,7 +30,10 @@ class Backups:
         self._prefix = prefix
 
     def take(self) -> Backup:
-        """The state as it is. Raises BackupUnsuitable if there is none, RestoreUnfinished if there is only a part."""
+        """Return the state. Raises BackupUnsuitable if there is none, RestoreUnfinished if there is only a part.
+
+        Records that cannot be read come along; but UnreadableRecord tells of something that is no JSON.
+        """
         entries = self._entries()
         if RESTORING in entries:
             raise schema_version.unfinished()
@@ -36,6 +41,9 @@ class Backups:
             raise BackupUnsuitable(
                 Text("there is nothing at {prefix} in etcd; see GPUDOCK_PREFIX and GPUDOCK_ETCD", prefix=self._prefix)
             )
+        for entry in entries.values():
+            if entry.text is not None:
+                raise not_json(entry)
         return self._backup(entries)
 
     def restore(self, backup: Backup, replace: bool, save: Callable[[Backup], None]) -> None:
@@ -63,7 +71,7 @@ class Backups:
 
     def _write(self, backup: Backup, entries: Mapping[str, Entry]) -> None:
         before = entries.get(RESTORING)
-        mark = Put(RESTORING, {"schema": 1, "since": now(), "backup": backup.time})
+        mark = Put(RESTORING, encode(Restoring(now(), backup.time)))
         revision = self._store.transact({RESTORING: before.revision if before else 0}, [mark])
         if revision is None:
             raise _meddled()
@@ -79,8 +87,8 @@ class Backups:
         found = {key: entry.value for key, entry in self._entries().items() if key != RESTORING}
         if found != written:
             raise _meddled()
-        running = [operation["id"] for operation in backup.operations]
-        restored = {"schema": 1, "restored": now(), "backup": backup.time, "operations": running}
+        running = tuple(str(operation["id"]) for operation in backup.operations if "id" in operation)
+        restored = encode(RestoredState(now(), backup.time, running))
         last: list[Put | Delete] = [
             Put(RESTORED, restored),
             Put(schema_version.KEY, backup.keys[schema_version.KEY]),
@@ -99,11 +107,11 @@ class Backups:
         schema = entries.get(schema_version.KEY)
         return Backup(
             prefix=self._prefix,
-            nodes=tuple(sorted({e.value["node"] for e in entries.values() if e.value.get("node")})),
-            layout=schema.value["schema"] if schema else 0,
+            nodes=tuple(sorted({node for e in entries.values() if isinstance(node := e.value.get("node"), str)})),
+            layout=schema.value.get("schema", 0) if schema else 0,
             revision=max(entry.revision for entry in entries.values()),
             time=now(),
-            keys={key: entry.value for key, entry in entries.items()},
+            keys={key: entry.value for key, entry in entries.items() if entry.text is None},
         )
 
     def _exists(self, entries: Mapping[str, Entry]) -> StateExists:

@@ -1,41 +1,39 @@
 """The recorded containers of one node, and who holds its GPUs and host ports."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from app.errors import ContainerNotFound
+from app.errors import ContainerNotFound, UnreadableRecord
 from app.model.container import FamilyRecord, VersionRecord
 from app.model.gpu import Holder
 from app.model.messages import Text
+from app.model.operation import Operation
 from app.ports import Delete, Put, StoreReader
-from app.state.families import Families, Shape, State
-from app.state.keys import (
-    CONTAINERS,
-    GPUS,
-    OPERATIONS,
-    families_prefix,
-    family_key,
-    gpus_prefix,
-    ports_prefix,
-    version_key,
-)
+from app.state.codec import encode, readable
+from app.state.families import Families, Shape, State, Survey
+from app.state.keys import CONTAINERS, GPUS, OPERATIONS, PORTS, families_prefix, gpus_prefix, is_version, ports_prefix
 
 FamilyState = State[FamilyRecord, VersionRecord]
+Containers = Survey[FamilyRecord, VersionRecord]
 _SHAPE = Shape(
     CONTAINERS,
     lambda name: Text("there is no container {name}; GET /api/v1/containers lists them", name=name),
-    FamilyRecord.from_json,
-    VersionRecord.from_json,
+    FamilyRecord,
+    VersionRecord,
     ContainerNotFound,
 )
 
 
 @dataclass(frozen=True)
 class Claims:
-    """Who holds the GPUs (by UUID) and the host ports of one node, as of one revision."""
+    """Name the holders of the GPUs (by UUID) and the host ports of one node, as of one revision.
+
+    `problems` has those that are held, but the record of the holder cannot be read.
+    """
 
     gpus: dict[str, Holder]
     ports: dict[int, Holder]
+    problems: Mapping[str | int, UnreadableRecord] = field(default_factory=dict)
 
     def gpus_of(self, family: str) -> list[str]:
         """The UUIDs that a family holds."""
@@ -52,31 +50,33 @@ class Records(Families[FamilyRecord, VersionRecord]):
     def __init__(self, store: StoreReader, node: str) -> None:
         super().__init__(store, node, _SHAPE)
 
-    def put(self, record: VersionRecord) -> Put:
-        """Build the write that makes `record` the record of its version."""
-        return Put(version_key(CONTAINERS, record.family, record.version), record.to_json())
-
-    def put_family(self, family: FamilyRecord) -> Put:
-        """Build the write that makes `family` the record of its family."""
-        return Put(family_key(CONTAINERS, family.family), family.to_json())
-
     def claims(self) -> Claims:
-        """Who holds what on this node."""
+        """Return the holders of this node's GPUs and host ports."""
         gpus, ports = gpus_prefix(self.node), ports_prefix(self.node)
-        entries = {e.key: holder_from(e.value) for e in self._store.list(gpus, ports)}
+        unread: list[UnreadableRecord] = []
+        held = {entry.key: holder for entry, holder in readable(Holder, self._store.list(gpus, ports), unread)}
         return Claims(
-            {key.removeprefix(gpus): holder for key, holder in entries.items() if key.startswith(gpus)},
-            {int(key.removeprefix(ports)): holder for key, holder in entries.items() if key.startswith(ports)},
+            {key.removeprefix(gpus): holder for key, holder in held.items() if key.startswith(gpus)},
+            {int(key.removeprefix(ports)): holder for key, holder in held.items() if key.startswith(ports)},
+            {_claimed(problem.key): problem for problem in unread},
         )
 
     def gpu_holders(self) -> dict[str, Holder]:
-        """Who holds which GPU, by UUID, on all nodes."""
-        return {entry.key.rpartition("/")[2]: holder_from(entry.value) for entry in self._store.list(GPUS)}
+        """Return the holders of the GPUs of all nodes, by UUID."""
+        return {entry.key.rpartition("/")[2]: holder for entry, holder in readable(Holder, self._store.list(GPUS))}
 
-    def images_in_use(self) -> set[str]:
-        """The image ids that some version record or running operation of this node needs."""
+    def needs_image(self, image_id: str) -> bool:
+        """Tell if a version or running operation of this node needs that image; so may one that cannot be read."""
         entries = self._store.list(families_prefix(CONTAINERS), OPERATIONS)
-        return {e.value["image_id"] for e in entries if e.value["node"] == self.node and e.value.get("image_id")}
+        unread: list[UnreadableRecord] = []
+        users: list[VersionRecord | Operation] = [
+            *(record for _, record in readable(VersionRecord, (e for e in entries if is_version(e.key)), unread)),
+            *(
+                record
+                for _, record in readable(Operation, (e for e in entries if e.key.startswith(OPERATIONS)), unread)
+            ),
+        ]
+        return bool(unread) or any(user.node == self.node and user.image_id == image_id for user in users)
 
     def claim_keys(self, gpus: Iterable[str], ports: Iterable[int]) -> list[str]:
         """The keys of these GPUs and host ports."""
@@ -84,7 +84,7 @@ class Records(Families[FamilyRecord, VersionRecord]):
 
     def put_claims(self, holder: Holder, gpus: Iterable[str], ports: Iterable[int]) -> list[Put]:
         """Writes that make `holder` the holder of these GPUs and host ports."""
-        value = {"schema": 1, **vars(holder)}
+        value = encode(holder)
         return [Put(key, value) for key in self.claim_keys(gpus, ports)]
 
     def release(self, gpus: Iterable[str], ports: Iterable[int]) -> list[Delete]:
@@ -92,6 +92,7 @@ class Records(Families[FamilyRecord, VersionRecord]):
         return [Delete(key) for key in self.claim_keys(gpus, ports)]
 
 
-def holder_from(raw: dict[str, object]) -> Holder:
-    """Who a stored claim says holds it."""
-    return Holder(**{key: value for key, value in raw.items() if key != "schema"})  # type: ignore[arg-type]
+def _claimed(key: str) -> str | int:
+    """The GPU or host port of a claim."""
+    name = key.rpartition("/")[2]
+    return int(name) if key.startswith(PORTS) else name

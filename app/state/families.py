@@ -1,14 +1,17 @@
 """Families and their versions as recorded in etcd, for containers and volumes alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from app.errors import NotFound, NotNewestVersion, OnAnotherNode
+from app.errors import NotFound, NotNewestVersion, OnAnotherNode, UnreadableRecord
 from app.model.messages import Text
-from app.model.names import Name
-from app.ports import StoreReader
+from app.model.names import Name, versioned
+from app.model.operation import Operation
+from app.ports import Entry, Put, StoreReader
 from app.state import keys
+from app.state.codec import encode, read, readable
+from app.state.unreadable import headless
 
 
 class _Family(Protocol):
@@ -21,6 +24,8 @@ class _Family(Protocol):
 
 
 class _Version(Protocol):
+    @property
+    def family(self) -> str: ...
     @property
     def version(self) -> int: ...
     @property
@@ -41,14 +46,58 @@ class State(Generic[F, V]):
 
 
 @dataclass(frozen=True)
+class Survey(Generic[F, V]):
+    """All families that can be read, by name, and their versions by versioned name; those that are worked on.
+
+    A family is whole only with its newest version. `problems` tells what is wrong with the rest.
+    """
+
+    families: list[F]
+    versions: dict[str, V]
+    operations: list[Operation]
+    problems: tuple[UnreadableRecord, ...]
+
+    @property
+    def known(self) -> set[str]:
+        """The families of which something is on record, be it unreadable."""
+        return {family.family for family in self.families} | self.unclear
+
+    @property
+    def unclear(self) -> set[str]:
+        """The families of which something, their running operation too, cannot be read."""
+        return {keys.family_of(problem.key)[1] for problem in self.problems}
+
+
+@dataclass(frozen=True)
 class Shape(Generic[F, V]):
-    """What tells one kind of family from another: where it is kept, how it is read, what is said if it is absent."""
+    """Tell one kind of family from another: its place, its classes, and the refusal if one is absent."""
 
     resource: str
     unknown: Callable[[str], Text]
-    family: Callable[[Mapping[str, Any]], F]
-    version: Callable[[Mapping[str, Any]], V]
+    family: type[F]
+    version: type[V]
     absent: type[NotFound]
+
+
+def survey(entries: Sequence[Entry], resource: str, family: type[F], version: type[V]) -> Survey[F, V]:
+    """Read the families of a kind of resource, and their versions, from all their entries and running operations."""
+    problems: list[UnreadableRecord] = []
+    stored = [entry for entry in entries if entry.key.startswith(keys.families_prefix(resource))]
+    found = readable(family, (entry for entry in stored if not keys.is_version(entry.key)), problems)
+    families = {record.family: record for _, record in found}
+    found_ = readable(version, (entry for entry in stored if keys.is_version(entry.key)), problems)
+    versions = {record.name: record for _, record in found_}
+    for record in [record for record in families.values() if versioned(record.family, record.current) not in versions]:
+        problems.append(headless(keys.family_key(resource, record.family), record.current))
+        del families[record.family]
+    running = (entry for entry in entries if entry.key.startswith(keys.operations_prefix(resource)))
+    operations = [operation for _, operation in readable(Operation, running, problems)]
+    return Survey(
+        [families[name] for name in sorted(families)],
+        {name: record for name, record in versions.items() if record.family in families},
+        operations,
+        tuple(problems),
+    )
 
 
 class Families(Generic[F, V]):
@@ -60,20 +109,23 @@ class Families(Generic[F, V]):
         self.node = node
 
     def find(self, family: str) -> State[F, V] | None:
-        """The family as recorded, or None."""
-        entry = self._store.get(keys.family_key(self._shape.resource, family))
+        """The family as recorded, or None. Raises UnreadableRecord, also for the record of its newest version."""
+        key = keys.family_key(self._shape.resource, family)
+        entry = self._store.get(key)
         if entry is None:
             return None
-        record = self._shape.family(entry.value)
+        record = read(self._shape.family, entry)
         current = self._store.get(keys.version_key(self._shape.resource, family, record.current))
-        if current is None:  # erased between the two reads
-            return None
-        return State(record, entry.revision, self._shape.version(current.value))
+        if current is not None:
+            return State(record, entry.revision, read(self._shape.version, current))
+        if self._store.get(key) == entry:
+            raise headless(key, record.current)
+        return self.find(family)  # erased or changed between the reads
 
     def home(self, family: str) -> str | None:
         """The node on which a family lives, None if there is no such family."""
         entry = self._store.get(keys.family_key(self._shape.resource, family))
-        return self._shape.family(entry.value).node if entry else None
+        return read(self._shape.family, entry).node if entry else None
 
     def known(self, name: Name) -> State[F, V]:
         """The family of `name`, wherever it lives; the shape's `absent` if there is none, or no such version yet."""
@@ -115,20 +167,37 @@ class Families(Generic[F, V]):
             raise self._shape.absent(
                 Text("version {name} was deleted; the newest is {newest}", name=str(name), newest=state.current.name)
             )
-        return self._shape.version(entry.value)
+        return read(self._shape.version, entry)
 
     def versions(self, family: str) -> list[V]:
-        """Every recorded version of a family, oldest first."""
+        """Every recorded version of a family that can be read, oldest first."""
         entries = self._store.list(keys.versions_prefix(self._shape.resource, family))
-        return sorted((self._shape.version(e.value) for e in entries), key=lambda record: record.version)
+        found = readable(self._shape.version, entries)
+        return sorted((record for _, record in found), key=lambda record: record.version)
+
+    def ensure_readable(self, family: str) -> None:
+        """Raise UnreadableRecord if that of a version of the family is, for who is about to act on all of them."""
+        for entry in self._store.list(keys.versions_prefix(self._shape.resource, family)):
+            read(self._shape.version, entry)
 
     def everything(self) -> tuple[list[F], dict[str, V]]:
-        """All families of all nodes by name, and all versions by versioned name, as of one revision."""
-        families, versions = [], {}
-        for entry in self._store.list(keys.families_prefix(self._shape.resource)):
-            if "/versions/" in entry.key:
-                version = self._shape.version(entry.value)
-                versions[version.name] = version
-            else:
-                families.append(self._shape.family(entry.value))
-        return sorted(families, key=lambda family: family.family), versions
+        """All families of all nodes by name, and all versions by versioned name, as of one revision.
+
+        Those that cannot be read are left out, and with its newest version, or its own record, the whole family.
+        """
+        found = self.survey()
+        return found.families, found.versions
+
+    def survey(self) -> Survey[F, V]:
+        """Return the same, and what is wrong with the rest."""
+        shape = self._shape
+        entries = self._store.list(keys.families_prefix(shape.resource), keys.operations_prefix(shape.resource))
+        return survey(entries, shape.resource, shape.family, shape.version)
+
+    def put(self, record: V) -> Put:
+        """Return the write that makes `record` the record of its version."""
+        return Put(keys.version_key(self._shape.resource, record.family, record.version), encode(record))
+
+    def put_family(self, family: F) -> Put:
+        """Return the write that makes `family` the record of its family."""
+        return Put(keys.family_key(self._shape.resource, family.family), encode(family))

@@ -1,4 +1,4 @@
-"""Whether etcd knows all that it once knew: one that was restored from a backup, or lost, is older than Docker.
+"""Detect an etcd that forgot something: one that was restored from a backup, or lost, is older than Docker.
 
 Whatever gpudock makes in Docker carries the id of its operation, and those sort by time. An object made by an
 operation that is newer than the newest that etcd knows of, and that nothing in etcd explains, was made after etcd's
@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import StateUnexplained
+from app.model.container import VersionRecord
 from app.model.messages import Text, joined
-from app.model.names import versioned
 from app.model.operation import now
+from app.model.volume import VolumeRecord
 from app.ports import ContainerReader, Entry, Put, Store, VolumeReader
 from app.state import schema_version
+from app.state.codec import encode, read, readable, try_read
 from app.state.keys import (
     CONTAINERS,
     HISTORY,
@@ -26,8 +28,11 @@ from app.state.keys import (
     VOLUMES,
     accepted_key,
     families_prefix,
+    is_version,
     newest_key,
 )
+from app.state.notes import AcceptedState, NewestOperation, RestoredState
+from app.state.unreadable import unclear_families
 
 # For how many seconds a look at Docker counts for calls that change something, unless etcd steps back meanwhile.
 _FRESH = 2.0
@@ -52,7 +57,7 @@ class DockerObject:
 
     @property
     def text(self) -> Text:
-        """What it is, and its state, for people."""
+        """Name it and its state, for people."""
         if self.kind == "volume":
             return Text("volume {name}", name=self.name)
         return Text("container {name} ({state})", name=self.name, state=self.state)
@@ -63,7 +68,7 @@ class DockerObject:
 
 @dataclass(frozen=True)
 class _Known:
-    """What etcd notes of itself: the newest operation of the node or accepted one, and what was restored last.
+    """Hold etcd's notes of itself: the newest operation of the node or accepted one, and what was restored last.
 
     `unsettled` are the operations that came back with that, unless an operator has accepted them.
     """
@@ -97,7 +102,7 @@ class StateGuard:
             self._looked = looked[0], known
 
     def unexplained(self) -> list[DockerObject]:
-        """What Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
+        """List what Docker has of this node that etcd does not explain, by name. Raises RestoreUnfinished."""
         made = self._made()
         return self._unexplained(made, self._known())
 
@@ -110,8 +115,8 @@ class StateGuard:
             self._layout.ensure()
             known = self._known()
             newest = max(known.newest, *(object_.operation for object_ in found))
-            value = {"schema": 1, "newest": newest, "restored": known.restored, "accepted": now()}
-            self._store.transact({}, [Put(accepted_key(self._node), value)])
+            accepted = AcceptedState(newest, known.restored, now())
+            self._store.transact({}, [Put(accepted_key(self._node), encode(accepted))])
         return found
 
     def _look(self, made: Sequence[DockerObject], known: _Known) -> None:
@@ -132,16 +137,17 @@ class StateGuard:
         return [object_ for object_ in [*containers, *volumes] if _ID.fullmatch(object_.operation)]
 
     def _known(self) -> _Known:
-        notes = {entry.key: entry.value for entry in self._store.list(META)}
+        notes = {entry.key: entry for entry in self._store.list(META)}
         if RESTORING in notes:
             raise schema_version.unfinished()
-        newest = notes.get(newest_key(self._node), {"operation": ""})["operation"]
-        accepted = notes.get(accepted_key(self._node), {"newest": "", "restored": ""})
-        restored = notes.get(RESTORED, {"restored": "", "operations": []})
-        pending = restored["operations"] if accepted["restored"] != restored["restored"] else []
+        # Without these two more has to be explained; but without the last nobody knows which operations came back.
+        newest = try_read(NewestOperation, notes.get(newest_key(self._node))) or NewestOperation("")
+        accepted = try_read(AcceptedState, notes.get(accepted_key(self._node))) or AcceptedState("")
+        restored = read(RestoredState, notes[RESTORED]) if RESTORED in notes else RestoredState("")
+        pending = restored.operations if accepted.restored != restored.restored else ()
         return _Known(
-            newest=max(newest, accepted["newest"]),
-            restored=restored["restored"],
+            newest=max(newest.operation, accepted.newest),
+            restored=restored.restored,
             unsettled=frozenset(pending),
         )
 
@@ -151,34 +157,46 @@ class StateGuard:
         if not late:  # as a rule: nothing but the notes had to be read
             return []
         entries = self._store.list(families_prefix(CONTAINERS), families_prefix(VOLUMES), OPERATIONS, HISTORY)
-        recorded, running = _recorded(entries), {e.value["id"] for e in entries if e.key.startswith(OPERATIONS)}
-        ended = max((e.value["id"] for e in entries if e.key.startswith(HISTORY) and self._here(e)), default="")
+        recorded, unclear = _recorded(entries), _unclear(entries)
+        running = {e.value.get("id") for e in entries if e.key.startswith(OPERATIONS)}
+        past = (e.key.removeprefix(HISTORY) for e in entries if e.key.startswith(HISTORY) and self._here(e))
+        ended = max(past, default="")
         return sorted(
             (
                 object_
                 for object_ in late
-                if (object_.id or object_.name) not in recorded
+                if (object_.kind, object_.id or object_.name) not in recorded
+                and (object_.kind, object_.name.rpartition("-")[0]) not in unclear
                 and (object_.unsettled or (object_.operation not in running and object_.operation > ended))
             ),
             key=lambda object_: (object_.kind, object_.name),
         )
 
     def _here(self, entry: Entry) -> bool:
-        return bool(entry.value["node"] == self._node)
+        return bool(entry.value.get("node") == self._node)
 
 
 def _may_have_ended_well(object_: DockerObject, known: _Known) -> bool:
     return object_.operation in known.unsettled and object_.state != "created"
 
 
-def _recorded(entries: Sequence[Entry]) -> set[str]:
-    """The ids of recorded containers and the names of recorded volumes."""
-    found = set()
-    for entry in entries:
-        if "/versions/" in entry.key:
-            family, version = entry.value["family"], entry.value["version"]
-            found.add(entry.value.get("container_id") or versioned(family, version))
-    return found
+def _recorded(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """The ids of recorded containers and the names of recorded volumes, each with its kind."""
+    versions = [entry for entry in entries if is_version(entry.key)]
+    containers = readable(VersionRecord, _below(versions, families_prefix(CONTAINERS)))
+    volumes = readable(VolumeRecord, _below(versions, families_prefix(VOLUMES)))
+    ids = {("container", record.container_id) for _, record in containers}
+    return ids | {("volume", record.name) for _, record in volumes}
+
+
+def _unclear(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """The families with what cannot be read, each with its kind: that may explain whatever they have."""
+    kinds = {CONTAINERS: "container", VOLUMES: "volume"}
+    return {(kinds[resource], family) for resource, family in unclear_families(entries) if resource in kinds}
+
+
+def _below(entries: Sequence[Entry], prefix: str) -> list[Entry]:
+    return [entry for entry in entries if entry.key.startswith(prefix)]
 
 
 def _stepped_back(before: _Known, after: _Known) -> bool:

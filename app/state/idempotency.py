@@ -9,21 +9,23 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated
 
 import structlog
 
 from app.errors import AnswerNotKept, FirstStillRuns, KeyReused, OnAnotherNode, OutcomeUnknown, Unavailable
 from app.model.messages import Text
 from app.model.operation import new_id, now
+from app.model.record import Longest, Record
 from app.ports import Delete, Entry, Host, Put, Store
+from app.state.codec import encode, read
+from app.state.keys import IDEMPOTENCY
 from app.state.schema_version import SchemaVersion
 
 log = structlog.get_logger()
-KEYS = "/idempotency/"
 LIFETIME = timedelta(hours=24)
 MAX_STORED = 512 << 10
 _AT_ONCE = 128
@@ -31,8 +33,32 @@ _RETRY = 0.5
 
 
 @dataclass(frozen=True)
+class KeyRecord(Record):
+    """A key that a request has: the request's fingerprint, who runs it, and since when (ISO 8601 in UTC).
+
+    `claim` tells two attempts of the same process apart. `state` is "running", or "done" in an AnsweredKey.
+    """
+
+    fingerprint: str
+    node: str
+    owner: str
+    claim: str
+    created: str
+    state: str = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweredKey(KeyRecord):
+    """A key whose request was done. `body` is None if it was too large to be kept."""
+
+    status: int
+    body: Annotated[str, Longest(MAX_STORED)] | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
 class StoredAnswer:
-    """What a caller was told: a status number, a text, and the address of what the request started, if any."""
+    """Hold an answer to a caller: a status number, a text, and the address of what the request started, if any."""
 
     status: int
     body: str
@@ -44,7 +70,7 @@ class KeyClaim:
     """A key in the hands of the one request that runs; it ends with `keep` or `release`."""
 
     path: str
-    record: Mapping[str, Any]
+    record: KeyRecord
     revision: int
 
 
@@ -68,7 +94,7 @@ class Idempotency:
         Raises KeyReused, FirstStillRuns or AnswerNotKept; OnAnotherNode if a process there has the key; Unavailable if
         etcd is down, and then nothing stays claimed.
         """
-        path = KEYS + hashlib.sha256(key.encode()).hexdigest()
+        path = IDEMPOTENCY + hashlib.sha256(key.encode()).hexdigest()
         self._layout.ensure()
         self._trim(path)
         while (found := self._attempt(path, request)) is None:
@@ -77,10 +103,9 @@ class Idempotency:
 
     def keep(self, claim: KeyClaim, answer: StoredAnswer) -> None:
         """Store the answer. One that needs more than MAX_STORED bytes is left out, which `begin` then tells."""
-        stored = asdict(answer)
-        if len(json.dumps(answer.body)) > MAX_STORED:
-            stored["body"] = None
-        self._end(claim, Put(claim.path, {**claim.record, "state": "done", **stored}))
+        body = answer.body if len(json.dumps(answer.body)) <= MAX_STORED else None
+        told = {"state": "done", "status": answer.status, "body": body, "location": answer.location}
+        self._end(claim, Put(claim.path, encode(AnsweredKey(**{**vars(claim.record), **told}))))
 
     def release(self, claim: KeyClaim) -> None:
         """Give the key back without an answer: the next request with it runs."""
@@ -90,38 +115,38 @@ class Idempotency:
         entry = self._store.get(path)
         if entry is None or _expired(entry):
             return self._claim(path, request, entry)
-        record = entry.value
-        if record["fingerprint"] != request:
+        record = _read(entry)
+        if record.fingerprint != request:
             raise KeyReused(
                 Text("this Idempotency-Key came with another request before; use a new key for a new request")
             )
-        if record["state"] == "done":
+        if isinstance(record, AnsweredKey):
             return _answer(record)
         # How far a dead process came is unknown, but its operation was or will be undone or finished by the
         # journal, so the request runs anew and meets whatever came of it.
         if self._dead(record):
             return self._claim(path, request, entry)
-        if record["node"] != self._node:
+        if record.node != self._node:
             message = Text(
-                "the first request with this Idempotency-Key runs on node {node}; ask there", node=record["node"]
+                "the first request with this Idempotency-Key runs on node {node}; ask there", node=record.node
             )
-            raise OnAnotherNode(message, node=record["node"])
+            raise OnAnotherNode(message, node=record.node)
         raise FirstStillRuns(Text("the first request with this Idempotency-Key still runs; repeat it in a moment"))
 
     def _claim(self, path: str, request: str, before: Entry | None) -> KeyClaim | None:
-        owner = {"node": self._node, "owner": self._host.own_token(), "claim": new_id()}
-        record = {"schema": 1, "fingerprint": request, **owner, "created": now(), "state": "running"}
+        record = KeyRecord(request, self._node, self._host.own_token(), claim=new_id(), created=now())
+        put = Put(path, encode(record))
         try:
-            revision = self._store.transact({path: before.revision if before else 0}, [Put(path, record)])
+            revision = self._store.transact({path: before.revision if before else 0}, [put])
         except OutcomeUnknown as exc:
             _in_background(lambda: self._withdraw(path, record), exc)
             raise
         return KeyClaim(path, record, revision) if revision is not None else None
 
-    def _withdraw(self, path: str, record: Mapping[str, Any]) -> None:
+    def _withdraw(self, path: str, record: KeyRecord) -> None:
         """Undo a claim of which it is unknown whether it was made."""
         entry = self._store.get(path)
-        if entry is not None and entry.value == record:
+        if entry is not None and entry.value == encode(record):
             self._store.transact({path: entry.revision}, [Delete(path)])
 
     def _end(self, claim: KeyClaim, write: Put | Delete) -> None:
@@ -136,30 +161,38 @@ class Idempotency:
         except Unavailable as exc:
             _in_background(attempt, exc)
 
-    def _dead(self, record: Mapping[str, Any]) -> bool:
-        """Whether the process at work died; of another node's that cannot be told."""
-        return record["node"] == self._node and not self._host.process_alive(record["owner"])
+    def _dead(self, record: KeyRecord) -> bool:
+        """Tell if the process at work died; of another node's that cannot be told."""
+        return record.node == self._node and not self._host.process_alive(record.owner)
 
     def _trim(self, path: str) -> None:
         """Forget expired records in one of 256 parts of all, that of `path`: each gets its turn now and then."""
-        part = self._store.list(path[: len(KEYS) + 2])
+        part = self._store.list(path[: len(IDEMPOTENCY) + 2])
         old = [entry for entry in part if _expired(entry)][:_AT_ONCE]
         if old:
             self._store.transact({entry.key: entry.revision for entry in old}, [Delete(entry.key) for entry in old])
 
 
+def _read(entry: Entry) -> KeyRecord:
+    return read(AnsweredKey if entry.value.get("state") == "done" else KeyRecord, entry)
+
+
 def _expired(entry: Entry) -> bool:
-    return datetime.now(UTC) - datetime.fromisoformat(entry.value["created"]) > LIFETIME
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(entry.value["created"])
+    except (KeyError, TypeError, ValueError):  # whoever looks for that key is told
+        return False
+    return age > LIFETIME
 
 
-def _answer(record: Mapping[str, Any]) -> StoredAnswer:
-    status, body, location = record["status"], record["body"], record["location"]
-    if body is None:
+def _answer(record: AnsweredKey) -> StoredAnswer:
+    if record.body is None:
         message = Text(
-            "the request was done before, with status {status}, but its answer was too large to be kept", status=status
+            "the request was done before, with status {status}, but its answer was too large to be kept",
+            status=record.status,
         )
-        raise AnswerNotKept(message, status=status, location=location)
-    return StoredAnswer(status, body, location)
+        raise AnswerNotKept(message, status=record.status, location=record.location)
+    return StoredAnswer(record.status, record.body, record.location)
 
 
 def _in_background(action: Callable[[], None], reason: Unavailable) -> None:

@@ -13,7 +13,9 @@ NODES = "/nodes/"
 OBSERVED = "/observed/"
 OBSERVED_GPUS = "/observed/gpus/"
 LEFTOVERS, DISKS = "leftovers", "disks"
-GPUS, HEALTH = "/gpus/", "/health/"
+GPUS, PORTS, HEALTH = "/gpus/", "/ports/", "/health/"
+CANCELLATIONS, IDEMPOTENCY = "/cancellations/", "/idempotency/"
+NEWEST, ACCEPTED = "/meta/newest/", "/meta/accepted/"
 # Exists while a restore runs, or after one that broke off.
 RESTORING = "/meta/restoring"
 # What the last restore brought back.
@@ -21,85 +23,115 @@ RESTORED = "/meta/restored"
 
 
 def families_prefix(resource: str) -> str:
-    """What every record of a kind of resource begins with."""
+    """Return the beginning of every key of a kind of resource."""
     return f"/{resource}/"
 
 
 def family_key(resource: str, family: str) -> str:
-    """Where a family's record is."""
+    """Return the key of a family's record."""
     return families_prefix(resource) + family
 
 
 def versions_prefix(resource: str, family: str) -> str:
-    """What every version record of a family begins with."""
+    """Return the beginning of the keys of a family's versions."""
     return f"{family_key(resource, family)}/versions/"
 
 
 def version_key(resource: str, family: str, version: int) -> str:
-    """Where the record of one version is."""
+    """Return the key of the record of one version."""
     return f"{versions_prefix(resource, family)}{version}"
 
 
+def is_version(key: str) -> bool:
+    """Tell the record of a version from that of a family."""
+    return "/versions/" in key
+
+
+def family_of(key: str) -> tuple[str, str]:
+    """Return the kind of resource and the family that a record is about: its own, a version's, or an operation's."""
+    resource, _, rest = key.removeprefix(OPERATIONS).lstrip("/").partition("/")
+    return resource, rest.partition("/versions/")[0]
+
+
+def identity(key: str) -> dict[str, object]:
+    """Return the fields of a record that its key repeats, so that both must agree."""
+    match key.split("/")[1:]:
+        case [resource, family] if resource in (CONTAINERS, VOLUMES):
+            return {"family": family}
+        case [resource, family, "versions", version] if resource in (CONTAINERS, VOLUMES) and version.isdecimal():
+            return {"family": family, "version": int(version)}
+        case ["operations", resource, *family]:
+            return {"resource": resource, "family": "/".join(family)}
+        case ["history", id_]:
+            return {"id": id_}
+    return {}
+
+
+def operations_prefix(resource: str) -> str:
+    """Return the beginning of the keys of running operations on a kind of resource."""
+    return f"{OPERATIONS}{resource}/"
+
+
 def operation_key(resource: str, family: str) -> str:
-    """Where the one running operation of a family is: its mutex."""
-    return f"{OPERATIONS}{resource}/{family}"
+    """Return the key of the one running operation of a family: its mutex."""
+    return operations_prefix(resource) + family
 
 
 def cancellation_key(operation: str) -> str:
     """Exists once somebody asked that the operation with this id be cancelled; goes when it ends."""
-    return f"/cancellations/{operation}"
+    return CANCELLATIONS + operation
 
 
 def gpus_prefix(node: str) -> str:
-    """What the claims of a node's GPUs begin with."""
-    return f"/gpus/{node}/"
+    """Return the beginning of the keys of a node's claims of GPUs."""
+    return f"{GPUS}{node}/"
 
 
 def health_prefix(node: str) -> str:
-    """What the records of a node's GPUs out of service begin with."""
-    return f"/health/{node}/"
+    """Return the beginning of the keys of a node's GPUs out of service."""
+    return f"{HEALTH}{node}/"
 
 
 def ports_prefix(node: str) -> str:
-    """What the claims of a node's host ports begin with."""
-    return f"/ports/{node}/"
+    """Return the beginning of the keys of a node's claims of host ports."""
+    return f"{PORTS}{node}/"
 
 
 def node_key(node: str) -> str:
-    """Where it is noted when a node's reconcile process last saw its Docker, and when that was away."""
-    return f"/nodes/{node}"
+    """Return the key that tells when a node's reconcile process last saw its Docker, and when that was away."""
+    return NODES + node
 
 
 def reconciler_key(node: str) -> str:
     """Names the process that reconciles a node."""
-    return f"/nodes/{node}/reconciler"
+    return f"{NODES}{node}/reconciler"
 
 
 def agent_key(node: str) -> str:
     """Tells where a node's reconcile process answers other nodes; exists as long as that lives, and seconds more."""
-    return f"/nodes/{node}/agent"
+    return f"{NODES}{node}/agent"
 
 
 def observed_prefix(kind: str, node: str = "") -> str:
-    """What a node's reports of its containers, volumes, leftovers or disks begin with; of all nodes without one."""
+    """Return the beginning of the keys of a node's reports of a kind; of all nodes without one."""
     return f"{OBSERVED}{kind}/{node}/" if node else f"{OBSERVED}{kind}/"
 
 
 def observed_gpus_key(node: str) -> str:
-    """Where a node reports how its GPUs are."""
+    """Return the key at which a node reports how its GPUs are."""
     return f"{OBSERVED_GPUS}{node}/all"
 
 
 def observed_disks_key(node: str) -> str:
-    """Where a node reports how full its disks are."""
+    """Return the key at which a node reports how full its disks are."""
     return f"{observed_prefix(DISKS, node)}all"
 
 
 def newest_key(node: str) -> str:
     """Names the last operation that began on a node; of two that begin at the same moment perhaps the other."""
-    return f"/meta/newest/{node}"
+    return NEWEST + node
 
 
 def accepted_key(node: str) -> str:
     """Up to which operation an operator accepted that a node's Docker has what etcd does not explain."""
-    return f"/meta/accepted/{node}"
+    return ACCEPTED + node

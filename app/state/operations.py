@@ -7,6 +7,7 @@ from app.errors import OperationRunning, OperationStuck
 from app.model.messages import Text
 from app.model.operation import Operation
 from app.ports import Host, StoreReader
+from app.state.codec import read, readable
 from app.state.keys import CONTAINERS, OPERATIONS, operation_key
 
 
@@ -25,9 +26,9 @@ class OperationRecords:
     store: StoreReader
 
     def find(self, family: str, resource: str = CONTAINERS) -> Recorded | None:
-        """The operation on a family, or None."""
+        """The operation on a family, or None; UnreadableRecord if nobody knows which it is."""
         entry = self.store.get(operation_key(resource, family))
-        return Recorded(Operation.from_json(entry.value), entry.revision) if entry else None
+        return Recorded(read(Operation, entry), entry.revision) if entry else None
 
     def running(self, family: str, resource: str = CONTAINERS) -> Operation | None:
         """The operation on a family without its revision, or None."""
@@ -35,8 +36,9 @@ class OperationRecords:
         return found.operation if found else None
 
     def all(self) -> Sequence[Recorded]:
-        """Every operation of every node."""
-        return [Recorded(Operation.from_json(entry.value), entry.revision) for entry in self.store.list(OPERATIONS)]
+        """Every operation of every node, as far as they can be read."""
+        found = readable(Operation, self.store.list(OPERATIONS))
+        return [Recorded(operation, entry.revision) for entry, operation in found]
 
     def all_running(self) -> list[Operation]:
         """Every operation of every node, without revisions."""

@@ -25,19 +25,19 @@ class SchemaVersion:
         none, so the mark is the whole upgrade: it keeps an older gpudock from undoing what it does not understand.
         """
         entry = self._store.get(KEY)
-        if entry is None or entry.value["schema"] == 1:
+        if entry is None or entry.value.get("schema") == 1:
             expected = {KEY: entry.revision if entry else 0, RESTORING: 0}
             self._store.transact(expected, [Put(KEY, {"schema": VERSION})])
             entry = self._store.get(KEY)
         if entry is None:
             raise unfinished()
-        found = entry.value["schema"]
+        found = entry.value.get("schema")
         if found != VERSION:
             raise Unavailable(
                 "etcd",
                 Text(
                     "the keys in etcd have layout {found}, this gpudock knows {known}; see migrations_notes/",
-                    found=found,
+                    found=str(found),
                     known=VERSION,
                 ),
             )

@@ -1,19 +1,21 @@
 """The recorded volumes of one node."""
 
-from app.errors import InvalidRequest, VolumeNotFound
+from app.errors import InvalidRequest, UnreadableRecord, VolumeNotFound
 from app.model.messages import Text
 from app.model.names import VOLUME, Name, parse
 from app.model.volume import VolumeFamily, VolumeRecord
-from app.ports import Put, StoreReader
-from app.state.families import Families, Shape, State
-from app.state.keys import VOLUMES, family_key, version_key
+from app.ports import StoreReader
+from app.state.codec import read
+from app.state.families import Families, Shape, State, Survey
+from app.state.keys import VOLUMES, version_key
 
 VolumeState = State[VolumeFamily, VolumeRecord]
+RecordedVolumes = Survey[VolumeFamily, VolumeRecord]
 _SHAPE = Shape(
     VOLUMES,
     lambda name: Text("there is no volume {name}; GET /api/v1/volumes lists them", name=name),
-    VolumeFamily.from_json,
-    VolumeRecord.from_json,
+    VolumeFamily,
+    VolumeRecord,
     VolumeNotFound,
 )
 
@@ -34,17 +36,15 @@ class VolumeRecords(Families[VolumeFamily, VolumeRecord]):
             return None
         return self.at(name)
 
+    def is_recorded(self, volume: str) -> bool:
+        """Tell if the Docker volume of that name has a record of this node, or one that cannot be read."""
+        try:
+            return self.entry(volume) is not None
+        except UnreadableRecord:
+            return True
+
     def at(self, name: Name) -> tuple[VolumeRecord, int] | None:
         """The record of a versioned name and its revision, if it is this node's."""
         entry = self._store.get(version_key(VOLUMES, name.family, name.version or 0))
-        if entry is None or entry.value["node"] != self.node:
-            return None
-        return VolumeRecord.from_json(entry.value), entry.revision
-
-    def put(self, record: VolumeRecord) -> Put:
-        """The write that makes `record` the record of its version."""
-        return Put(version_key(VOLUMES, record.family, record.version), record.to_json())
-
-    def put_family(self, family: VolumeFamily) -> Put:
-        """The write that makes `family` the record of its family."""
-        return Put(family_key(VOLUMES, family.family), family.to_json())
+        record = read(VolumeRecord, entry) if entry else None
+        return (record, entry.revision) if entry and record and record.node == self.node else None

@@ -58,6 +58,8 @@ class VolumeDelete(KindBase):
         if records.find(name.family) is None:
             return _plan_unrecorded(reader, request)
         target = _Target(records.require(name), records.version(name))
+        if request.erase and target.newest:
+            records.ensure_readable(name.family)  # each version has something that goes with it
         _check_unused(reader, target.record.name, request.force, keep=target.newest and not request.erase)
         entry = records.at(Name(name.family, target.record.version))
         revision = entry[1] if entry else 0
@@ -105,6 +107,8 @@ class VolumeDelete(KindBase):
             return handle.commit([])
         if target.newest and not operation.erase:
             return self._set_aside(handle, target)
+        if target.newest:
+            self.records.ensure_readable(target.record.family)
         handle.step(Step.REMOVING)
         self.volumes.discard(target.record.name)
         gone = self.records.versions(target.record.family) if target.newest else [target.record]
@@ -124,7 +128,7 @@ class VolumeDelete(KindBase):
         aside = handle.operation.layer or target.record.aside
         if aside is None:
             handle.step(Step.SETTING_ASIDE)
-            aside = self.volumes.set_aside(target.record.name, target.record.way)
+            aside = self.volumes.set_aside(target.record.name, target.record.driver)
             handle.step(Step.REMOVING, aside)
         handle.commit(self._mark(target, aside))
 
@@ -152,7 +156,7 @@ class VolumeDiscarder:
         """Remove those among `names` that gpudock made and that are not on record."""
         for name in names:
             family, _, version = name.rpartition("-")
-            if version.isdecimal() and name in self.volumes.names(family) and self.records.entry(name) is None:
+            if version.isdecimal() and name in self.volumes.names(family) and not self.records.is_recorded(name):
                 self.volumes.discard(name)
 
 
@@ -189,6 +193,8 @@ def _check_unused(reader: Reader, name: str, force: bool, keep: bool = False) ->
             ),
             containers=keepers,
         )
+    if not force:
+        _check_users_known(reader)
     users = sorted({*(mount.container for mount in mounts), *_recorded_users(reader, name)})
     if users and not force:
         raise VolumeInUse(
@@ -199,6 +205,12 @@ def _check_unused(reader: Reader, name: str, force: bool, keep: bool = False) ->
             ),
             containers=users,
         )
+
+
+def _check_users_known(reader: Reader) -> None:
+    """Raise UnreadableRecord if there is a container of which nobody knows what it mounts."""
+    for problem in reader.records.survey().problems:
+        raise problem
 
 
 def _recorded_users(reader: Reader, name: str) -> list[str]:

@@ -60,7 +60,7 @@ class VolumeMaker:
             node=operation.node,
             size=size.text,
             bytes=size.bytes,
-            way=driver,
+            driver=driver,
             parent=parent,
             why=operation.kind,
             created=created,

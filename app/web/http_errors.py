@@ -27,6 +27,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.RegistryUnreachable: 503,
     errors.OperationFailed: 500,
     errors.Unavailable: 503,
+    errors.UnreadableRecord: 500,
     errors.DomainError: 500,
 }
 

@@ -242,12 +242,17 @@ def test_two_prefixes_of_which_one_begins_the_other_do_not_mix(etcd_server):
     other.close()
 
 
-def test_a_value_that_is_not_ours_is_named(etcd_server, store):
+@pytest.mark.parametrize("value", [b"{oops", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_a_value_that_is_not_ours_comes_as_its_text_and_hides_no_other(etcd_server, store, value):
     write(store)
     raw = _raw_key(etcd_server, store)
+    store.transact({}, [Put("/b", {"at": "b"})])
     with grpc.insecure_channel("{}:{}".format(*etcd_server.endpoint)) as channel:
-        etcdrpc.KVStub(channel).Put(etcdrpc.PutRequest(key=raw, value=b"{oops"), 2)
-    assert raw.decode() in failure_of(lambda: store.get("/a"), within=1).message
+        etcdrpc.KVStub(channel).Put(etcdrpc.PutRequest(key=raw, value=value), 2)
+    assert [(entry.key, entry.value, entry.text) for entry in store.list("/")] == [
+        ("/a", {}, value.decode(errors="replace")),
+        ("/b", {"at": "b"}, None),
+    ]
 
 
 def _raw_key(server: EtcdServer, store: EtcdStore) -> bytes:

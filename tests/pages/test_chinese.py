@@ -17,6 +17,7 @@ from app.model.messages import Text
 from app.model.names import parse
 from app.model.node import Node
 from app.ports import Put
+from app.state.codec import encode
 from tests.support.chinese import chinese, english_on
 from tests.support.pages import PAGES, Page
 from tests.support.site import Browser, Site
@@ -76,7 +77,7 @@ class Trouble:
         gpus, node = self.site.services.gpus, self.site.services.config.node
         self.xid, self.mute, drained, used = [view.gpu for view in gpus.all() if view.free][:4]
         out = OutOfService("2026-01-02T03:04:05.678+00:00", self.xid.index, fault=xid_fault(79), code=79)
-        self.site.store.transact({}, [Put(f"/health/{node}/{self.xid.uuid}", out.to_json())])
+        self.site.store.transact({}, [Put(f"/health/{node}/{self.xid.uuid}", encode(out))])
         gpus.schedule(drained.uuid, False)
         self.site.inventory.changes = {
             self.mute.index: {"fault": OF_GPU},

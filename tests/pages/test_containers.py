@@ -12,6 +12,7 @@ from app.model.names import parse
 from app.model.operation import Operation, new_id, now
 from app.operations.base import Plan
 from app.ports import Put
+from app.state.codec import encode
 from app.state.keys import CONTAINERS, version_key
 from tests.pages.conftest import Clock
 from tests.pages.test_pages import HOSTILE, PLAIN, browser, notices, rows, site, text
@@ -215,7 +216,7 @@ def test_the_timeline_hides_secrets_and_says_where_versions_are_gone(site: Site,
             site.services.containers.create("foo", PLAIN)
         record = records.version(parse("foo"))
         changed = replace(record, spec=replace(record.spec, env=(f"MY_TOKEN={token}",), cmd=("me", "--key", token)))
-        site.store.transact({}, [Put(version_key(CONTAINERS, "foo", version), changed.to_json())])
+        site.store.transact({}, [Put(version_key(CONTAINERS, "foo", version), encode(changed))])
     site.services.containers.delete(parse("foo-1"), force=True, erase=True)
     html = browser.page("/containers/foo")
     told = steps(html)

@@ -11,6 +11,7 @@ from app.model.gpu import GpuProcess
 from app.model.gpu_health import OutOfService
 from app.model.names import parse
 from app.ports import Put
+from app.state.codec import encode
 from tests.pages.conftest import Clock
 from tests.pages.test_pages import browser, cells, notices, site, text
 from tests.support.site import Browser, Site
@@ -41,7 +42,7 @@ def states(html: str) -> list[str]:
 
 
 def record(site: Site, uuid: str, out: OutOfService) -> None:
-    site.store.transact({}, [Put(f"/health/{site.services.config.node}/{uuid}", out.to_json())])
+    site.store.transact({}, [Put(f"/health/{site.services.config.node}/{uuid}", encode(out))])
 
 
 def test_every_state_has_a_word_of_its_own(site: Site, browser: Browser, uuids: list[str]) -> None:

@@ -80,8 +80,29 @@ class MemoryStore:
         return self._revision
 
     def _entry(self, key: str) -> Entry:
-        value, revision = self._data[key]
-        return Entry(key, json.loads(value), revision)
+        text, revision = self._data[key]
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        return Entry(key, value, revision) if isinstance(value, dict) else Entry(key, {}, revision, text)
+
+    def snapshot(self) -> dict[str, tuple[str, int]]:
+        """All that is in it, for `bring_back`."""
+        with self._lock:
+            return dict(self._data)
+
+    def bring_back(self, kept: dict[str, tuple[str, int]]) -> None:
+        """Hold what was kept, and nothing else."""
+        with self._lock:
+            self._revision += 1
+            self._data = dict(kept)
+
+    def damage(self, key: str, text: str) -> None:
+        """Put something at `key` that gpudock did not write."""
+        with self._lock:
+            self._revision += 1
+            self._data[key] = text, self._revision
 
     def _fail(self, *kinds: Fault) -> None:
         for fault in [f for f in self._faults if f.kind in kinds]:

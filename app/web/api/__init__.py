@@ -16,6 +16,7 @@ from app.web.api import (
     images,
     nodes,
     operations,
+    records,
     volumes,
 )
 from app.web.api.schemas import ErrorEnvelope, envelope
@@ -62,7 +63,7 @@ def init_app(app: Flask) -> None:
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     api.spec.components.schema(async_requests.PREVIEW, schema=envelope(PreviewSchema))
     api.spec.options["security"] = [{"token": []}]
-    for resource in (containers, execute, volumes, images, gpus, nodes, operations, health):
+    for resource in (containers, execute, volumes, images, gpus, nodes, operations, records, health):
         api.register_blueprint(resource.blueprint)
     idempotency.init_app(app)
 

@@ -111,7 +111,7 @@ def volume_version(view: VolumeVersionView) -> dict[str, Any]:
         "capacity": usage.capacity,
         "files": usage.files,
         "enforced": record.enforced,
-        "way": record.way,
+        "way": record.driver,
         "complete": record.merging is None,
         "mountedBy": [{"container": m.container, "dest": m.dest, "running": m.running} for m in view.mounts],
         "why": record.why,

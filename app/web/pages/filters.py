@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from app.gpus.queries import GpuView
 from app.model import sizes
@@ -40,15 +40,26 @@ def human(size: int) -> str:
 
 @blueprint.app_template_filter()
 def moment(text: str) -> str:
-    """A recorded time to the second, without its zone, which is always UTC."""
-    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+    """Cut a recorded time to the second and its zone, which is always UTC; a record may hold no time there."""
+    time = _time(text)
+    return time.strftime("%Y-%m-%d %H:%M:%S") if time else text[:40] or "–"
 
 
 @blueprint.app_template_filter()
 def lasted(started: str, ended: str | None) -> str:
-    """Return the time from one recorded moment to another, or until now, for people."""
-    took = datetime.fromisoformat(ended or now()) - datetime.fromisoformat(started)
-    return span(max(0.0, took.total_seconds()))  # another node's clock may be ahead
+    """Tell how long it took from one recorded time to another, or took so far."""
+    begin, end = _time(started), _time(ended or now())
+    if begin is None or end is None:
+        return "–"
+    return span(max(0.0, (end - begin).total_seconds()))  # another node's clock may be ahead
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @blueprint.app_template_filter()

@@ -23,6 +23,7 @@ def index() -> Response:
     data.load_volumes(ListFilter(), _ALL)
     data.load_recent_operations(alerts.RECENT)
     data.load_disks()
+    data.load_unreadable()
     found = current_alerts(data)
     return polling.page(
         "index.html",
@@ -60,4 +61,6 @@ def current_alerts(data: PageData) -> list[Alert]:
         found += alerts.of_volumes(data.volumes.volumes)
     if data.recent_operations is not None:
         found += alerts.of_operations(data.recent_operations)
+    if data.unreadable is not None:
+        found += alerts.of_unreadable(data.unreadable)
     return alerts.sorted_by_weight(found)

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from flask import g
 
 from app.containers.queries import ContainerView, Page
-from app.errors import GpuNotFound, Unavailable
+from app.errors import GpuNotFound, Unavailable, UnreadableRecord
 from app.gpus.queries import GpuView
 from app.images.queries import ImageView
 from app.model.alerts import DiskSpace
@@ -44,6 +44,7 @@ class PageData:
     recent_operations: Sequence[OperationView] | None = None
     images: Sequence[ImageView] | None = None
     disks: Sequence[DiskSpace] | None = None
+    unreadable: Sequence[UnreadableRecord] | None = None
     container_names: frozenset[str] = frozenset()
     volume_names: frozenset[str] = frozenset()
     _failures: dict[str, Unavailable] = field(default_factory=dict)
@@ -116,6 +117,10 @@ class PageData:
         space = services().volumes.disk_usage
         found = [self.fetch("disks", space.here), self.fetch("disks elsewhere", space.elsewhere)]
         self.disks = None if found == [None, None] else [disk for disks in found for disk in disks or ()]
+
+    def load_unreadable(self) -> None:
+        """Find out which records in etcd cannot be read."""
+        self.unreadable = self.fetch("unreadable", services().unreadable.all)
 
     def load_images(self, name: str | None = None, unused: bool = False) -> None:
         """Read the images: all, those with `name` in a name, or those that nobody needs."""

@@ -71,6 +71,7 @@ _STATES = {
     "incomplete": _l("incomplete"),
     "remote": _l("remote"),
     "unreachable": _l("unreachable"),
+    "unreadable": _l("unreadable"),
     "unknown": _l("unknown"),
     # what needs attention
     "renamed": _l("renamed"),

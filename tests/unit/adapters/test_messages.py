@@ -16,6 +16,7 @@ from app.model.gpu_health import OutOfService, xid_fault
 from app.model.messages import Text, render
 from app.model.node import Node
 from app.model.volume import VolumeRecord
+from app.state.codec import decode, encode
 
 FOO = VersionRecord("foo", 3, "node", Spec("image", 1), "id", "cid", (), {}, 2, "why", "then")
 FOO_PATH = "</api/v1/containers/foo-3>"
@@ -80,12 +81,12 @@ def test_so_is_that_of_a_program_of_the_host() -> None:
 
 def test_the_fault_of_a_gpu_stays_so_in_its_record() -> None:
     out = OutOfService("then", 1).faulty(xid_fault(79), 79)
-    kept = OutOfService.from_json(json.loads(json.dumps(out.to_json())))
+    kept = decode(OutOfService, json.loads(json.dumps(encode(out))), "/health")
     assert kept == out and kept.fault == "XID 79: it has fallen off the bus"
     assert abroad(kept.fault) == "<79><>"
 
 
 def test_the_sentences_of_older_records_are_read() -> None:
-    old = {**OutOfService("then", 1).faulty("it is gone").to_json(), "fault": "it is gone"}
-    assert OutOfService.from_json(old).fault == "it is gone"
-    assert OutOfService.from_json(OutOfService("then", 1, schedulable=False).to_json()).fault is None
+    old = {**encode(OutOfService("then", 1).faulty("it is gone")), "fault": "it is gone"}
+    assert decode(OutOfService, old, "/health").fault == "it is gone"
+    assert decode(OutOfService, encode(OutOfService("then", 1, schedulable=False)), "/health").fault is None

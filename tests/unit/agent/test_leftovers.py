@@ -13,6 +13,7 @@ from app.model.sizes import parse_size
 from app.model.volume import VolumePlan
 from app.operations.queries import OperationView
 from app.ports import Put
+from app.state.codec import encode
 from tests.support.world import World, spec
 
 OTHER_IMAGE = "sha256:" + "c" * 64
@@ -127,7 +128,7 @@ def test_nothing_is_discarded_while_the_family_is_busy(foo: World) -> None:
     in_the_next_process(foo)
     reconcile(foo)
     busy = Operation("00busy", "gpu", "foo", 2, "test-node", "next-process", now())
-    foo.store.transact({}, [Put("/operations/containers/foo", busy.to_json())])
+    foo.store.transact({}, [Put("/operations/containers/foo", encode(busy))])
     retained = foo.services.agent.reconciler.executor.retained_data
     assert reconcile(foo) == [] and not retained.drop("containers", "foo", 0)
     assert len(aside(foo)) == 1
@@ -162,7 +163,7 @@ def test_an_image_that_an_operation_began_to_need_is_held_again(foo: World) -> N
 
     def begun_meanwhile(image: str) -> None:
         begun = Operation("00new", "create", "bar", 0, "test-node", "this-process", now(), image_id=image)
-        foo.store.transact({}, [Put("/operations/containers/bar", begun.to_json())])
+        foo.store.transact({}, [Put("/operations/containers/bar", encode(begun))])
         release(image)
 
     foo.engine.release_image = begun_meanwhile  # type: ignore[method-assign]
@@ -172,7 +173,7 @@ def test_an_image_that_an_operation_began_to_need_is_held_again(foo: World) -> N
 
 def undone(world: World, operation: str, outcome: str = "undone") -> None:
     """An operation in the history."""
-    record = Operation(operation, "create", "late", 0, "test-node", "dead", now(), resource="volumes").to_json()
+    record = encode(Operation(operation, "create", "late", 0, "test-node", "dead", now(), resource="volumes"))
     history = {**record, "outcome": outcome, "ended": now(), "error": None}
     world.store.transact({}, [Put(f"/history/{operation}", history)])
 

@@ -15,6 +15,7 @@ from app.model.gpu import Holder
 from app.model.names import Name
 from app.model.operation import Operation, now
 from app.ports import Put
+from app.state.codec import encode
 from tests.support.world import World, spec
 
 
@@ -163,7 +164,7 @@ def late(world: World, operation: str, outcome: str | None) -> str:
     """A container that Docker made for an operation, recorded nowhere."""
     labels = Labels("test-node", "bar", 0, operation)
     if outcome:
-        record = Operation(operation, "create", "bar", 0, "test-node", "dead", now()).to_json()
+        record = encode(Operation(operation, "create", "bar", 0, "test-node", "dead", now()))
         history = {**record, "outcome": outcome, "ended": now(), "error": None}
         world.store.transact({}, [Put(f"/history/{operation}", history)])
     return world.engine.create(ContainerPlan("bar-0", labels, "sha256:" + "b" * 64, spec()))

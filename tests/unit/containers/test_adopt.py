@@ -9,6 +9,7 @@ from app.model.gpu import GpuProcess
 from app.model.names import Name
 from app.model.operation import Operation
 from app.ports import Put
+from app.state.codec import encode, read
 from app.state.keys import operation_key
 from tests.support.world import World, spec
 
@@ -178,8 +179,8 @@ def test_an_adoption_of_a_dead_process_is_undone(mine: World, step: str) -> None
         _without_settling(mine, lambda: mine.services.containers.adopt("mine"))
     entry = mine.store.get(operation_key("containers", "mine"))
     assert entry and mine.containers()["mine-0"] == "created"
-    operation = Operation.from_json(entry.value).at(step).owned_by("dead-process")
-    mine.store.transact({}, [Put(entry.key, operation.to_json())])
+    operation = read(Operation, entry).at(step).owned_by("dead-process")
+    mine.store.transact({}, [Put(entry.key, encode(operation))])
     mine.engine.stop("mine")
     assert mine.services.operations.journal.recover_orphans() == 1
     unchanged(mine)

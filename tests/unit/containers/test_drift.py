@@ -10,6 +10,7 @@ from app.model.names import VOLUME, parse
 from app.model.operation import Operation, new_id, now
 from app.model.volume import NONE
 from app.ports import Put
+from app.state.codec import encode
 from app.state.keys import CONTAINERS, VOLUMES, operation_key
 from tests.support.fake_engine import FakeContainer
 from tests.support.world import World, spec
@@ -48,7 +49,7 @@ def foo(world: World) -> World:
 
 def running(family: str, resource: str = CONTAINERS) -> Put:
     operation = Operation(new_id(), "gpu", family, 1, "test-node", "this-process", now(), resource=resource)
-    return Put(operation_key(resource, family), operation.to_json())
+    return Put(operation_key(resource, family), encode(operation))
 
 
 def test_where_all_is_well_there_is_no_drift(foo: World) -> None:

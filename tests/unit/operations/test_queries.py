@@ -18,6 +18,7 @@ from app.operations import handle
 from app.operations.base import Request
 from app.operations.requester import API, ITSELF, Requester, set_requester
 from app.ports import Put
+from app.state.codec import encode
 from app.state.keys import HISTORY
 from app.volumes.create import CreateVolume
 from tests.support.volumes import wait_for
@@ -299,7 +300,7 @@ def test_the_record_tells_who_asked_the_steps_with_their_times_and_the_code_of_t
 def test_a_record_of_an_older_gpudock_is_read(world: World) -> None:
     operation = world.services.operations.runner.reader.draft(Kind.STOP, "foo", 0)
     newer = ("steps", "by", "who", "request", "image", "done", "total", "merge", "volumes", "resource")
-    raw = {key: value for key, value in operation.to_json().items() if key not in newer}
+    raw = {key: value for key, value in encode(operation).items() if key not in newer}
     world.store.transact({}, [Put(HISTORY + operation.id, {**raw, "ended": now(), "outcome": "done", "error": None})])
     (view,) = world.services.operations.queries.all().operations
     assert (view.operation.by, view.operation.who, view.operation.request) == (None, None, None)

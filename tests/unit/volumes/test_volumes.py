@@ -278,7 +278,7 @@ def test_volumes_are_made_mountable_before_anything_starts(foo: World) -> None:
 def test_where_no_size_is_enforced_the_answer_says_so(world: World) -> None:
     world.volumes.chosen = NONE
     record = world.services.volumes.create("vol", "8KB").record
-    assert not record.enforced and record.way == "none"
+    assert not record.enforced and record.driver == "none"
     world.volumes.write("vol-0", "big", "x" * 9000)
     with pytest.raises(errors.VolumeTooSmall):
         resize(world, "4KB")

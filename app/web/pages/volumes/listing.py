@@ -20,7 +20,7 @@ _SORTERS: Sorters[VolumeView] = {
     "state": lambda view: view.newest.state,
     "size": lambda view: view.newest.record.bytes,
     "used": lambda view: view.newest.usage.used,
-    "way": lambda view: DRIVERS.index(view.newest.record.way) if view.newest.record.way in DRIVERS else None,
+    "way": lambda view: DRIVERS.index(view.newest.record.driver) if view.newest.record.driver in DRIVERS else None,
     "versions": lambda view: view.count,
     "mounted": lambda view: len(view.newest.mounts),
     "created": lambda view: view.newest.record.created,
@@ -54,7 +54,7 @@ def fits(view: VolumeView, filters: Mapping[str, str]) -> bool:
     return (
         filters["name"].lower() in newest.record.name.lower()
         and filters["state"] in ("", newest.state, *(STATES if newest.state == etcd_fallback.UNKNOWN else ()))
-        and filters["way"] in ("", newest.record.way)
+        and filters["way"] in ("", newest.record.driver)
         and filters["node"] in ("", newest.record.node)
         and filters["mounted"] in ("", "yes" if newest.mounts else "no")
     )
