@@ -51,7 +51,7 @@ translations: ## collect the texts of the pages for translation, compile what is
 	scripts/translations $(ARGS)
 
 bench: ## measure the service (ARGS: see python -m bench --help)
-	@scripts/install run
+	@scripts/install test servers
 	$(python) -m bench $(ARGS)
 
 lock: ## write requirements.lock (running) and requirements-dev.lock (developing) anew from setup.cfg

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from string import Formatter
 
 import pytest
@@ -69,7 +70,8 @@ def test_the_cause_of_a_copy_that_fails_is_translated(
     assert abroad(caught.value.message) == message
 
 
-def test_so_is_that_of_a_program_of_the_host() -> None:
+def test_so_is_that_of_a_program_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)  # a directory in it that one may not read changes the error
     with pytest.raises(LayerCopyFailed) as caught, translate_errors(FAILURE):
         run("gpudock-none-such", timeout=1)
     assert caught.value.message == "The size of /place could not be found out: gpudock-none-such is not installed."
