@@ -82,6 +82,7 @@ def _merging(data: PageData, record: VolumeRecord) -> bool:
     if record.merging is None:
         return False
     running = data.fetch(
-        ("merging", record.name), lambda: [each.id for each in services().operations.resolver.records.all_running()]
+        ("merging", record.name),
+        lambda: [each.id for each in services().operations.resolver.reader.operations.all_running()],
     )
     return record.merging in (running or ())
