@@ -1,7 +1,7 @@
 """The ways out for an operation that is stuck: finish it, undo it, or forget it; each is told before it is gone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -19,6 +19,7 @@ from app.operations.requester import requester
 from app.state.containers import Records
 from app.state.operations import Recorded
 
+_NOTHING = Text("changes nothing in Docker: there is nothing of it")
 log = structlog.get_logger()
 
 
@@ -44,7 +45,8 @@ class Resolver:
         Of another node's, which that node resolves, all that can be done here is to forget them once it is gone.
         Raises OperationNotFound, OnAnotherNode, NotResolvable for one that is not stuck.
         """
-        return self._ways_out(self._resolvable(identity).operation)
+        found = self._ways_out(self._resolvable(identity).operation)
+        return {how: replace(way, effects=way.effects or [_NOTHING]) for how, way in found.items()}
 
     def effects(self, identity: str, resolution: Resolution) -> Sequence[Text]:
         """Tell what one way out will do; NotResolvable, with the reason, if it is none for this operation."""

@@ -70,7 +70,7 @@ class ResolutionsSchema(Schema):
 
 
 class OperationDetailSchema(OperationSchema):
-    """A change, and the ways out if it is stuck or its node is gone: null otherwise, and if its node cannot be asked."""
+    """A change; the ways out if it is stuck or its node is gone, null otherwise and if its node cannot be asked."""
 
     resolutions = fields.Nested(ResolutionsSchema, allow_none=True)
 
