@@ -8,6 +8,7 @@ import click
 from app.adapters.doctor import host
 from app.cli.nodes import examine_nodes
 from app.cli.restored_state import examine_state
+from app.cli.stuck import examine_operations
 from app.config import ConfigError, load
 from app.model.findings import Finding, Status, fail
 
@@ -28,6 +29,6 @@ def doctor(as_json: bool) -> None:
 def _findings() -> list[Finding]:
     try:
         config = load()
-        return [*host.examine(config), examine_state(config), examine_nodes(config)]
+        return [*host.examine(config), examine_state(config), examine_nodes(config), examine_operations(config)]
     except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

@@ -11,8 +11,9 @@ class Alert:
     """One thing to look after: what it is about, why, and what to do.
 
     `resource` is "gpus", "containers", "volumes", "operations", "nodes" or "disk"; `subject` a GPU's UUID, a name or
-    a directory on `node`. `kind` says in one word what is the matter, `operation` of which kind one that failed was
-    and `request` the id of the request that asked for it. `grave` ones keep somebody from working.
+    a directory on `node`. `kind` says in one word what is the matter, `operation` of which kind one was that failed or
+    is stuck, `request` the id of the request that asked for it, `id` that of one that is stuck. `grave` ones keep
+    somebody from working.
     """
 
     resource: str
@@ -24,6 +25,7 @@ class Alert:
     operation: str | None = None
     request: str | None = None
     node: str = ""
+    id: str | None = None
 
 
 @dataclass(frozen=True)

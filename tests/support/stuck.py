@@ -24,7 +24,7 @@ from app.model.container import Bind, PortMapping
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind, Operation
-from app.operations.base import Request
+from app.operations.base import Plan, Request
 from app.operations.handle import Failure
 from app.ports import Put
 from app.state.keys import CONTAINERS, IMAGES, OPERATIONS, VOLUMES
@@ -194,12 +194,10 @@ def stick(store: MemoryStore, why: str = WHY) -> Operation:
     return operation
 
 
-def stuck_commit(services: Services, store: MemoryStore, why: str = WHY) -> Operation:
-    """Let a commit of foo, which is there, be stuck."""
-    reader = services.operations.resolver.reader
-    plan = services.operations.runner.plan(CommitContainer(FOO, "saved"))
-    assert services.operations.journal.begin(plan) is not None  # type: ignore[arg-type]
-    assert reader.operations.running("foo")
+def stuck_commit(services: Services, store: MemoryStore, family: str = "foo", why: str = WHY) -> Operation:
+    """Let a commit of a container that is there be stuck."""
+    plan = services.operations.runner.plan(CommitContainer(Name(family), "saved"))
+    assert isinstance(plan, Plan) and services.operations.journal.begin(plan) is not None
     return stick(store, why)
 
 

@@ -47,7 +47,7 @@ def context(name: Name) -> dict[str, Any]:
         "newest": shown.record.version == view.newest.record.version,
         "merging": _merging(data, shown.record),
         "activity": history,
-        "actions": legal(view, shown) if history.running is None and not data.problems else (),
+        "actions": legal(view, shown) if not history.busy and not data.problems else (),
         "steps": steps(view.versions, shown),
     }
 
