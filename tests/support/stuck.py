@@ -23,11 +23,11 @@ from app.images.pull import PullImage
 from app.model.container import Bind, PortMapping
 from app.model.messages import Text
 from app.model.names import Name
-from app.model.operation import Kind, Operation
+from app.model.operation import Kind, Operation, Parent, Step, new_id, now
 from app.operations.base import Plan, Request
 from app.operations.handle import Failure
 from app.ports import Put
-from app.state.keys import CONTAINERS, IMAGES, OPERATIONS, VOLUMES
+from app.state.keys import CONTAINERS, IMAGES, OPERATIONS, VOLUMES, operation_key
 from app.volumes.adopt import AdoptVolume
 from app.volumes.create import CreateVolume
 from app.volumes.delete import DeleteVolume
@@ -199,6 +199,24 @@ def stuck_commit(services: Services, store: MemoryStore, family: str = "foo", wh
     plan = services.operations.runner.plan(CommitContainer(Name(family), "saved"))
     assert isinstance(plan, Plan) and services.operations.journal.begin(plan) is not None
     return stick(store, why)
+
+
+def stuck_record(family: str, container: str, node: str) -> Put:
+    """The record of a commit of a running container, of version 0, that is stuck, as a dead process left it."""
+    operation = Operation(
+        id=new_id(),
+        kind=Kind.COMMIT,
+        family=family,
+        version=0,
+        node=node,
+        owner="nowhere/1/1",
+        started=now(),
+        parent=Parent(0, container, running=True),
+        image="saved",
+        tries=8,
+        stuck=WHY,
+    ).at(Step.SETTLING)
+    return Put(operation_key(CONTAINERS, family), operation.to_json())
 
 
 def _kill_after(world: World, patch: pytest.MonkeyPatch, writes: int) -> None:
