@@ -92,11 +92,9 @@ def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Alert:
 
 
 def _stuck(view: OperationView) -> Alert:
-    what = view.operation
+    what, reason = view.operation, view.error or Text("it broke off")
     advice = Text("nobody else can change {name} until it is finished, undone or forgotten", name=what.family)
-    return Alert(
-        "operations", what.name, "stuck", view.error or "", advice, True, what.kind, what.request, what.node, what.id
-    )
+    return Alert("operations", what.name, "stuck", reason, advice, True, what.kind, what.request, what.node, what.id)
 
 
 def _failed(view: OperationView) -> bool:

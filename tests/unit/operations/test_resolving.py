@@ -195,15 +195,15 @@ def test_the_command_sends_the_operator_to_the_node_that_has_it() -> None:
 
 
 def test_it_needs_attention_until_it_is_resolved(site: Site, stuck: Operation) -> None:
-    def told() -> list[Alert]:
+    def needed() -> list[Alert]:
         return list(alerts.of_operations(site.services.operations.queries.since("")))
 
-    (alert,) = told()
+    (alert,) = needed()
     assert (alert.subject, alert.kind, alert.reason, alert.grave, alert.id) == ("foo-0", "stuck", WHY, True, stuck.id)
     site.services.volumes.create("vol", "1MB")
-    assert told() == [alert]
+    assert needed() == [alert]
     run(site, "resolve", stuck.id, "--forget")
-    assert told() == []  # somebody wished it so
+    assert needed() == []  # somebody wished it so
 
 
 def test_doctor_names_it_with_the_reason_and_the_command(

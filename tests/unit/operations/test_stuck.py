@@ -50,7 +50,7 @@ def estate(world: World) -> Estate:
     )
 
 
-def said(effects: Iterable[Text], *beginnings: str) -> set[str]:
+def told_of(effects: Iterable[Text], *beginnings: str) -> set[str]:
     """The first value of each effect whose template begins so."""
     found = [effect for effect in effects if effect.template.startswith(beginnings)]
     return {str(next(iter(effect.values.values()))) for effect in found}
@@ -60,18 +60,21 @@ def check_effects(before: Estate, after: Estate, effects: list[Text]) -> None:
     """What was said is what happened, and nothing else."""
     gone = before.containers.keys() - after.containers.keys()
     assert not after.containers.keys() - before.containers.keys()
-    assert gone == said(effects, "removes container")
+    assert gone == told_of(effects, "removes container")
     runs = {name for name, state in after.containers.items() if state == "running"}
     ran = {name for name, state in before.containers.items() if state == "running"}
-    assert runs - ran == said(effects, "starts container")
-    assert ran - runs - gone == said(effects, "stops container")
-    left = said(effects, "leaves container")
+    assert runs - ran == told_of(effects, "starts container")
+    assert ran - runs - gone == told_of(effects, "stops container")
+    left = told_of(effects, "leaves container")
     assert all(before.containers[name] == after.containers[name] for name in left)
-    assert (before.gpus - after.gpus, after.gpus - before.gpus) == (said(effects, "frees GPU"), set())
-    assert (before.ports - after.ports, after.ports - before.ports) == (said(effects, "frees host port"), set())
-    assert (before.volumes - after.volumes, after.volumes - before.volumes) == (said(effects, "removes volume"), set())
-    assert after.incomplete == said(effects, "leaves volume {volume} with only")
-    assert bool(before.records - after.records) == bool(said(effects, "removes every record", "removes the record"))
+    assert (before.gpus - after.gpus, after.gpus - before.gpus) == (told_of(effects, "frees GPU"), set())
+    assert (before.ports - after.ports, after.ports - before.ports) == (told_of(effects, "frees host port"), set())
+    assert (before.volumes - after.volumes, after.volumes - before.volumes) == (
+        told_of(effects, "removes volume"),
+        set(),
+    )
+    assert after.incomplete == told_of(effects, "leaves volume {volume} with only")
+    assert bool(before.records - after.records) == bool(told_of(effects, "removes every record", "removes the record"))
 
 
 def check_nothing_is_held(world: World) -> None:
