@@ -8,6 +8,7 @@ from app.gpus.queries import GpuView, used_by
 from app.model.alerts import Alert, DiskSpace
 from app.model.drift import Drift
 from app.model.messages import Text
+from app.model.operation import State
 from app.model.sizes import human
 from app.operations.queries import OperationView
 from app.volumes.queries import VolumeView
@@ -45,11 +46,13 @@ def of_volumes(views: Iterable[VolumeView]) -> Iterator[Alert]:
 
 
 def of_operations(views: Iterable[OperationView]) -> Iterator[Alert]:
-    """The operations among these that failed, if nothing went well with the same thing later."""
+    """The operations among these that are stuck, or failed and nothing went well with the same thing later."""
     well: set[tuple[str, str]] = set()
     for view in sorted(views, key=lambda view: view.operation.id, reverse=True):
         subject = (view.operation.resource, view.operation.family)
-        if view.state == "done":
+        if view.state == State.STUCK:
+            yield _stuck(view)
+        elif view.state == State.DONE:
             well.add(subject)
         elif _failed(view) and subject not in well:
             what, reason = view.operation, view.error or Text("it broke off")
@@ -95,6 +98,12 @@ def _of_drift(resource: str, name: str, node: str, drift: Drift) -> Alert:
     if drift.kind == "unreachable":
         return Alert("nodes", node, drift.kind, drift.reason, drift.advice)
     return Alert(resource, name, drift.kind, drift.reason, drift.advice, grave=drift.kind not in _LIGHT)
+
+
+def _stuck(view: OperationView) -> Alert:
+    what, reason = view.operation, view.error or Text("it broke off")
+    advice = Text("nobody else can change {name} until it is finished, undone or forgotten", name=what.family)
+    return Alert("operations", what.name, "stuck", reason, advice, True, what.kind, what.request, what.node, what.id)
 
 
 def _failed(view: OperationView) -> bool:

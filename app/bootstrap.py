@@ -187,11 +187,12 @@ def build_operations(backends: Backends, reader: Reader, images: ImageService, g
     kinds = registry(backends, reader, undo, cleanup, retained, images)
     journal = Journal(backends.store, backends.host, reader.node, kinds, guard.ensure)
     queries = Operations(backends.store, journal)
+    nodes = Nodes(backends.store, reader.node)
     return OperationService(
         runner=Runner(reader, kinds, journal),
         journal=journal,
         queries=queries,
-        resolver=Resolver(reader.node, reader.operations, kinds, journal, queries),
+        resolver=Resolver(reader, kinds, journal, queries, nodes.lives),
     )
 
 

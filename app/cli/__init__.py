@@ -9,13 +9,23 @@ from flask.cli import ScriptInfo
 from app.cli.adopt import adopt
 from app.cli.backup import backup, restore
 from app.cli.doctor import doctor
+from app.cli.operation import operation
 from app.cli.reconcile import reconcile
 from app.cli.restored_state import accept_restored_state
 from app.cli.serve import serve
 from app.config import ConfigError
 from app.model.version import VERSION
 
-COMMANDS: tuple[click.Command, ...] = (accept_restored_state, adopt, backup, doctor, reconcile, restore, serve)
+COMMANDS: tuple[click.Command, ...] = (
+    accept_restored_state,
+    adopt,
+    backup,
+    doctor,
+    operation,
+    reconcile,
+    restore,
+    serve,
+)
 
 
 def init_app(app: Flask) -> None:

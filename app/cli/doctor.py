@@ -9,6 +9,7 @@ from app.adapters.doctor import host
 from app.cli.nodes import examine_nodes
 from app.cli.records import examine_records
 from app.cli.restored_state import examine_state
+from app.cli.stuck import examine_operations
 from app.config import ConfigError, load
 from app.model.findings import Finding, Status, fail
 
@@ -29,6 +30,7 @@ def doctor(as_json: bool) -> None:
 def _findings() -> list[Finding]:
     try:
         config = load()
-        return [*host.examine(config), examine_state(config), examine_records(config), examine_nodes(config)]
+        states = [examine_state(config), examine_records(config), examine_nodes(config), examine_operations(config)]
+        return [*host.examine(config), *states]
     except ConfigError as exc:
         return [fail("settings", str(exc), "mend that variable; nothing else was examined")]

@@ -29,6 +29,11 @@ class Nodes:
         """Every node but this one."""
         return {name: node for name, node in self.all().items() if name != self.node}
 
+    def lives(self, name: str) -> bool:
+        """Tell whether a node's reconcile process runs, as far as one can see; False for one that never joined."""
+        node = self.all().get(name)
+        return node is not None and node.alive
+
     def find(self, name: str) -> Node:
         """The node of that name; NodeNotFound if there never was one."""
         nodes = self.all()

@@ -78,13 +78,17 @@ class Commit(KindBase):
 
     def ways_out(self, operation: Operation) -> WaysOut:
         """Offer to name the image, or to do without it."""
-        named = Text("gives the image its name {image} if Docker has made it", image=operation.image)
-        dropped = Text("removes the image that has no name yet; container {name} stays as it is", name=operation.name)
         left = Text("leaves container {name} as it is", name=operation.name)
+        named = Text(
+            "gives the image its name {image}; if Docker has not made it, or the name is taken, the commit is undone",
+            image=operation.image,
+        )
+        dropped = Text("removes the image if it has no name yet")
+        forgotten = Text("leaves an image that has no name yet for now; reconcile removes it")
         return {
-            Resolution.FINISH: WayOut([named], self.recover),
-            Resolution.UNDO: WayOut([dropped], self._drop),
-            Resolution.FORGET: WayOut([left]),
+            Resolution.FINISH: WayOut([named, left], self.recover),
+            Resolution.UNDO: WayOut([dropped, left], self._drop),
+            Resolution.FORGET: WayOut([forgotten, left]),
         }
 
     def _drop(self, handle: OperationHandle) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.containers.cleanup import Cleanup
 from app.containers.desired import parent_of
+from app.containers.effects import parent_left, removed
 from app.containers.transactions import claim
 from app.errors import ContainerNotFound, ContainerRunning, DeleteFailed, OperationFailed
 from app.model.container import Inspected, Observed, VersionRecord
@@ -12,6 +13,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind, Operation, Parent, Step, now
 from app.operations.base import KindBase, Plan, Request, Resolution, WayOut, WaysOut
+from app.operations.effects import freed, still_running, volumes_left
 from app.operations.handle import OperationHandle
 from app.operations.reader import Reader
 from app.ports import Containers, Delete, Layers, Put
@@ -99,14 +101,44 @@ class DeleteVersion(KindBase):
 
     def ways_out(self, operation: Operation) -> WaysOut:
         """Offer to finish the deletion, or to leave what is there."""
-        name = operation.name
-        finish = [Text("removes container {name} if it is there", name=name)]
-        if operation.erase:
-            finish.append(Text("removes the record of {name} and frees what it holds", name=name))
-        left = WayOut([Text("leaves container {name} and its record as they are", name=name)])
+        target, found = self._target(operation), self.containers.inspect(parent_of(operation).container_id)
+        finish = [*self._removal(found), *self._recorded(operation, target)]
+        stays = list(parent_left(self.containers, self.records, operation))
+        left = WayOut(stays)
+        if operation.layer and target and target.newest and not operation.erase:
+            # Its files are not in the container any more: only the record can tell the next version where they are.
+            runs = still_running([found.name] if found and found.running else [])
+            left = WayOut([*stays[:1], *self._recorded(operation, target)], self._forget_removal, runs)
         begun = Text("a deletion that has begun to remove cannot be undone; finish it, or forget it")
         undo = left if operation.step == Step.CLAIMED else WayOut(refusal=begun)
         return {Resolution.FINISH: WayOut(finish, self._finish), Resolution.UNDO: undo, Resolution.FORGET: left}
+
+    def _removal(self, found: Inspected | None) -> Iterator[Text]:
+        if found is not None:
+            yield removed(found)
+
+    def _recorded(self, operation: Operation, target: _Target | None) -> list[Text]:
+        """Say what a deletion does to records, and what becomes free with them."""
+        if target is None:
+            return []
+        name, family = target.record.name, target.state.record.family
+        if operation.erase and target.newest:
+            told = Text(
+                "removes every record of {family}, with what was set aside and anonymous volumes", family=family
+            )
+        elif operation.erase:
+            told = Text("removes the record of {name}, with what was set aside and anonymous volumes", name=name)
+        elif target.newest:
+            told = Text("keeps the record of {name} as deleted, and its files for the next version", name=name)
+        else:
+            told = Text("keeps the record of {name} as deleted, without files", name=name)
+        claims = self.records.claims()
+        held = (claims.gpus_of(family), claims.ports_of(family)) if target.newest else ((), ())
+        return [told, *volumes_left(target.record.spec.volumes), *freed(*held)]
+
+    def _forget_removal(self, handle: OperationHandle) -> None:
+        if target := self._target(handle.operation):
+            self._keep_record(handle, target)
 
     def after(self, plan: Plan, result: object) -> Iterator[Request[object]]:
         """Remove what is left of deleted volumes, now that the container does not name them any more."""

@@ -53,6 +53,12 @@ class DesiredState:
         changed = replace(state.record, desired=desired, updated=now())
         handle.commit([self.records.put_family(changed), *self._freed(state, desired)])
 
+    def vanished(self, operation: Operation) -> Text | None:
+        """Say why the operation cannot be finished if its family is not on record; None if it is."""
+        if self.records.find(operation.family):
+            return None
+        return Text("there is no record of {name} any more", name=operation.family)
+
     def _freed(self, state: FamilyState, desired: str) -> list[Delete]:
         if desired == "running":
             return []

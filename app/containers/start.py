@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from app.containers.desired import DesiredState, parent_of, plan_on_newest
+from app.containers.effects import parent_left
 from app.containers.recreate import newest_idle
 from app.containers.transactions import ContainerResult
-from app.errors import Conflict, OperationFailed, RestartFailed, StartRefused, VolumeNotFound
+from app.errors import Conflict, NotFound, OperationFailed, PortTaken, RestartFailed, StartRefused
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind, Operation, Parent, Step
@@ -79,19 +80,27 @@ class Start(KindBase):
             handle.end_undone()
 
     def ways_out(self, operation: Operation) -> WaysOut:
-        """Offer to start it once more, or to leave it as it is."""
-        name = operation.name
-        left = WayOut([Text("leaves container {name} as it is", name=name)])
+        """Offer to start it, or to leave it as it is."""
+        found = self.containers.inspect(parent_of(operation).container_id)
+        stays = list(parent_left(self.containers, self.desired.records, operation))
+        starts = [Text("starts container {name}", name=found.name)] if found and not found.running else stays
+        gone = None if found else Text("there is no container {name} in Docker any more", name=operation.name)
+        left = WayOut(stays)
         return {
-            Resolution.FINISH: WayOut([Text("starts {name} again, if it does not run", name=name)], self.recover),
+            Resolution.FINISH: WayOut(starts, self._finish, gone or self.desired.vanished(operation)),
             Resolution.UNDO: left,
             Resolution.FORGET: left,
         }
 
+    def _finish(self, handle: OperationHandle) -> None:
+        handle.step(Step.STARTING)
+        self.start(handle.operation, parent_of(handle.operation))
+        self.desired.commit(handle, "running")
+
     def _start_again(self, operation: Operation, parent: Parent) -> None:
         try:
             self.start(operation, parent)
-        except (OperationFailed, StartRefused, VolumeNotFound):
+        except (OperationFailed, StartRefused, NotFound, PortTaken):
             return  # the operation ends as undone and the container is shown as exited
 
 

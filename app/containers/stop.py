@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.containers.desired import DesiredState, parent_of, plan_on_newest, runs
+from app.containers.effects import parent_left
 from app.containers.recreate import newest_idle, unchanged
 from app.containers.transactions import ContainerResult
 from app.errors import OperationFailed, StopFailed
@@ -10,6 +11,7 @@ from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Kind, Operation, Step
 from app.operations.base import KindBase, Plan, Request, Resolution, Unchanged, WayOut, WaysOut
+from app.operations.effects import freed
 from app.operations.handle import OperationHandle
 from app.operations.reader import Reader
 from app.ports import Containers
@@ -58,12 +60,21 @@ class Stop(KindBase):
             handle.end_undone()
 
     def ways_out(self, operation: Operation) -> WaysOut:
-        """Offer to stop it, or to let it run."""
-        name = operation.name
-        stops = [Text("stops container {name}", name=name), Text("frees the GPUs that {name} holds", name=name)]
-        left = WayOut([Text("leaves container {name} as it is", name=name)])
-        return {Resolution.FINISH: WayOut(stops, self._finish), Resolution.UNDO: left, Resolution.FORGET: left}
+        """Offer to stop it, or to leave it as it is."""
+        found = self.containers.inspect(parent_of(operation).container_id)
+        stays = list(parent_left(self.containers, self.desired.records, operation))
+        stops = [Text("stops container {name}", name=found.name)] if found and found.running else stays[:1]
+        frees = freed(self.desired.records.claims().gpus_of(operation.family), ())
+        left = WayOut(stays)
+        return {
+            Resolution.FINISH: WayOut([*stops, *frees], self._finish, self.desired.vanished(operation)),
+            Resolution.UNDO: left,
+            Resolution.FORGET: left,
+        }
 
     def _finish(self, handle: OperationHandle) -> None:
-        self.containers.stop(parent_of(handle.operation).container_id)
+        handle.step(Step.STOPPING)
+        found = self.containers.inspect(parent_of(handle.operation).container_id)
+        if found is not None and found.running:
+            self.containers.stop(found.id)
         self.desired.commit(handle, "stopped")

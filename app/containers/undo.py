@@ -1,22 +1,23 @@
 """Undoing what made a version but did not commit it, from the operation's record alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
 
+from app.containers.effects import made_left, parent_left, removed
 from app.errors import NotFound, OperationFailed, PortTaken, StartRefused, UnreadableRecord
-from app.model.container import Observed
 from app.model.messages import Text
-from app.model.names import Name, versioned
+from app.model.names import Name
 from app.model.operation import Operation, State, Step
 from app.operations.base import Resolution, WayOut, WaysOut
+from app.operations.effects import UNFINISHABLE, freed, still_running, volumes_left
 from app.operations.handle import OperationHandle
 from app.ports import Containers, DockerVolumes, Images, StoreReader, Volumes
 from app.state.containers import Records
 from app.state.keys import HISTORY
 from app.state.volumes import VolumeRecords
-from app.volumes.claims import ensure_mounted, unmerged
+from app.volumes.claims import began_to_merge, ensure_mounted, unmerged
 
 log = structlog.get_logger()
 
@@ -53,12 +54,14 @@ class Undo:
     def ways_out(self, operation: Operation) -> WaysOut:
         """Tell how a stuck operation that makes a version can be resolved."""
         made = self.containers.list(operation=operation.id)
-        runs = [observed.name for observed in made if observed.running]
-        refusal = Text("{names} runs and may use what would be given back; stop it first", names=", ".join(runs))
+        given_up = [*self._volumes_left(operation), *freed(operation.gpus, operation.ports)]
+        undone = [*(removed(container) for container in made), *self._parent_after(operation), *given_up]
+        forgotten = [*made_left(made), *parent_left(self.containers, self.records, operation), *given_up]
+        runs = still_running([container.name for container in made if container.running])
         return {
-            Resolution.FINISH: WayOut(refusal=Text("what was not committed cannot be finished; undo it")),
-            Resolution.UNDO: WayOut([*self._undone(operation, made), *_freed(operation)], self),
-            Resolution.FORGET: WayOut([*_left(made), *_freed(operation)], self.forget, refusal if runs else None),
+            Resolution.FINISH: UNFINISHABLE,
+            Resolution.UNDO: WayOut(undone, self),
+            Resolution.FORGET: WayOut(forgotten, self.forget, runs),
         }
 
     def sweep(self, family: str) -> None:
@@ -106,26 +109,20 @@ class Undo:
         except (OperationFailed, StartRefused, NotFound, PortTaken) as exc:
             log.error("the old version does not start again", operation=operation.id, reason=exc.message)
 
-    def _undone(self, operation: Operation, made: Sequence[Observed]) -> Iterator[Text]:
-        for observed in made:
-            yield Text("removes container {name} ({state})", name=observed.name, state=observed.state)
-        if operation.parent and operation.parent.running:
-            parent = self.containers.inspect(operation.parent.container_id)
-            name = parent.name if parent else versioned(operation.family, operation.parent.version)
-            yield Text("starts {name} again, if it does not run", name=name)
-        if operation.merge and operation.step != Step.CLAIMED:
-            yield Text("leaves volume {volume} with only a part of its data", volume=operation.merge.target)
+    def _parent_after(self, operation: Operation) -> Iterator[Text]:
+        """Say what undoing does to the container that the operation began with."""
+        parent = operation.parent
+        found = self.containers.inspect(parent.container_id) if parent else None
+        if parent and parent.running and found and not found.running:
+            yield Text(
+                "starts container {name} ({state}) again, if Docker can", name=found.name, state=Text(found.state)
+            )
+        else:
+            yield from parent_left(self.containers, self.records, operation)
 
-
-def _left(made: Sequence[Observed]) -> Iterator[Text]:
-    for observed in made:
-        yield Text("leaves container {name} ({state}) as it is", name=observed.name, state=observed.state)
-
-
-def _freed(operation: Operation) -> Iterator[Text]:
-    for uuid in operation.gpus:
-        yield Text("frees GPU {uuid}", uuid=uuid)
-    for port in operation.ports:
-        yield Text("frees host port {port}", port=port)
-    for volume in operation.volumes:
-        yield Text("leaves volume {volume} as it is", volume=volume)
+    def _volumes_left(self, operation: Operation) -> list[Text]:
+        merge = operation.merge if began_to_merge(operation) else None
+        whole = volumes_left(name for name in operation.volumes if merge is None or name != merge.target)
+        if merge is None:
+            return whole
+        return [*whole, Text("leaves volume {volume} with only a part of its data", volume=merge.target)]

@@ -12,8 +12,8 @@ class Alert:
 
     `resource` is "gpus", "containers", "volumes", "operations", "nodes", "records" or "disk"; `subject` a GPU's UUID,
     a name, a key in etcd or a directory on `node`. `kind` says in one word what is the matter, `operation` of which
-    kind one that failed was and `request` the id of the request that asked for it. `grave` ones keep somebody from
-    working.
+    kind one was that failed or is stuck, `request` the id of the request that asked for it, `id` that of one that is
+    stuck. `grave` ones keep somebody from working.
     """
 
     resource: str
@@ -25,6 +25,7 @@ class Alert:
     operation: str | None = None
     request: str | None = None
     node: str = ""
+    id: str | None = None
 
 
 @dataclass(frozen=True)

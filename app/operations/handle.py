@@ -88,6 +88,10 @@ class OperationHandle:
         self._update(replace(self.operation, tries=tries, stuck=stuck))
         return stuck is not None
 
+    def mark_stuck(self, reason: str) -> None:
+        """Leave the operation to an operator, for that reason."""
+        self._update(replace(self.operation, stuck=reason))
+
     def _update(self, operation: Operation) -> None:
         key = operation_key(operation.resource, operation.family)
         self.revision = self._write([Put(key, encode(operation))], {})

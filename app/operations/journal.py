@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -119,14 +120,24 @@ class Journal:
             self._take_over(found)
         return len(orphans)
 
-    def take(self, found: Recorded) -> OperationHandle | None:
-        """Make an operation ours, whoever had it; one that is stuck stays so. None if a rival was faster."""
-        self._gate()
-        ours = found.operation.owned_by(self._host.own_token())
-        key = operation_key(ours.resource, ours.family)
-        revision = self._store.transact({key: found.revision}, [Put(key, encode(ours))])
-        reason = Failure(found.operation.stuck or Text("its process died"))
-        return None if revision is None else OperationHandle(self._store, ours, revision, reason)
+    def resolve(self, found: Recorded, act: Callable[[OperationHandle], None], failure: Failure) -> bool:
+        """Have `act` bring an operation to its end, which counts as running meanwhile; False if a rival was faster.
+
+        `failure` is what the history tells if it is undone. Whatever `act` raises goes on, and the operation is stuck
+        again then; unless it has ended, and only something that nobody needs any more could not be removed.
+        """
+        ours = replace(found.operation.owned_by(self._host.own_token()), stuck=None)
+        reason = found.operation.stuck or str(failure.reason)
+        try:
+            handle = self._take(found, ours, failure)
+            if handle is not None:
+                act(handle)
+        except BaseException as exc:
+            if self._stick_again(ours, reason) or not isinstance(exc, DomainError):
+                raise
+            log.warning("could not tidy up after an operation", operation=ours.id, reason=exc.message)
+            return True
+        return handle is not None
 
     def trim_history(self) -> None:
         """Now and then, forget the oldest finished operations beyond HISTORY_LENGTH."""
@@ -136,22 +147,25 @@ class Journal:
 
     def _take_over(self, found: Recorded) -> None:
         """Make a dead process's operation ours, then recover it; a rival that was faster does it instead."""
-        if handle := self.take(found):
-            self.recover(handle.operation, handle.failure)
+        ours, failure = found.operation.owned_by(self._host.own_token()), Failure(Text("its process died"))
+        try:
+            handle = self._take(found, ours, failure)
+        except OutcomeUnknown:  # if it is ours, nobody else will recover it as long as we live
+            self._recover_in_background(ours, failure)
+            raise
+        if handle is not None:
+            self.recover(ours, failure)
+
+    def _take(self, found: Recorded, ours: Operation, failure: Failure) -> OperationHandle | None:
+        """Write an operation as it is in our hands; None if a rival was faster."""
+        self._gate()
+        key = operation_key(ours.resource, ours.family)
+        revision = self._store.transact({key: found.revision}, [Put(key, encode(ours))])
+        return None if revision is None else OperationHandle(self._store, ours, revision, failure)
 
     def _recover_in_background(self, operation: Operation, failure: Failure) -> None:
         log.warning("operation is to be recovered", operation=operation.id, reason=failure.reason)
-        threading.Thread(target=self._recover_patiently, args=(operation, failure), daemon=True).start()
-
-    def _recover_patiently(self, operation: Operation, failure: Failure) -> None:
-        pause = _RETRY
-        while True:
-            time.sleep(pause)
-            try:
-                return self._recover_once(operation, failure)
-            except DomainError as exc:
-                log.warning("operation not recovered yet", operation=operation.id, reason=exc.message)
-                pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, _LONGEST_PAUSE)
+        _start_patiently(operation, lambda: self._recover_once(operation, failure))
 
     def _recover_once(self, operation: Operation, failure: Failure) -> None:
         found = self._records.find(operation.family, operation.resource)
@@ -170,6 +184,39 @@ class Journal:
             if not handle.note_failed_recovery(Failure.of(exc), MAX_TRIES):
                 raise OperationFailed(Text("the recovery failed and is tried again")) from exc
             log.error("operation is stuck", operation=operation.id, reason=Failure.of(exc).reason)
+
+    def _stick_again(self, operation: Operation, reason: str) -> bool:
+        """Mark an operation of this process as stuck, as soon as etcd can be asked; False if it has ended."""
+        try:
+            return self._stick(operation, reason)
+        except DomainError:
+            _start_patiently(operation, lambda: self._stick(operation, reason))
+            return True
+
+    def _stick(self, operation: Operation, reason: str) -> bool:
+        found = self._records.find(operation.family, operation.resource)
+        if found is None or found.operation.id != operation.id:
+            return False
+        if _same(found.operation, operation):
+            OperationHandle(self._store, found.operation, found.revision).mark_stuck(reason)
+        return True
+
+
+def _start_patiently(operation: Operation, work: Callable[[], object]) -> None:
+    """Do some work for an operation in the background, again and again until it succeeds."""
+    threading.Thread(target=_do_patiently, args=(operation, work), daemon=True).start()
+
+
+def _do_patiently(operation: Operation, work: Callable[[], object]) -> None:
+    pause, done = _RETRY, False
+    while not done:
+        time.sleep(pause)
+        try:
+            work()
+            done = True
+        except DomainError as exc:
+            log.warning("operation not recovered yet", operation=operation.id, reason=exc.message)
+            pause = _RETRY if isinstance(exc, Unavailable) else min(2 * pause, _LONGEST_PAUSE)
 
 
 def _same(found: Operation, ours: Operation) -> bool:

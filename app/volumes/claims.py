@@ -82,10 +82,17 @@ def mounted(records: VolumeRecords, operation: Operation) -> list[Put]:
 
 def unmerged(records: VolumeRecords, operation: Operation) -> list[Put]:
     """Build what undoing writes, for an operation that did not begin to merge: its target is what it was."""
-    if operation.merge is None or operation.step != Step.CLAIMED:
+    if operation.merge is None or began_to_merge(operation):
         return []
     entry = records.entry(operation.merge.target)
     return [records.put(replace(entry[0], merging=None))] if entry else []
+
+
+def began_to_merge(operation: Operation) -> bool:
+    """Tell if an operation may have written to the target of its merge; one that was only undone since has not."""
+    if operation.merge is None or operation.step == Step.CLAIMED:
+        return False
+    return {step for step, _ in operation.steps} != {Step.UNDOING}
 
 
 def measure_volume(volumes: VolumeReader, name: str) -> tuple[int, int]:

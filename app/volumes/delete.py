@@ -1,6 +1,6 @@
 """Delete a version of a volume: its data goes, or is set aside for the next version if the record is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import OperationFailed, VolumeDeleteFailed, VolumeInUse, VolumeNotFound
@@ -89,14 +89,18 @@ class VolumeDelete(KindBase):
 
     def ways_out(self, operation: Operation) -> WaysOut:
         """Offer to finish the deletion, or to leave what is there."""
-        name = operation.name
-        finish = [Text("removes volume {name} if it is there", name=name)]
-        if operation.erase:
-            finish.append(Text("removes the record of {name} and frees what it holds", name=name))
-        left = WayOut([Text("leaves volume {name} and its record as they are", name=name)])
+        target, name = self._target(operation), operation.name
+        there = name in self.volumes.names(operation.family)
+        keep = target is not None and target.newest and not operation.erase
+        forget = WayOut([Text("leaves volume {name} and its record as they are", name=name)])
+        if keep and operation.layer:  # the volume is gone, and only the record can tell the next version of its data
+            forget = WayOut([*_recorded(operation, target)], self._finish)
         begun = Text("a deletion that has begun to remove cannot be undone; finish it, or forget it")
-        undo = left if operation.step == Step.CLAIMED else WayOut(refusal=begun)
-        return {Resolution.FINISH: WayOut(finish, self._finish), Resolution.UNDO: undo, Resolution.FORGET: left}
+        return {
+            Resolution.FINISH: WayOut([*_removal(name, there, keep), *_recorded(operation, target)], self._finish),
+            Resolution.UNDO: forget if operation.step == Step.CLAIMED else WayOut(refusal=begun),
+            Resolution.FORGET: forget,
+        }
 
     def _finish(self, handle: OperationHandle) -> None:
         operation = handle.operation
@@ -158,6 +162,28 @@ class VolumeDiscarder:
             family, _, version = name.rpartition("-")
             if version.isdecimal() and name in self.volumes.names(family) and not self.records.is_recorded(name):
                 self.volumes.discard(name)
+
+
+def _removal(name: str, there: bool, keep: bool) -> Iterator[Text]:
+    if there and keep:
+        yield Text("removes volume {name} and sets its data aside", name=name)
+    elif there:
+        yield Text("removes volume {name} and its data, unless a running container mounts it", name=name)
+
+
+def _recorded(operation: Operation, target: _Target | None) -> Iterator[Text]:
+    """Say what a deletion does to records."""
+    if target is None:
+        return
+    name = target.record.name
+    if operation.erase and target.newest:
+        yield Text("removes every record of volume {family}, with what was set aside", family=operation.family)
+    elif operation.erase:
+        yield Text("removes the record of volume {name}", name=name)
+    elif target.newest:
+        yield Text("keeps the record of volume {name} as deleted, and its data for the next version", name=name)
+    else:
+        yield Text("keeps the record of volume {name} as deleted, without data", name=name)
 
 
 def _draft(reader: Reader, request: DeleteVolume, version: int) -> Operation:

@@ -1,6 +1,5 @@
 """What creating, resizing, rolling back and adopting a volume share: claims, records, and the undoing."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from app.model.operation import Operation, Step, now
 from app.model.sizes import Size, human
 from app.model.volume import VolumeFamily, VolumePlan, VolumeRecord
 from app.operations.base import Resolution, WayOut, WaysOut
+from app.operations.effects import UNFINISHABLE, volumes_left
 from app.operations.handle import OperationHandle
 from app.ports import Volumes
 from app.state.volumes import VolumeRecords, VolumeState
@@ -90,18 +90,18 @@ class VolumeMaker:
 
     def ways_out(self, operation: Operation) -> WaysOut:
         """Tell how a stuck operation that makes a volume can be resolved."""
-        made, others = operation.name, _untouched(operation)
-        removes = Text("removes volume {name} and what was copied into it, if it is there", name=made)
-        leaves = Text("leaves volume {name} as it is, if it is there, without a record", name=made)
+        made = [name for name, maker in self.volumes.made().items() if maker == operation.id]
+        others = volumes_left(operation.volumes)
+        removes = [Text("removes volume {name} and what was copied into it", name=name) for name in made]
+        leaves = [
+            Text("leaves volume {name} for now; reconcile removes it, since no record names it", name=name)
+            for name in made
+        ]
         return {
-            Resolution.FINISH: WayOut(refusal=Text("what was not committed cannot be finished; undo it")),
-            Resolution.UNDO: WayOut([removes, *others], self.undo),
-            Resolution.FORGET: WayOut([leaves, *others]),
+            Resolution.FINISH: UNFINISHABLE,
+            Resolution.UNDO: WayOut([*removes, *others], self.undo),
+            Resolution.FORGET: WayOut([*leaves, *others]),
         }
-
-
-def _untouched(operation: Operation) -> Sequence[Text]:
-    return [Text("leaves volume {volume} as it is", volume=volume) for volume in operation.volumes]
 
 
 def no_room(used: int, free: int) -> Unavailable:

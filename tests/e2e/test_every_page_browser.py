@@ -6,16 +6,20 @@ Screenshots go to the directory that GPUDOCK_ARTIFACTS names (default: artifacts
 import base64
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from app.adapters.etcd import EtcdStore
 from tests.e2e.test_browser import Window, log_in, window
 from tests.support.dockerd import Dockerd
+from tests.support.etcd import EtcdServer
 from tests.support.images import IMAGE
 from tests.support.pages import PAGES, Page
-from tests.support.server import ROOT, Server
+from tests.support.server import PREFIX, ROOT, Server
+from tests.support.stuck import stuck_record
 
 __all__ = ["window"]
 THEMES = ("light", "dark")
@@ -46,7 +50,7 @@ ERASE = {"force": True, "delEtcdInfoAndVersionRecord": True}
 
 
 @pytest.fixture
-def names(api: Server, dockerd: Dockerd) -> Iterator[dict[str, str]]:
+def names(api: Server, dockerd: Dockerd, etcd_server: EtcdServer) -> Iterator[dict[str, str]]:
     """What the addresses of the pages name, after all that they show has been made."""
     api.data("POST", "/volumes", {"name": "vol", "size": "2MB"})
     api.data("PATCH", "/volumes/vol/size", {"size": "3MB"})
@@ -56,6 +60,9 @@ def names(api: Server, dockerd: Dockerd) -> Iterator[dict[str, str]]:
     api.data("PATCH", "/containers/foo/gpu", {"gpuCount": 2})
     api.create("bar")
     api.data("PATCH", "/containers/bar/stop")
+    stuck = stuck_record("baz", api.create("baz")["id"], "test-node")
+    with closing(EtcdStore([etcd_server.endpoint], PREFIX)) as store:
+        store.transact({}, [stuck])
     assert api.call("POST", "/images/pull", {"image": "127.0.0.1:1/nothing"}).status_code == 503
     found = {
         state: api.data("GET", f"/operations?state={state}")["operations"][0]["id"] for state in ("done", "undone")
@@ -65,8 +72,10 @@ def names(api: Server, dockerd: Dockerd) -> Iterator[dict[str, str]]:
         "image": dockerd.docker("images", "-q", "--no-trunc", IMAGE),
         "done": found["done"],
         "failed": found["undone"],
+        "stuck": stuck.value["id"],
     }
-    for name in ("containers/foo", "containers/bar"):
+    assert api.data("POST", f"/operations/{stuck.value['id']}/resolve", {"how": "forget"})["state"] == "undone"
+    for name in ("containers/foo", "containers/bar", "containers/baz"):
         api.data("DELETE", f"/{name}", ERASE)
     dockerd.remove_containers()
     for version in reversed(api.data("GET", "/volumes/vol")["versions"]):

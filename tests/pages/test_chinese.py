@@ -21,6 +21,7 @@ from app.state.codec import encode
 from tests.support.chinese import chinese, english_on
 from tests.support.pages import PAGES, Page
 from tests.support.site import Browser, Site
+from tests.support.stuck import stuck_commit
 
 PLAIN = Spec(image="busybox:test", cmd=("sh",))
 CHINESE = {"Accept-Language": "zh-CN"}
@@ -41,7 +42,9 @@ class Trouble:
         self._spoil_containers()
         self._spoil_gpus()
         services = self.site.services
+        services.containers.create("baz", PLAIN)
         self.names = {
+            "stuck": stuck_commit(services, self.site.store, "baz", OF_DOCKER).id,
             "gpu": self.xid.uuid,
             "image": services.images.all()[0].image.id,
             "done": services.operations.queries.all(state="done").operations[0].operation.id,

@@ -17,6 +17,7 @@ from app.model.names import parse
 from tests.support.html import Element, read
 from tests.support.pages import PAGES, Page
 from tests.support.site import CLOSED, Browser, Site
+from tests.support.stuck import stuck_commit
 
 PLAIN = Spec(image="busybox:test", cmd=("sh",))
 LANGUAGES = ("en", "zh-CN")
@@ -39,12 +40,15 @@ class Scene:
         self.site.images.fail_next = RegistryUnreachable("the registry cannot be reached")
         with pytest.raises(RegistryUnreachable):
             services.operations.run(PullImage("new"))
+        services.containers.create("baz", PLAIN)
+        stuck = stuck_commit(services, self.site.store, "baz")
         self.inside, self.outside = self.site.operator(), self.site.browser()
         self.names = {
             "gpu": services.gpus.all()[0].gpu.uuid,
             "image": services.images.all()[0].image.id,
             "done": services.operations.queries.all(state="done").operations[0].operation.id,
             "failed": services.operations.queries.all(state="undone").operations[0].operation.id,
+            "stuck": stuck.id,
         }
 
     def get(self, page: Page, **headers: str) -> TestResponse:

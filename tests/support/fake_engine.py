@@ -348,10 +348,12 @@ class FakeLayers:
         self.synced.append(path)
 
     def set_aside(self, layer: str, name: str) -> str:
+        """Leave the container an empty layer; may be repeated."""
         self._fault("set_aside")
-        self._files(layer)
-        self.layers[f"/aside/{name}"] = self.layers.pop(layer)
-        return f"/aside/{name}"
+        files, aside = self._files(layer), f"/aside/{name}"
+        if aside not in self.layers:
+            self.layers[layer], self.layers[aside] = {}, files
+        return aside
 
     def discard(self, path: str) -> None:
         self.layers.pop(path, None)

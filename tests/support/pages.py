@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Page:
     """A page: a name for its screenshot, its address, its status, and whether one must be logged in to see it.
 
-    The address may name {gpu}, {image} (its id), {done} and {failed} (operations). There are: the container foo with
-    two versions, foo-1 with a GPU and the volume vol-1, which has two versions too; bar-0, stopped.
+    The address may name {gpu}, {image} (its id), {done}, {failed} and {stuck} (operations). There are: the container
+    foo with two versions, foo-1 with a GPU and the volume vol-1, which has two versions too; bar-0, stopped; baz-0, of
+    which a commit is stuck.
     """
 
     name: str
@@ -53,6 +54,8 @@ PAGES = (
     Page("operations", "/operations"),
     Page("operation", "/operations/{done}"),
     Page("operation-failed", "/operations/{failed}"),
+    Page("operation-stuck", "/operations/{stuck}"),
+    Page("container-blocked", "/containers/baz"),
     Page("error", "/containers/nothing", 404),
     Page("not-found", "/nothing", 404),
 )

@@ -15,7 +15,7 @@ from app.web.request_scope import services
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[ -~]{1,255}")
 # They say that something else is under way just now, and to try again: that is no answer to keep for a day.
-_PASSING = {errors.OperationRunning.code, errors.Fenced.code}
+_PASSING = {errors.OperationRunning.code, errors.OperationStuck.code, errors.Fenced.code}
 _REFUSALS = {"409": (errors.FirstStillRuns, errors.AnswerNotKept), "422": (errors.KeyReused,)}
 _PARAMETER = {
     "name": HEADER,

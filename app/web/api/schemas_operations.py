@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from app.model.operation import State
+from app.operations.base import Resolution
 from app.operations.requester import CHANNELS
 
 
@@ -26,7 +27,10 @@ class StepSchema(Schema):
 
 
 class OperationSchema(Schema):
-    """A change: `undone` ones left nothing behind. Bytes count a copy that takes longer than a second."""
+    """A change: `undone` ones left nothing behind, `stuck` ones wait for somebody to resolve them.
+
+    Bytes count a copy that takes longer than a second.
+    """
 
     id = fields.String()
     kind = fields.String()
@@ -47,6 +51,41 @@ class OperationSchema(Schema):
     who = fields.String(allow_none=True, metadata={"description": "the name of the token of whoever asked for it"})
     requestId = fields.String(allow_none=True, metadata={"description": "of the request that asked for it"})
     steps = fields.List(fields.Nested(StepSchema))
+
+
+class WayOutSchema(Schema):
+    """One way to resolve a stuck operation: its effects if it is possible, else the reason why not."""
+
+    possible = fields.Boolean()
+    effects = fields.List(fields.String())
+    reason = fields.String(allow_none=True)
+
+
+class ResolutionsSchema(Schema):
+    """The ways out for an operation that is stuck."""
+
+    finish = fields.Nested(WayOutSchema)
+    undo = fields.Nested(WayOutSchema)
+    forget = fields.Nested(WayOutSchema)
+
+
+class OperationDetailSchema(OperationSchema):
+    """A change; the ways out if it is stuck or its node is gone, null otherwise and if its node cannot be asked."""
+
+    resolutions = fields.Nested(ResolutionsSchema, allow_none=True)
+
+
+class ResolveSchema(Schema):
+    """The way out to take."""
+
+    how = fields.String(required=True, validate=validate.OneOf([*Resolution]))
+
+
+class ResolvedSchema(OperationSchema):
+    """What became of the operation, and the effects that this had; with dryRun=true those that it would have."""
+
+    dryRun = fields.Boolean()
+    effects = fields.List(fields.String())
 
 
 class OperationsSchema(Schema):

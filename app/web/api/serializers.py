@@ -13,6 +13,7 @@ from app.images.queries import ImageView
 from app.model.container import VersionRecord
 from app.model.container_drift import Leftover
 from app.model.drift import Drift
+from app.operations.base import WaysOut
 from app.operations.preview import Preview
 from app.operations.queries import OperationView
 from app.volumes.queries import VolumeVersionView, VolumeView
@@ -177,6 +178,18 @@ def operation(view: OperationView) -> dict[str, Any]:
         "who": record.who,
         "requestId": record.request,
         "steps": [{"step": step, "reached": reached} for step, reached in record.steps],
+    }
+
+
+def ways_out(found: WaysOut) -> dict[str, Any]:
+    """Return the ways out for a stuck operation, as JSON."""
+    return {
+        how: {
+            "possible": way.refusal is None,
+            "effects": [] if way.refusal else list(way.effects),
+            "reason": way.refusal,
+        }
+        for how, way in found.items()
     }
 
 

@@ -1,21 +1,24 @@
-"""The list of operations, running and past, one operation with its steps, and the button to cancel one."""
+"""The list of operations, running and past, one operation with its steps; to cancel one, and to resolve a stuck one."""
 
 from dataclasses import dataclass
 
-from flask import request
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.errors import Cancelled, NotCancellable
+from app.errors import Cancelled, DomainError, NotCancellable, OnAnotherNode
 from app.model.messages import Text
 from app.model.operation import Kind, State, Step
+from app.operations.background import OnBegin
+from app.operations.base import Resolution, WaysOut
 from app.operations.queries import OperationView
 from app.web.pages import polling
 from app.web.pages.blueprint import blueprint
+from app.web.pages.form_actions import Refusal, execute, refused
 from app.web.pages.form_values import ListFilter, act, list_filter
 from app.web.pages.page_data import PageData
 from app.web.pages.page_texts import _
-from app.web.pages.words import kind_words
-from app.web.request_scope import services
+from app.web.pages.words import kind_words, state_words
+from app.web.request_scope import if_unreachable, services
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,68 @@ def operations() -> ResponseReturnValue:
     return polling.page("operations.html", data=data, states=list(State), kinds=kinds, names=names, criteria=criteria)
 
 
-@blueprint.route("/operations/<identity>")
+@blueprint.route("/operations/<identity>", methods=["GET", "POST"])
 def operation(identity: str) -> ResponseReturnValue:
-    """One operation: what it does or did, to what, its steps and how long each took."""
-    data = PageData()
-    view = data.require(("operation", identity), lambda: services().operations.queries.one(identity))
-    data.load_gpus()
-    data.load_names()
-    return polling.page("operation.html", data=data, view=view, steps=_steps(view))
+    """One operation: what it does or did, to what, its steps; and a form that resolves it if it is stuck."""
+    if request.method != "POST":
+        if_unreachable(lambda error: _page(identity, why=error.message))
+        return _page(identity)
+    if_unreachable(lambda error: _page(identity, refused(error), error.message))
+    done = _resolve(identity)
+    return _page(identity, done) if isinstance(done, Refusal) else done
 
 
 @blueprint.route("/operations/<identity>/cancel", methods=["POST"])
 def cancel(identity: str) -> ResponseReturnValue:
     """Have an operation undone, and go back."""
     return act(lambda: _cancel(identity))
+
+
+def _page(identity: str, refusal: Refusal | None = None, why: str | None = None) -> ResponseReturnValue:
+    """Show an operation; `why` says, if it is known, why it is not known how it can be resolved."""
+    data = PageData()
+    view = data.require(("operation", identity), lambda: services().operations.queries.one(identity))
+    ways = None
+    if not why and "etcd" not in data.problems:
+        ways, why = _ways_out(view)
+    data.load_gpus()
+    data.load_names()
+    response = polling.page(
+        "operation.html", data=data, view=view, steps=_steps(view), ways=ways, why=why, refusal=refusal
+    )
+    response.status_code = refusal.status if refusal else response.status_code
+    return response
+
+
+def _ways_out(view: OperationView) -> tuple[WaysOut | None, str | None]:
+    """Look at the ways out for an operation that waits for somebody, or why they are not known."""
+    resolver = services().operations.resolver
+    if "HX-Request" in request.headers or not resolver.waits(view):  # they are not in the part that is asked for again
+        return None, None
+    try:
+        return resolver.ways_out(view.operation.id), None
+    except OnAnotherNode:  # it is asked for there
+        raise
+    except DomainError as exc:
+        return None, exc.message
+
+
+def _resolve(identity: str) -> ResponseReturnValue | Refusal:
+    how = request.form.get("how")
+    if how not in list(Resolution):
+        return Refusal(_("nothing was done: choose how it is to end"))
+    operations = services().operations
+
+    def work(on_begin: OnBegin) -> OperationView:
+        on_begin(operations.queries.one(identity).operation)
+        return operations.resolver.resolve(identity, Resolution(how))
+
+    return execute(work, _resolved, url_for("pages.operation", identity=identity))
+
+
+def _resolved(view: OperationView) -> str:
+    what = {"what": kind_words(view.operation.kind), "name": view.operation.name, "state": state_words(view.state)}
+    return _("%(what)s %(name)s is resolved: it is %(state)s", **what)
 
 
 def _cancel(identity: str) -> str:

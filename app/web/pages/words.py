@@ -89,6 +89,7 @@ _STATES = {
     "failed": _l("failed"),
     "low": _l("disk nearly full"),
     # of operations
+    "stuck": _l("stuck"),
     "done": _l("done"),
     "undone": _l("undone"),
     # of images

@@ -55,7 +55,7 @@ def context(name: Name) -> dict[str, Any]:
         "activity": history,
         "steps": timeline(view.versions, shown.record, _sizes(view)),
         **_settings(shown.record.spec),
-        **(_possible(view, shown, history.running is not None) if known else _NOTHING),
+        **(_possible(view, shown, history.busy) if known else _NOTHING),
     }
 
 

@@ -47,7 +47,7 @@ def context(name: Name) -> dict[str, Any]:
         "newest": shown.record.version == view.newest.record.version,
         "merging": _merging(data, shown.record),
         "activity": history,
-        "actions": legal(view, shown) if history.running is None and not data.problems else (),
+        "actions": legal(view, shown) if not history.busy and not data.problems else (),
         "steps": steps(view.versions, shown),
     }
 
@@ -82,6 +82,7 @@ def _merging(data: PageData, record: VolumeRecord) -> bool:
     if record.merging is None:
         return False
     running = data.fetch(
-        ("merging", record.name), lambda: [each.id for each in services().operations.resolver.records.all_running()]
+        ("merging", record.name),
+        lambda: [each.id for each in services().operations.resolver.reader.operations.all_running()],
     )
     return record.merging in (running or ())
