@@ -256,7 +256,7 @@ def test_what_others_wrote_is_shown_and_never_executed(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(site, "vol", "10MB", "30MB")
-    rewrite(site, "vol-1", size=HOSTILE, why=HOSTILE, way=HOSTILE, created=now())
+    rewrite(site, "vol-1", size=HOSTILE, why=HOSTILE, driver=HOSTILE, created=now())
 
     def mounts() -> dict[str, Sequence[Mount]]:
         return {"vol-1": [Mount(HOSTILE, HOSTILE, False, False)]}

@@ -27,7 +27,7 @@ from app.model.operation import Kind, Operation, Parent, Step, new_id, now
 from app.operations.base import Plan, Request
 from app.operations.handle import Failure
 from app.ports import Put
-from app.state.codec import encode
+from app.state.codec import encode, read
 from app.state.keys import CONTAINERS, IMAGES, OPERATIONS, VOLUMES, operation_key
 from app.volumes.adopt import AdoptVolume
 from app.volumes.create import CreateVolume
@@ -190,7 +190,7 @@ def _break_recovery(world: World, writes: int) -> bool:
 def stick(store: MemoryStore, why: str = WHY) -> Operation:
     """Let the one operation that there is be stuck."""
     (entry,) = store.list(OPERATIONS)
-    operation = replace(Operation.from_json(entry.value), stuck=why, tries=8)
+    operation = replace(read(Operation, entry), stuck=why, tries=8)
     store.transact({}, [Put(entry.key, encode(operation))])
     return operation
 
