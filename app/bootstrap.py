@@ -86,7 +86,7 @@ class GpuServices:
 
 @dataclass(frozen=True)
 class AgentServices:
-    """What the node's own process does, and what a fresh worker does at its start."""
+    """The parts of the node's own process, and what a fresh worker does at its start."""
 
     reconciler: Reconciler
     presence: Presence
@@ -164,7 +164,7 @@ def build_services(config: Config, backends: Backends) -> Services:
 
 
 def build_reader(config: Config, backends: Backends) -> Reader:
-    """What plans may look at."""
+    """Build what plans may look at."""
     return Reader(
         node=config.node,
         store=backends.store,
@@ -287,7 +287,7 @@ def build_agent(
 
 
 def build_executor(backends: Backends, reader: Reader, operations: OperationService) -> ActionExecutor:
-    """What carries the agent's plans out."""
+    """Build what carries the agent's plans out."""
     return ActionExecutor(
         store=backends.store,
         journal=operations.journal,
@@ -302,7 +302,7 @@ def build_executor(backends: Backends, reader: Reader, operations: OperationServ
 
 
 def build_undo(backends: Backends, reader: Reader) -> Undo:
-    """What undoes a version that was not committed."""
+    """Build what undoes a version that was not committed."""
     return Undo(
         backends.store,
         reader.records,

@@ -85,7 +85,7 @@ def _read(env: Env) -> Config:
 
 
 def _checked(config: Config) -> Config:
-    """What a look at one variable alone cannot tell."""
+    """Check what a look at one variable alone cannot tell."""
     host = config.node_bind[0]
     _require(
         _is_loopback(host) or (config.all_tokens and config.auth),

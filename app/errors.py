@@ -484,12 +484,12 @@ class UnreadableRecord(DomainError):
 
     @property
     def key(self) -> str:
-        """Where the record is, below the prefix."""
+        """Name the record's key, below the prefix."""
         return str((self.data or {})["key"])
 
     @property
     def problem(self) -> str:
-        """What is wrong with it."""
+        """Say what is wrong with it."""
         return str((self.data or {})["problem"])
 
 

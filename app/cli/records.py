@@ -1,4 +1,4 @@
-"""Which records in etcd cannot be read, for `gpudock doctor`."""
+"""The records in etcd that cannot be read, for `gpudock doctor`."""
 
 from app.bootstrap import build_backends
 from app.config import Config

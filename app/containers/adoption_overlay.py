@@ -42,7 +42,7 @@ class AdoptionHost:
     ports: frozenset[int]
 
     def port_free(self, port: int) -> bool:
-        """Whether nobody will listen on the TCP port."""
+        """Tell if nobody will listen on the TCP port."""
         return port in self.ports or self.host.port_free(port)
 
     def real_directory(self, path: str) -> str:

@@ -37,7 +37,7 @@ class DeleteContainer(Request[None]):
 
 @dataclass(frozen=True, kw_only=True)
 class DeletePlan(Plan):
-    """What is deleted: its versioned name and the Docker volumes that it bound."""
+    """The version that is deleted: its versioned name and the Docker volumes that it bound."""
 
     name: str
     volumes: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class DeletePlan(Plan):
 
 @dataclass(frozen=True)
 class _Target:
-    """What is recorded of what is deleted: the family, and the version."""
+    """The records of what is deleted: the family, and the version."""
 
     state: FamilyState
     record: VersionRecord
@@ -165,7 +165,7 @@ class DeleteVersion(KindBase):
             self._keep_record(handle, target)
 
     def _target(self, operation: Operation) -> _Target | None:
-        """What is recorded; None for a container of an erased family, which only Docker's labels know."""
+        """Read what is recorded; None for a container of an erased family, which only Docker's labels know."""
         if self.records.find(operation.family) is None:
             return None
         name = Name(operation.family, operation.version)

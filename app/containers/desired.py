@@ -1,4 +1,4 @@
-"""What stopping and starting share: the newest version as it is, and whether it should run from now on."""
+"""The common part of stopping and starting: the newest version as it is, and whether it should run from now on."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -23,7 +23,7 @@ from app.state.volumes import VolumeRecords
 
 @dataclass(frozen=True)
 class DriftContext:
-    """What the drift of containers is judged by, read once for all of them.
+    """The facts by which the drift of containers is judged, read once for all of them.
 
     `since` is the time (ISO 8601) before Docker was asked: what was changed after it may have looked otherwise then.
     `volumes` are those that Docker has, `incomplete` those with only a part of their data. `gpus` has the fault of

@@ -1,4 +1,4 @@
-"""What is done with one container as it is: execute a command, read its log."""
+"""Work in one container as it is: execute a command, read its log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

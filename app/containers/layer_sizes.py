@@ -1,4 +1,4 @@
-"""How large the writable layers of containers are, measured beside the requests that want to know."""
+"""The sizes of the writable layers of containers, measured beside the requests that want to know."""
 
 import threading
 import time

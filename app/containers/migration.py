@@ -10,7 +10,7 @@ from app.ports import Containers, Layers, Transfer, Volumes
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of the version to begin with are.
+    """The place of the files of the version to begin with.
 
     `parent` is the container that must stop before the next version starts, None if there is none any more. With
     `moving` it is also the one that still writes to `layer`.

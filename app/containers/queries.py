@@ -1,4 +1,4 @@
-"""Which containers there are: the records of all nodes, with what this node's Docker says, and the others tell."""
+"""The containers there are: the records of all nodes, with what this node's Docker says, and the others tell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What views are made of: what this node sees of its own, what the others tell, and who holds which GPU."""
+    """The facts that views are made of: what this node sees of its own, what others tell, who holds which GPU."""
 
     here: DriftContext
     elsewhere: Reports
@@ -66,7 +66,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _ListFilter:
-    """Which containers are asked for; None is no condition."""
+    """The containers that are asked for; None is no condition."""
 
     state: str | None
     gpu: str | None

@@ -24,7 +24,7 @@ from app.volumes.claims import VolumeClaim, claim_volumes, measure_volume
 
 @dataclass(frozen=True, kw_only=True)
 class ChangePlan(Plan):
-    """How the next version is made: the family before it, the version it begins with, its files, its container.
+    """The way to the next version: the family before it, the version it begins with, its files, its container.
 
     `freed` are the GPUs that are given up at the commit, `outdated` the older versions that are not kept then.
     """

@@ -1,4 +1,4 @@
-"""What every operation that makes a version shares: claims, the planned container, create, fill, start, commit."""
+"""The common part of every operation that makes a version: claims, planned container, create, fill, start, commit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class ContainerResult:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What an operation rests on, and what is written with its intent."""
+    """The revisions that an operation rests on, and what is written with its intent."""
 
     expected: Mapping[str, int]
     writes: tuple[Put | Delete, ...]

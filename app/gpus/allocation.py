@@ -1,4 +1,4 @@
-"""Which GPUs and host ports an operation takes: read what is claimed, choose among the rest."""
+"""The choice of GPUs and host ports for an operation: read what is claimed, choose among the rest."""
 
 import random
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from app.state.containers import Claims
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a version gets: `gpus` all it will hold, of which `taken` are new; `freed` are given up at the commit.
+    """The GPUs and host ports that a version gets.
 
-    `spec` has its host ports filled in; of those, `new_ports` are to be claimed.
+    `gpus` are all it will hold, of which `taken` are new; `freed` are given up at the commit. `spec` has its host ports filled in; of those, `new_ports` are to be claimed.
     """
 
     spec: Spec

@@ -38,7 +38,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is recorded of a container that was found without its GPUs."""
+    """The record of a container that was found without its GPUs."""
 
     entry: Entry
     lost: LostInside

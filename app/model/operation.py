@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """What has become of an operation. One that is stuck still holds what it claimed, until somebody resolves it."""
+    """The outcome of an operation, if it has one. One that is stuck holds its claims until somebody resolves it."""
 
     RUNNING = "running"
     STUCK = "stuck"
@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """How far an operation is. Not each kind comes to each step."""
+    """The progress of an operation. Not each kind comes to each step."""
 
     CLAIMED = "claimed"
     ASKING_REGISTRY = "asking the registry"

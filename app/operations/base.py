@@ -24,7 +24,7 @@ Measure = Callable[[], tuple[int, int]]
 
 
 class Request(Generic[R_co]):
-    """What a caller asks for; its kind's `run` answers with an `R_co`."""
+    """The thing that a caller asks for; its kind's `run` answers with an `R_co`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ WaysOut = Mapping[Resolution, WayOut]
 
 
 class OperationKind(Protocol[Q_contra, P, R]):
-    """What each kind of operation knows how to do."""
+    """One kind of operation, in all that it has to know how to do."""
 
     @staticmethod
     def plan(reader: Reader, request: Q_contra) -> P | Unchanged[R]:
@@ -100,7 +100,7 @@ class OperationKind(Protocol[Q_contra, P, R]):
 
 
 class KindBase:
-    """What most kinds have in common: failures are told as they are, and nothing follows."""
+    """The defaults of most kinds: failures are told as they are, and nothing follows."""
 
     def explain(self, error: OperationFailed) -> OperationFailed:
         """Tell the failure as it is."""

@@ -20,7 +20,7 @@ _REPORT_EVERY = 1.0
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an operation has to be undone, and the code of the error that says so, None if it was no error."""
+    """The reason for which an operation has to be undone, and the code of the error that says so, if it was one."""
 
     reason: str | None = None
     code: int | None = None

@@ -1,4 +1,4 @@
-"""What a change would do: its plan, and nothing else.
+"""The preview of a change: its plan, and nothing else.
 
 What a change does before it plans again, and what it does after its plan, is left out: dead processes' operations are
 not recovered and leftovers stay. The preview only tells of them.
@@ -23,9 +23,9 @@ _STARTS_NOTHING = (Kind.STOP, Kind.DELETE, Kind.COMMIT)
 
 @dataclass(frozen=True)
 class Preview:
-    """What would happen: the name of what would be made or acted on, what it would hold, how much would be copied.
+    """The effects that a change would have.
 
-    `gpus` and `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that
+    They are the name of what would be made or acted on, what it would hold, how much would be copied. `gpus` and `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that
     would be stopped. `operation` is None if nothing would be changed, or `blocker` says why nothing can be.
     """
 

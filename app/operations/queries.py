@@ -34,7 +34,7 @@ class OperationView:
 
     @property
     def cancellable(self) -> bool:
-        """Whether it may still be cancelled, as far as one can see: it may pass its commit point any moment."""
+        """Tell if it may still be cancelled, as far as one can see: it may pass its commit point any moment."""
         return self.state == State.RUNNING and self.operation.kind not in _ALWAYS_FINISHED
 
 

@@ -1,4 +1,4 @@
-"""What plans may look at: etcd, Docker, the disks and the GPUs, through ports that cannot write.
+"""The reader, all that plans may look at: etcd, Docker, the disks and the GPUs, through ports that cannot write.
 
 A plan gets nothing else, so it is a matter of types that a dry run changes nothing: mypy refuses a plan that writes.
 Nor does reading have effects: no method of these ports mounts, pulls or makes anything in order to look at it.

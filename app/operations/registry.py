@@ -1,4 +1,4 @@
-"""Which kinds of operations there are, and which kind plans which request."""
+"""The registry of the kinds of operations, and of the requests that each of them plans."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who asks for a change, for its record: by which of CHANNELS, with whose token, in which request."""
+"""The one who asks for a change, for its record: by which of CHANNELS, with whose token, in which request."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _asker: ContextVar[Requester] = ContextVar("requester", default=ITSELF)
 
 
 def requester() -> Requester:
-    """Who asks for what this thread does."""
+    """Return the one who asks for what this thread does."""
     return _asker.get()
 
 

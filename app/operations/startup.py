@@ -1,4 +1,4 @@
-"""What a fresh worker does beside serving requests: after a reboot, or in the place of one that was killed."""
+"""The work of a fresh worker beside serving requests: after a reboot, or in the place of one that was killed."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a container's operation and its volumes have to do with each other.
+"""The claims of a container's operation on its volumes.
 
 Both sides compare and rewrite the record of the volume's version when they begin. So of two that begin at the same
 moment one plans again, and then meets the other's operation in the journal.
@@ -158,7 +158,7 @@ def _check_room(reader: Reader, merge: Merge) -> None:
 
 
 def _follows(reader: Reader, old: Bind, new: Bind) -> bool | None:
-    """Whether what was written to the old volume belongs into the new one, its direct successor by a resize.
+    """Tell if what was written to the old volume belongs into the new one, its direct successor by a resize.
 
     None if it is no such successor, False if somebody has had the successor mounted and so may have changed it.
     """

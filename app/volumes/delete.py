@@ -32,7 +32,7 @@ class DeleteVolume(Request[None]):
 
 @dataclass(frozen=True)
 class _Target:
-    """What is recorded of what is deleted: the family, and the version."""
+    """The records of what is deleted: the family, and the version."""
 
     state: VolumeState
     record: VolumeRecord
@@ -121,7 +121,7 @@ class VolumeDelete(KindBase):
         return handle.commit(self._forget(target) if operation.erase else self._mark(target, None))
 
     def _target(self, operation: Operation) -> _Target | None:
-        """What is recorded; None for a volume of an erased family, which only Docker's labels know."""
+        """Read what is recorded; None for a volume of an erased family, which only Docker's labels know."""
         if self.records.find(operation.family) is None:
             return None
         name = Name(operation.family, operation.version)

@@ -1,4 +1,4 @@
-"""How much room is left on the disks, of this node and of the others."""
+"""The room that is left on the disks, of this node and of the others."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -15,7 +15,7 @@ from app.state.operations import OperationRecords
 
 @dataclass(frozen=True)
 class VolumeDriftContext:
-    """What the drift of volumes is judged by; `present` are those whose data is there, see `containers.drift`."""
+    """The facts by which the drift of volumes is judged; `present` are those whose data is there."""
 
     since: str
     operations: Sequence[Operation]

@@ -1,4 +1,4 @@
-"""Which volumes there are: the records of all nodes, with what this one finds on it, and the others tell."""
+"""The volumes there are: the records of all nodes, with what this one finds on it, and the others tell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ class VolumePage:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What views are made of: what this node finds on it, and what the others tell."""
+    """The facts that views are made of: what this node finds on it, and what the others tell."""
 
     usages: Mapping[str, Usage]
     here: VolumeDriftContext
@@ -114,7 +114,7 @@ class VolumeQueries:
         return _view(state.record, self._records.versions(name.family), seen)
 
     def _see(self, node: str | None = None) -> _Seen:
-        """What is to be seen of one node, or of all."""
+        """See what there is of one node, or of all."""
         since, usages, mounts = now(), self._volumes.usages(), self._containers.mounts()
         here = self._drifts.of_volumes(since, frozenset(usages), mounts)
         alone = node == self._records.node

@@ -1,4 +1,4 @@
-"""What creating, resizing, rolling back and adopting a volume share: claims, records, and the undoing."""
+"""The common part of creating, resizing, rolling back and adopting a volume: claims, records, and the undoing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace

@@ -90,3 +90,16 @@ def test_the_words_are_looked_for() -> None:
     new = ("from app.web.api import x", "app/adapters/treecopy/copy.py", "app.adapters.gpus.nvml", "app.web.auth")
     assert all(OLD_PATHS.search(line) for line in old) and not any(OLD_PATHS.search(line) for line in new)
     assert OLD_IN_PAGES.search("{{ seen.problems }}") and not OLD_IN_PAGES.search("as it was seen. Then")
+
+
+def test_docstrings_name_what_they_are_about() -> None:
+    """No docstring of the application is a riddle: it begins with a verb or with the name of the thing."""
+    riddles = {"What", "Whether", "How", "Whose", "That", "Which", "Who", "Where", "Why"}
+    found = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+        for path in sorted((ROOT / "app").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and (ast.get_docstring(node) or "").split(" ")[0] in riddles
+    ]
+    assert found == []

@@ -82,7 +82,7 @@ class ResolveSchema(Schema):
 
 
 class ResolvedSchema(OperationSchema):
-    """What became of the operation, and the effects that this had; with dryRun=true those that it would have."""
+    """The operation as it ended, and the effects that this had; with dryRun=true those that it would have."""
 
     dryRun = fields.Boolean()
     effects = fields.List(fields.String())
