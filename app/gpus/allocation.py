@@ -15,7 +15,8 @@ from app.state.containers import Claims
 class Allocation:
     """The GPUs and host ports that a version gets.
 
-    `gpus` are all it will hold, of which `taken` are new; `freed` are given up at the commit. `spec` has its host ports filled in; of those, `new_ports` are to be claimed.
+    `gpus` are all it will hold, of which `taken` are new; `freed` are given up at the commit. `spec` has its host
+    ports filled in; of those, `new_ports` are to be claimed.
     """
 
     spec: Spec

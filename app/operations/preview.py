@@ -25,8 +25,9 @@ _STARTS_NOTHING = (Kind.STOP, Kind.DELETE, Kind.COMMIT)
 class Preview:
     """The effects that a change would have.
 
-    They are the name of what would be made or acted on, what it would hold, how much would be copied. `gpus` and `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that
-    would be stopped. `operation` is None if nothing would be changed, or `blocker` says why nothing can be.
+    They are the name of what would be made or acted on, what it would hold, and how much would be copied. `gpus` and
+    `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that would be stopped.
+    `operation` is None if nothing would be changed, or `blocker` says why nothing can be.
     """
 
     operation: Operation | None = None
