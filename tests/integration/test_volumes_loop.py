@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.docker.client import Clients
+from app.adapters.volumes import image_file, private_mount
 from app.adapters.volumes.sized import SizedVolumes
 from app.errors import Unavailable, VolumeCreateFailed, VolumeDeleteFailed, VolumeNotFound
 from app.model.container import Labels
@@ -167,6 +169,36 @@ def test_a_look_at_one_that_is_not_mounted_tells_the_same_and_leaves_nothing(
     assert (image.read_bytes(), image.stat().st_mtime_ns, image.parent.stat().st_mtime_ns) == before
     volumes.ensure_mounted(["vol-0"])
     assert reports() == when_mounted
+
+
+def test_no_filesystem_is_made_over_one_that_another_namespace_still_has(
+    volumes: SizedVolumes, dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unmount, run, made = image_file.Image._unmount, image_file.run, threading.Event()
+    in_use: list[str] = []
+
+    def unmount_while_others_look(image: image_file.Image) -> None:
+        if image.mount_point.is_mount():
+            looking = threading.Event()
+            look = lambda: (looking.set(), made.wait(60))  # noqa: E731
+            threading.Thread(target=private_mount.isolated, args=(look,), daemon=True).start()
+            assert looking.wait(60)
+        unmount(image)
+
+    def watched(*command: str, timeout: float) -> object:
+        if command[0] == "mkfs.ext4":
+            backing = [path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
+            in_use.extend(name for name in backing if name == command[-1])
+        return run(*command, timeout=timeout)
+
+    monkeypatch.setattr(image_file.Image, "_unmount", unmount_while_others_look)
+    monkeypatch.setattr(image_file, "run", watched)
+    try:
+        volumes.create(plan("20MB"))
+    finally:
+        made.set()
+    assert in_use == []
+    make_everything(Path(volumes.data_path("vol-0")))
 
 
 def test_an_image_deleted_by_hand_is_a_volume_that_is_gone(volumes: SizedVolumes, dockerd: Dockerd) -> None:

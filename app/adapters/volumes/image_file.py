@@ -149,7 +149,9 @@ class Image:
         self._mount()
 
     def _format(self, blocks: int, ratio: int, journal: int) -> None:
-        with opened(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)) as fd:
+        # Always another file: the one before may still be mounted where nobody sees it, as in a namespace of a `look`.
+        self.file.unlink(missing_ok=True)
+        with opened(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)) as fd:
             os.ftruncate(fd, blocks * _BLOCK)
         shape = ("-b", str(_BLOCK), "-I", str(_INODE), "-i", str(ratio), "-J", f"size={journal}", "-O", "^resize_inode")
         run("mkfs.ext4", "-q", "-F", "-m", "0", *shape, str(self.file), timeout=_FORMAT)
