@@ -420,11 +420,11 @@ def test_the_copy_ends_with_the_process_that_began_it(source: Path, target: Path
     for number in range(20_000):
         (source / f"f{number}").touch()
     program = (
-        "from app.adapters.docker.layers_overlay2 import OverlayLayers as L; from tests.support.trees import untold; "
-        f"L().begin({str(source)!r}, {str(target)!r}, untold).finish()"
+        "from tests.support.layers import LAYERS; from tests.support.trees import untold; "
+        f"LAYERS.begin({str(source)!r}, {str(target)!r}, untold).finish()"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as copier:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while sum(1 for _ in target.iterdir()) < 100 and time.monotonic() < deadline:
             time.sleep(0.01)
         copier.kill()

@@ -44,7 +44,7 @@ class Server:
             "GPUDOCK_BIND_ROOTS": str(self.binds),
             "GPUDOCK_BIND": f"127.0.0.1:{self.port}",
             "GPUDOCK_STOP_TIMEOUT": "3",
-            "GPUDOCK_EXEC_TIMEOUT": "10",
+            "GPUDOCK_EXEC_TIMEOUT": "30",
             "GPUDOCK_VOLUMES": "loop",
             "GPUDOCK_TOKEN": TOKEN,
             "TMPDIR": str(self.log.parent),  # what a killed one leaves behind goes with the rest
