@@ -1,7 +1,6 @@
 """The reconcile process beside the server, on a real Docker and a real etcd."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
