@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from typing import Any
 
 bind = os.environ.get("GPUDOCK_BIND", "127.0.0.1:2378")
 worker_class = "gthread"
@@ -35,7 +36,7 @@ control_socket_disable = True
 SHARED = "GPUDOCK_WORKERS_DIRECTORY"
 
 
-def on_starting(server):
+def on_starting(server: Any) -> None:
     """Make the directory in which the workers keep what pages remember: nobody else may enter it."""
     os.environ.pop(SHARED, None)
     try:
@@ -44,19 +45,19 @@ def on_starting(server):
         server.log.warning("each worker remembers by itself what pages show while a part is down: %s", exc)
 
 
-def on_reload(server):
+def on_reload(server: Any) -> None:
     """Another directory: what the program kept before may be of another shape than it keeps now."""
     on_exit(server)
     on_starting(server)
 
 
-def on_exit(_server):
+def on_exit(_server: Any) -> None:
     """Remove the directory and what it holds."""
     if SHARED in os.environ:
         shutil.rmtree(os.environ[SHARED], ignore_errors=True)
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     """After a reboot volumes are to be mounted; what a killed worker left half done is settled by its successor.
 
     Threads do not survive a fork, so the one that reads the GPUs for the charts begins here too.

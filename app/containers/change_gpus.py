@@ -15,7 +15,7 @@ from app.operations.reader import Reader
 
 @dataclass(frozen=True)
 class ChangeGpus(Request[ContainerResult]):
-    """Give `name` `count` whole GPUs; the same count changes nothing. A stopped container is started by it."""
+    """Give `name` `count` whole GPUs. Another count also starts a stopped container, the same one changes nothing."""
 
     name: Name
     count: int

@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 
 from app.containers.binds import resolve_binds
 from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan
-from app.containers.undo import Undo
+from app.containers.undo import Undo, made_too_late
 from app.errors import ContainerExists
 from app.gpus.allocation import allocate
-from app.model.container import ContainerPlan, Observed, Spec
+from app.model.container import ContainerPlan, Spec
 from app.model.messages import Text
 from app.model.names import check_family
-from app.model.operation import Kind, Operation, State
+from app.model.operation import Kind, Operation
 from app.model.validation import check_spec
 from app.operations.base import KindBase, Plan, Request, WaysOut
 from app.operations.handle import OperationHandle
 from app.operations.reader import Reader
-from app.state.keys import HISTORY
 from app.state.operations import busy
 from app.volumes.claims import claim_volumes
 
@@ -104,7 +103,7 @@ def check_absent(reader: Reader, family: str) -> list[str]:
         raise ContainerExists(
             Text("container {name} exists already; choose another name or delete it first", name=family)
         )
-    late = [observed.id for observed in found if made_too_late(reader, observed)]
+    late = [observed.id for observed in found if made_too_late(reader.store, observed)]
     if existing := [observed.name for observed in found if observed.id not in late]:
         raise ContainerExists(
             Text(
@@ -114,9 +113,3 @@ def check_absent(reader: Reader, family: str) -> list[str]:
             )
         )
     return late
-
-
-def made_too_late(reader: Reader, observed: Observed) -> bool:
-    """Tell if Docker made a container after its operation had been undone."""
-    ended = reader.store.get(HISTORY + observed.labels.operation) if observed.labels else None
-    return ended is not None and ended.value.get("outcome") == State.UNDONE

@@ -1,6 +1,6 @@
 """Delete a version: its container goes, and either its record too or its files are set aside for the next version."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from app.containers.cleanup import Cleanup
@@ -140,11 +140,11 @@ class DeleteVersion(KindBase):
         if target := self._target(handle.operation):
             self._keep_record(handle, target)
 
-    def after(self, plan: Plan, result: object) -> Iterator[Request[object]]:
+    def after(self, plan: Plan, result: object) -> Iterable[Request[object]]:
         """Remove what is left of deleted volumes, now that the container does not name them any more."""
         if isinstance(plan, DeletePlan):
             self.discarder.discard_unrecorded(plan.volumes)
-        yield from ()
+        return ()
 
     def _finish(self, handle: OperationHandle) -> None:
         operation = handle.operation

@@ -100,15 +100,15 @@ def _origin(reader: Reader, state: FamilyState, version: int | None) -> VersionR
 
 
 def _source(reader: Reader, current: VersionRecord, origin: VersionRecord) -> Source:
-    running = reader.containers.inspect(current.container_id)
-    parent = Parent(current.version, running.id, running.running) if running else None
+    present = reader.containers.inspect(current.container_id)
+    parent = Parent(current.version, present.id, present.running) if present else None
     if origin.removed and origin is not current:
         raise ContainerNotFound(
             Text("{name} was deleted and its files with it; choose another version", name=origin.name)
         )
     if origin.layer is not None:
         return Source(origin.layer, parent, moving=False)
-    inspected = running if origin is current else reader.containers.inspect(origin.container_id)
+    inspected = present if origin is current else reader.containers.inspect(origin.container_id)
     if inspected is None:
         raise vanished(origin.name)
     return Source(reader.layers.locate(inspected.id), parent, moving=origin is current)

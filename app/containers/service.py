@@ -28,7 +28,7 @@ class ContainerService:
     """The containers of this node to change, those of all nodes to read.
 
     Each change is carried out in this thread; to see it first, or to have it done in the background, hand its request
-    (`ChangeGpus`, …, which also says what it does and returns) to `operations.preview` or `operations.background`.
+    (`ChangeGpus`, …, which also says what it does and returns) to `operations.preview` or `operations.in_background`.
     """
 
     runner: Runner

@@ -42,7 +42,10 @@ class Claimed:
 
 
 def claim(reader: Reader, operation: Operation, revision: int, volumes: VolumeClaim | None = None) -> Claimed:
-    """Claim an operation's GPUs, ports and volumes, if the family's record has `revision` (0: there is none)."""
+    """Claim an operation's GPUs, ports and volumes, if the family's record has `revision` (0: there is none).
+
+    It fails if one of the GPUs was taken out of service meanwhile.
+    """
     records, volumes = reader.records, volumes or VolumeClaim()
     unclaimed = records.claim_keys(operation.gpus, operation.ports)
     free = dict.fromkeys([*unclaimed, *reader.gpu_records.keys(operation.gpus)], 0)

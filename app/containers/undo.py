@@ -7,6 +7,7 @@ import structlog
 
 from app.containers.effects import made_left, parent_left, removed
 from app.errors import NotFound, OperationFailed, PortTaken, StartRefused, UnreadableRecord
+from app.model.container import Observed
 from app.model.messages import Text
 from app.model.names import Name
 from app.model.operation import Operation, State, Step
@@ -20,6 +21,12 @@ from app.state.volumes import VolumeRecords
 from app.volumes.claims import began_to_merge, ensure_mounted, unmerged
 
 log = structlog.get_logger()
+
+
+def made_too_late(store: StoreReader, observed: Observed) -> bool:
+    """Tell if Docker made a container after its operation had been undone."""
+    ended = store.get(HISTORY + observed.labels.operation) if observed.labels else None
+    return ended is not None and ended.value.get("outcome") == State.UNDONE
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,7 @@ class Undo:
     def sweep(self, family: str) -> None:
         """Remove the family's containers that Docker made too late, when their operation had been undone."""
         for observed in self.containers.list(family=family):
-            ended = self.store.get(HISTORY + observed.labels.operation) if observed.labels else None
-            if ended is not None and ended.value.get("outcome") == State.UNDONE:
+            if made_too_late(self.store, observed):
                 self.remove(family, observed.id)
 
     def release_image(self, image_id: str | None) -> bool:

@@ -34,6 +34,16 @@ class Kind(StrEnum):
     RELEASE = "release"
     DISCARD = "discard"
 
+    @property
+    def always_finished(self) -> bool:
+        """Tell if it cannot be cancelled: it takes away what cannot be put back, or cannot be stopped half way."""
+        return self in (Kind.DELETE, Kind.STOP, Kind.START, Kind.COMMIT)
+
+    @property
+    def starts_again(self) -> bool:
+        """Tell if what it stops runs again in the end, so that the stop counts as downtime."""
+        return self not in (Kind.STOP, Kind.DELETE, Kind.COMMIT)
+
 
 class State(StrEnum):
     """The outcome of an operation, if it has one. One that is stuck holds its claims until somebody resolves it."""

@@ -1,8 +1,10 @@
-"""The one shape of every operation: what is asked for, what is planned, and the three things that each kind can do.
+"""The one shape of every operation: what is asked for, what is planned, and what each kind can do.
 
-A kind is one module with a class that has `plan`, `run` and `recover`. `plan` is static and gets a Reader, so nothing
-that writes is within its reach; `run` drives Docker by what was planned and ends with the one commit transaction;
-`recover` needs only the record, in any process and any number of times. The runner does everything else.
+A kind is one module with a class that has `plan`, `run`, `recover` and `ways_out`. `plan` is static and gets a Reader,
+so nothing that writes is within its reach; `run` drives Docker by what was planned and ends with the one commit
+transaction; `recover` needs only the record, in any process and any number of times; `ways_out` says how the operation
+can be resolved if that keeps failing. `explain` and `after` have defaults (`KindBase`). The runner
+does everything else.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,7 +4,7 @@ A process whose operation was taken over fails its next write (Fenced) and must 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -94,23 +94,24 @@ class OperationHandle:
 
     def _update(self, operation: Operation) -> None:
         key = operation_key(operation.resource, operation.family)
-        self.revision = self._write([Put(key, encode(operation))], {})
+        self.revision = self._write([Put(key, encode(operation))], {}, self._find_update)
         self.operation = operation
 
     def _end(self, writes: Sequence[Put | Delete], outcome: State, failure: Failure, also: dict[str, int]) -> None:
         operation = self.operation
         history = encode(operation.past(outcome, failure.reason, failure.code))
         ended = [Delete(operation_key(operation.resource, operation.family)), Delete(cancellation_key(operation.id))]
-        self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also)
+        self._write([*writes, *ended, Put(HISTORY + operation.id, history)], also, self._find_end)
 
-    def _write(self, writes: Sequence[Put | Delete], also: dict[str, int]) -> int:
+    def _write(self, writes: Sequence[Put | Delete], also: dict[str, int], find: Callable[[], int | None]) -> int:
+        """Write if the operation is still ours; `find` tells after an unknown outcome the revision that it made."""
         key = operation_key(self.operation.resource, self.operation.family)
         if self._uncertain:
             self._find_revision(key)
         try:
             revision = self._store.transact({key: self.revision, **also}, writes)
         except OutcomeUnknown:
-            revision = self._reread(key)
+            revision = find()
         if revision is None:
             raise self._lost(key)
         return revision
@@ -122,15 +123,25 @@ class OperationHandle:
             self.revision = entry.revision
         self._uncertain = False
 
-    def _reread(self, key: str) -> int | None:
-        """After an unknown outcome: the new revision if the write happened; OutcomeUnknown goes on if it did not."""
-        entry = self._store.get(key)
+    def _find_update(self) -> int | None:
+        """After an unknown outcome: the record's revision if the write happened, None if the record is another's.
+
+        Raises Unavailable if it did not happen.
+        """
+        entry = self._store.get(operation_key(self.operation.resource, self.operation.family))
         if entry is not None and entry.revision == self.revision:
-            raise Unavailable("etcd", Text("etcd was cut off during a write; nothing was changed, try again"))
-        if entry is not None and self._is_ours(entry.value):
-            return entry.revision
+            raise _cut_off()
+        return entry.revision if entry is not None and self._is_ours(entry.value) else None
+
+    def _find_end(self) -> int | None:
+        """The same of the operation's end, of which only the history tells: an earlier write may have landed late."""
         ended = self._store.get(HISTORY + self.operation.id)
-        return ended.revision if ended is not None else None
+        if ended is not None:
+            return ended.revision
+        entry = self._store.get(operation_key(self.operation.resource, self.operation.family))
+        if entry is not None and self._is_ours(entry.value):
+            raise _cut_off()
+        return None
 
     def _lost(self, key: str) -> DomainError:
         """Find out why a write was refused: the operation was cancelled while it was still ours, or taken over."""
@@ -141,3 +152,7 @@ class OperationHandle:
 
     def _is_ours(self, raw: dict[str, object]) -> bool:
         return (raw.get("id"), raw.get("owner")) == (self.operation.id, self.operation.owner)
+
+
+def _cut_off() -> Unavailable:
+    return Unavailable("etcd", Text("etcd was cut off during a write; nothing was changed, try again"))

@@ -175,8 +175,8 @@ class Journal:
         log.warning("recovering operation", operation=operation.id, kind=operation.kind, reason=failure.reason)
         try:
             self._registry.kind(handle.operation).recover(handle)
-        except Fenced:
-            log.warning("operation was taken over", operation=operation.id)
+        except Fenced as exc:
+            self._ensure_lost(operation, exc)
         except Unavailable:
             raise  # it is not the recovery's fault
         except Exception as exc:  # a defect must not block the family for ever either
@@ -184,6 +184,16 @@ class Journal:
             if not handle.note_failed_recovery(Failure.of(exc), MAX_TRIES):
                 raise OperationFailed(Text("the recovery failed and is tried again")) from exc
             log.error("operation is stuck", operation=operation.id, reason=Failure.of(exc).reason)
+
+    def _ensure_lost(self, operation: Operation, refused: Fenced) -> None:
+        """Leave an operation alone that was taken over; OperationFailed, to try once more, if it is ours after all.
+
+        A write whose outcome was unknown may land late, and moves the record on under the hands that wrote it.
+        """
+        found = self._records.find(operation.family, operation.resource)
+        if found is not None and _same(found.operation, operation):
+            raise OperationFailed(Text("the recovery failed and is tried again")) from refused
+        log.warning("operation was taken over", operation=operation.id)
 
     def _stick_again(self, operation: Operation, reason: str) -> bool:
         """Mark an operation of this process as stuck, as soon as etcd can be asked; False if it has ended."""

@@ -18,7 +18,6 @@ from app.operations.runner import Runner
 # Measured (bench/README.md): seconds from the old container's end to the new one's start, and for each file that
 # has to be compared after the stop.
 _RESTART, _PER_FILE = 0.45, 0.000_01
-_STARTS_NOTHING = (Kind.STOP, Kind.DELETE, Kind.COMMIT)
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,9 @@ class Preview:
     """The effects that a change would have.
 
     They are the name of what would be made or acted on, what it would hold, and how much would be copied. `gpus` and
-    `ports` are chosen anew when it really happens. `downtime` is in seconds, 0 if nothing runs that would be stopped.
-    `operation` is None if nothing would be changed, or `blocker` says why nothing can be.
+    `ports` are chosen anew when it really happens. `downtime` is in seconds,
+    from the stop to the next start; 0 where one of them is missing. `operation` is None if nothing would be changed,
+    or `blocker` says why nothing can be.
     """
 
     operation: Operation | None = None
@@ -54,8 +54,9 @@ def _described(plan: Plan) -> Preview:
     sizes = [measure() for measure in plan.copies]
     count, files = sum(size for size, _ in sizes), sum(number for _, number in sizes)
     parent = plan.operation.parent
-    stops = parent is not None and parent.running and plan.operation.kind not in _STARTS_NOTHING
-    downtime = _RESTART + _PER_FILE * files if stops else 0.0
+    kind = plan.operation.kind
+    pauses = parent is not None and parent.running and isinstance(kind, Kind) and kind.starts_again
+    downtime = _RESTART + _PER_FILE * files if pauses else 0.0
     return Preview(plan.operation, plan.gpus, plan.ports, count, files, downtime)
 
 

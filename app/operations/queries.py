@@ -13,8 +13,6 @@ from app.state.codec import encode, read, try_read
 from app.state.keys import HISTORY, OPERATIONS, cancellation_key, operation_key
 from app.state.notes import Cancellation
 
-# These are always finished, since they take away what cannot be put back, or cannot be stopped half way.
-_ALWAYS_FINISHED = (Kind.DELETE, Kind.STOP, Kind.START, Kind.COMMIT)
 _NOT_ENDED = (State.RUNNING, State.STUCK)
 _PATIENCE = 30.0
 
@@ -35,7 +33,8 @@ class OperationView:
     @property
     def cancellable(self) -> bool:
         """Tell if it may still be cancelled, as far as one can see: it may pass its commit point any moment."""
-        return self.state == State.RUNNING and self.operation.kind not in _ALWAYS_FINISHED
+        kind = self.operation.kind
+        return self.state == State.RUNNING and not (isinstance(kind, Kind) and kind.always_finished)
 
 
 @dataclass(frozen=True)

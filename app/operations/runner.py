@@ -46,8 +46,7 @@ class Runner:
         handle, plan = begun.handle, begun.plan
         if isinstance(plan, Unchanged) or handle is None:
             return plan.result  # type: ignore[no-any-return,union-attr]  # the registry pairs requests and kinds
-        on_begin(handle.operation)
-        result = self._carry_through(handle, plan)
+        result = self._carry_through(handle, plan, on_begin)
         self._tidy(plan, result)
         return result  # type: ignore[no-any-return]
 
@@ -72,9 +71,10 @@ class Runner:
                 raise
         return self.plan(request)
 
-    def _carry_through(self, handle: OperationHandle, plan: Plan) -> Any:
+    def _carry_through(self, handle: OperationHandle, plan: Plan, on_begin: Callable[[Operation], None]) -> Any:
         kind = self._registry.kind(plan.operation)
         with _explained(kind), self._journal.recover_on_failure(handle):
+            on_begin(handle.operation)
             return kind.run(handle, plan)
 
     def _tidy(self, plan: Plan, result: Any) -> None:
@@ -85,6 +85,8 @@ class Runner:
             self._journal.trim_history()
         except DomainError as exc:
             log.warning("could not tidy up after an operation", operation=plan.operation.id, reason=exc.message)
+        except Exception as exc:  # a defect here must not make a change that succeeded look like one that failed
+            log.exception("could not tidy up after an operation", operation=plan.operation.id, exc_info=exc)
 
     def _follow(self, request: Request[object]) -> None:
         try:

@@ -82,7 +82,7 @@ def readable(
 
 @lru_cache(maxsize=1000)
 def _log(key: str, problem: str) -> None:
-    """Log once: a list is asked for every few seconds."""
+    """Log the same problem once: a list is asked for every few seconds, and the cache remembers what it told."""
     log.warning("a record cannot be read", key=key, problem=problem)
 
 

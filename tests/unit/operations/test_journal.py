@@ -1,13 +1,14 @@
 """Operations that break: outcomes that nobody knows, parts that are down, processes that died."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from app import errors
 from app.model.names import Name
-from app.ports import Put
+from app.ports import Delete, Put
+from app.state.keys import HISTORY
 from tests.support.world import World, spec
 
 
@@ -160,3 +161,46 @@ def test_a_running_operation_keeps_others_off(world: World) -> None:
     world.engine.create = meanwhile
     world.services.containers.change_gpus(Name("foo"), 2)
     assert refused == ["gpu"] * 3
+
+
+def late_write_before(world: World, monkeypatch: pytest.MonkeyPatch, text: str, lost: bool = False) -> None:
+    """An earlier write to the operation's record lands in etcd right before the first one with that text.
+
+    With `lost`, that one itself gets lost.
+    """
+    transact, landed = world.store.transact, []
+
+    def overtaken(expected: Mapping[str, int], writes: Sequence[Put | Delete]) -> int | None:
+        if not landed and puts(writes, text):
+            (entry,) = world.store.list("/operations/")
+            landed.append(transact({}, [Put(entry.key, entry.value)]))
+            if lost:
+                world.store.fail_next("unknown-lost")
+        return transact(expected, writes)
+
+    monkeypatch.setattr(world.store, "transact", overtaken)
+
+
+def puts(writes: Sequence[Put | Delete], text: str) -> bool:
+    return any(isinstance(write, Put) and text in f"{write.key} {dict(write.value)}" for write in writes)
+
+
+def test_an_earlier_write_that_lands_late_is_not_taken_for_the_commit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.services.containers.create("foo", spec(gpu_count=2))
+    late_write_before(world, monkeypatch, HISTORY, lost=True)
+    with pytest.raises(errors.Unavailable):
+        world.services.containers.change_gpus(Name("foo"), 4)
+    wait_until(lambda: world.stored("/operations/") == [])
+    assert world.containers() == {"foo-0": "running"} and len(world.in_use()) == 2
+
+
+def test_a_recovery_that_meets_a_late_write_is_repeated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.services.containers.create("foo", spec(gpu_count=2))
+    world.engine.lose_answer["create"] = errors.OperationFailed("no room for it")
+    late_write_before(world, monkeypatch, "undoing")
+    with pytest.raises(errors.OperationFailed):
+        world.services.containers.change_gpus(Name("foo"), 4)
+    wait_until(lambda: world.stored("/operations/") == [])
+    assert world.containers() == {"foo-0": "running"} and len(world.in_use()) == 2

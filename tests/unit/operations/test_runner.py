@@ -135,3 +135,24 @@ def test_a_preview_says_nothing_of_dead_processes_where_there_are_none(foo: Worl
 def test_what_a_dead_process_left_elsewhere_is_in_nobody_s_way(foo: World, request_: Request[Any]) -> None:
     leave_behind(foo, "gpu", "start")
     assert foo.services.operations.preview(request_).operation is not None
+
+
+@pytest.mark.parametrize("failure", [errors.OperationFailed("no"), KeyError("nobody thought of that")])
+def test_a_change_that_succeeded_is_told_so_whatever_fails_after_it(
+    foo: World, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(GpuChange, "after", fail)
+    assert foo.services.containers.change_gpus(Name("foo"), 5).name == "foo-1"
+    assert foo.containers() == {"foo-0": "exited", "foo-1": "running"}
+
+
+def test_a_change_is_undone_if_whoever_asked_for_it_cannot_be_told_that_it_began(foo: World) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("nobody thought of that")
+
+    with pytest.raises(KeyError):
+        foo.services.operations.runner.run(ChangeGpus(Name("foo"), 5), fail)
+    assert (foo.containers(), foo.stored("/operations/")) == ({"foo-0": "running"}, [])
