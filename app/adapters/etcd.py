@@ -17,6 +17,7 @@ import grpc
 from pyetcd import etcdrpc
 from pyetcd.utils import prefix_range_end
 
+from app.adapters.json_values import parse_object
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from app.model.messages import Text
 from app.ports import Delete, Entry, Put
@@ -220,14 +221,10 @@ class EtcdStore:
         return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(**span))
 
     def _entry(self, kv: Any) -> Entry:
-        key = kv.key.decode().removeprefix(self._prefix)
-        try:
-            value = json.loads(kv.value)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            return Entry(key, value, kv.mod_revision)
-        return Entry(key, {}, kv.mod_revision, kv.value.decode(errors="replace"))
+        key = kv.key.decode(errors="replace").removeprefix(self._prefix)
+        text = kv.value.decode(errors="replace")
+        value = parse_object(text)
+        return Entry(key, {}, kv.mod_revision, text) if value is None else Entry(key, value, kv.mod_revision)
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:

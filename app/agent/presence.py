@@ -7,6 +7,7 @@ import structlog
 
 from app.agent.reporter import Reporter
 from app.errors import DomainError, Unavailable
+from app.model.messages import Text
 from app.model.node import NodeAgent, host_of
 from app.model.version import VERSION
 from app.ports import Delete, Host, Store
@@ -54,12 +55,9 @@ class Presence:
             self._safely(lambda: self._store.transact({}, [Delete(self._key)]))
 
     def _repeat(self, work: Callable[[], object], pause: Callable[[], object]) -> None:
-        try:
-            while not self._ended.is_set():
-                self._safely(work)
-                pause()
-        finally:
-            self._ended.set()  # one that met a defect must not leave the other to say that all is well
+        while not self._ended.is_set():
+            self._safely(work)
+            pause()
 
     def _rest(self) -> None:
         self._ended.wait(_BEAT)
@@ -80,6 +78,11 @@ class Presence:
         except Unavailable as exc:
             self._problem = None if exc.part == "etcd" else exc.message
             raise
+        except DomainError:
+            raise
+        except Exception:
+            self._problem = Text("it met a defect while it looked, which its log describes")
+            raise
         self._problem = None
 
     def _safely(self, work: Callable[[], object]) -> None:
@@ -87,3 +90,5 @@ class Presence:
             work()
         except DomainError as exc:
             log.warning("could not tell the other nodes", reason=exc.message)
+        except Exception as exc:  # a defect must not end it either: the node would seem dead from then on
+            log.exception("could not tell the other nodes", exc_info=exc)

@@ -49,19 +49,18 @@ class Undo:
         for observed in self.containers.list(operation=operation.id):
             self.remove(operation.family, observed.id)
         self._start_parent(operation)
-        handle.end_undone([*self.records.release(operation.gpus, operation.ports), *unmerged_])
+        handle.end_undone([*self.records.release_held(operation), *unmerged_])
         self.release_image(operation.image_id)
 
     def forget(self, handle: OperationHandle) -> None:
         """End the operation and give its claims back; Docker is left as it is."""
         operation = handle.operation
-        released = self.records.release(operation.gpus, operation.ports)
-        handle.end_undone([*released, *unmerged(self.volume_records, operation)])
+        handle.end_undone([*self.records.release_held(operation), *unmerged(self.volume_records, operation)])
 
     def ways_out(self, operation: Operation) -> WaysOut:
         """Tell how a stuck operation that makes a version can be resolved."""
         made = self.containers.list(operation=operation.id)
-        given_up = [*self._volumes_left(operation), *freed(operation.gpus, operation.ports)]
+        given_up = [*self._volumes_left(operation), *freed(*self.records.held_by(operation))]
         undone = [*(removed(container) for container in made), *self._parent_after(operation), *given_up]
         forgotten = [*made_left(made), *parent_left(self.containers, self.records, operation), *given_up]
         runs = still_running([container.name for container in made if container.running])

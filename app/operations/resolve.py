@@ -96,20 +96,24 @@ class Resolver:
             "should it come back, it removes what nobody knows",
             node=node,
         )
-        forget = WayOut([left, *freed(operation.gpus, operation.ports)], self._forget)
+        forget = WayOut([left, *self._freed(operation)], self._forget)
         return only_forget(forget, Text("node {node} does not answer, and only there this can be done", node=node))
 
     def _only_forget(self, operation: Operation, why: str) -> WaysOut:
         made = self.reader.containers.list(operation=operation.id)
         refusal = still_running([observed.name for observed in made if observed.running])
         left = Text("leaves everything in Docker as it is")
-        forget = WayOut([left, *freed(operation.gpus, operation.ports)], self._forget, refusal)
+        forget = WayOut([left, *self._freed(operation)], self._forget, refusal)
         return only_forget(forget, Text("it is not known how: {why}", why=why))
 
     def _forget(self, handle: OperationHandle) -> None:
-        operation = handle.operation
-        claims = Records(self.reader.store, operation.node)
-        handle.end_undone(claims.release(operation.gpus, operation.ports))
+        handle.end_undone(self._claims(handle.operation).release_held(handle.operation))
+
+    def _freed(self, operation: Operation) -> list[Text]:
+        return freed(*self._claims(operation).held_by(operation))
+
+    def _claims(self, operation: Operation) -> Records:
+        return Records(self.reader.store, operation.node)
 
 
 def _possible(way: WayOut, identity: str) -> WayOut:

@@ -16,7 +16,7 @@ from app.errors import UnreadableRecord
 from app.model.messages import Text, joined
 from app.ports import Entry
 from app.state.converter import CONVERTER, Wrong, problems, shown
-from app.state.keys import identity
+from app.state.keys import identity, is_key
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -44,6 +44,8 @@ def decode(cls: type[T], value: Mapping[str, Any], key: str) -> T:
 
 def read(cls: type[T], entry: Entry) -> T:
     """Read the record of that class in `entry`. Raises UnreadableRecord."""
+    if not is_key(entry.key):
+        raise unreadable(entry.key, Text("no record of gpudock has such a key"))
     if entry.text is not None:
         raise not_json(entry)
     found = decode(cls, entry.value, entry.key)
@@ -55,7 +57,7 @@ def read(cls: type[T], entry: Entry) -> T:
 
 def not_json(entry: Entry) -> UnreadableRecord:
     """Return the refusal of what is no JSON object."""
-    return unreadable(entry.key, Text("it is not a JSON object"))
+    return unreadable(entry.key, Text("it is not a JSON object, or nests too deep"))
 
 
 def try_read(cls: type[T], entry: Entry | None) -> T | None:

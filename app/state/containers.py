@@ -11,7 +11,17 @@ from app.model.operation import Operation
 from app.ports import Delete, Put, StoreReader
 from app.state.codec import encode, readable
 from app.state.families import Families, Shape, State, Survey
-from app.state.keys import CONTAINERS, GPUS, OPERATIONS, PORTS, families_prefix, gpus_prefix, is_version, ports_prefix
+from app.state.keys import (
+    CONTAINERS,
+    GPUS,
+    OPERATIONS,
+    PORTS,
+    families_prefix,
+    gpus_prefix,
+    is_key,
+    is_version,
+    ports_prefix,
+)
 
 FamilyState = State[FamilyRecord, VersionRecord]
 Containers = Survey[FamilyRecord, VersionRecord]
@@ -87,12 +97,31 @@ class Records(Families[FamilyRecord, VersionRecord]):
         value = encode(holder)
         return [Put(key, value) for key in self.claim_keys(gpus, ports)]
 
+    def held_by(self, operation: Operation) -> tuple[list[str], list[int]]:
+        """The GPUs and host ports that an operation claimed and still holds.
+
+        A claim that was lost meanwhile, and had by another then, is that one's.
+        """
+        claims = self.claims()
+        return (
+            [uuid for uuid in operation.gpus if _is_of(claims.gpus.get(uuid), operation)],
+            [port for port in operation.ports if _is_of(claims.ports.get(port), operation)],
+        )
+
+    def release_held(self, operation: Operation) -> list[Delete]:
+        """Writes that give up whatever an operation claimed and still holds."""
+        return self.release(*self.held_by(operation))
+
     def release(self, gpus: Iterable[str], ports: Iterable[int]) -> list[Delete]:
         """Writes that give these GPUs and host ports up."""
         return [Delete(key) for key in self.claim_keys(gpus, ports)]
 
 
+def _is_of(holder: Holder | None, operation: Operation) -> bool:
+    return holder is not None and holder.operation == operation.id
+
+
 def _claimed(key: str) -> str | int:
     """The GPU or host port of a claim."""
     name = key.rpartition("/")[2]
-    return int(name) if key.startswith(PORTS) else name
+    return int(name) if key.startswith(PORTS) and is_key(key) else name

@@ -1,6 +1,5 @@
 """Say to cattrs how strictly the values of records are read, and how they are written; see `codec` for its use."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
@@ -29,6 +28,8 @@ _DERIVED: Mapping[type, tuple[str, ...]] = {OutOfService: ("by",)}
 _SINCE_RESOLVE = ("tries", "stuck")
 # A sentence may quote what Docker or a program said.
 _LONGEST_SENTENCE = 1 << 16
+# The largest real numbers in records are seconds since 1970: what is later than the year 9999 is no date for Python.
+_LATEST = 253_402_300_799
 _TEXT, _LIST, _OBJECT = Text("a text"), Text("a list"), Text("an object")
 _WHOLE, _NUMBER, _TRUTH = Text("a whole number"), Text("a number"), Text("true or false")
 _NAMES: Mapping[type, Text] = {str: _TEXT, list: _LIST, dict: _OBJECT}
@@ -90,6 +91,8 @@ def _text(value: object, _: object, longest: int = LONGEST_TEXT) -> str:
     text = _typed(value, str, _TEXT)
     if len(text) > longest:
         raise Wrong(Text("a text of {length} characters is longer than {most}", length=len(text), most=longest))
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise Wrong(Text("a text with half a character cannot be shown"))
     return text
 
 
@@ -102,8 +105,8 @@ def _number(value: object, _: object, highest: int = LARGEST) -> int:
 
 def _real(value: object, _: object) -> float:
     number = float(_number(value, int)) if type(value) is int else _typed(value, float, _NUMBER)
-    if not math.isfinite(number):
-        raise Wrong(Text("{value} is not {kind}", value=shown(value), kind=_NUMBER))
+    if not 0 <= number <= _LATEST:
+        raise Wrong(Text("{value} is not from 0 to {most}", value=shown(value), most=_LATEST))
     return number
 
 

@@ -3,6 +3,8 @@
 An operation's may be IMAGES too, of which no other records exist: Docker knows them best.
 """
 
+import re
+
 CONTAINERS, VOLUMES, IMAGES = "containers", "volumes", "images"
 OPERATIONS = "/operations/"
 HISTORY = "/history/"
@@ -20,6 +22,8 @@ NEWEST, ACCEPTED = "/meta/newest/", "/meta/accepted/"
 RESTORING = "/meta/restoring"
 # What the last restore brought back.
 RESTORED = "/meta/restored"
+# As `int` and `str` turn one into the other; no version or host port has more digits.
+_NUMBER = re.compile("0|[1-9][0-9]{0,9}")
 
 
 def families_prefix(resource: str) -> str:
@@ -53,12 +57,24 @@ def family_of(key: str) -> tuple[str, str]:
     return resource, rest.partition("/versions/")[0]
 
 
+def is_key(key: str) -> bool:
+    """Tell if a record may have such a key: it is UTF-8, names something, and has a number where one belongs."""
+    match key.split("/")[1:]:
+        case [resource, _, "versions", number] if resource in (CONTAINERS, VOLUMES):
+            named = _NUMBER.fullmatch(number) is not None
+        case ["ports", _, number]:
+            named = _NUMBER.fullmatch(number) is not None
+        case [*_, name]:
+            named = bool(name)
+    return named and "\N{REPLACEMENT CHARACTER}" not in key
+
+
 def identity(key: str) -> dict[str, object]:
     """Return the fields of a record that its key repeats, so that both must agree."""
     match key.split("/")[1:]:
         case [resource, family] if resource in (CONTAINERS, VOLUMES):
             return {"family": family}
-        case [resource, family, "versions", version] if resource in (CONTAINERS, VOLUMES) and version.isdecimal():
+        case [resource, family, "versions", version] if resource in (CONTAINERS, VOLUMES):
             return {"family": family, "version": int(version)}
         case ["operations", resource, *family]:
             return {"resource": resource, "family": "/".join(family)}

@@ -5,9 +5,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pyetcd import etcdrpc
 
+from app.adapters.etcd import EtcdStore, connect
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from app.ports import Delete, Entry, Put, Store
+from app.state.unreadable import unreadable
+from tests.support.etcd import EtcdServer
 from tests.support.memory_store import MemoryStore
 
 
@@ -254,3 +258,24 @@ def test_a_planned_unknown_outcome_strikes_writes_only(kind, left):
     with pytest.raises(OutcomeUnknown):
         put(store, "/a")
     assert keys(store, "/") == left
+
+
+def test_a_key_that_is_no_text_is_listed_and_can_be_told(store: EtcdStore, etcd_server: EtcdServer) -> None:
+    put(store, "/containers/foo")
+    etcd = connect(*etcd_server.endpoint)
+    begins = store._absolute("/containers/")
+    etcdrpc.KVStub(etcd).Put(etcdrpc.PutRequest(key=begins + b"\xff\xfe", value=b"{}"), timeout=10)
+    etcd.close()
+    assert keys(store, "/containers/") == ["/containers/foo", "/containers/" + 2 * "\N{REPLACEMENT CHARACTER}"]
+    told = [found.key for found in unreadable(store.list("/containers/"))]
+    assert told[-1] == "/containers/" + 2 * "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("levels", [70, 500, 5000, 100_000])
+def test_what_nests_too_deep_is_no_object(store: EtcdStore, etcd_server: EtcdServer, levels: int) -> None:
+    etcd = connect(*etcd_server.endpoint)
+    text = '{"a":' + "[" * levels + "]" * levels + "}"
+    etcdrpc.KVStub(etcd).Put(etcdrpc.PutRequest(key=store._absolute("/deep"), value=text.encode()), timeout=10)
+    etcd.close()
+    entry = store.get("/deep")
+    assert entry and (entry.value, entry.text) == ({}, text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.adapters.json_values import parse_object
 from app.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from app.ports import Delete, Entry, Put
 
@@ -81,11 +82,8 @@ class MemoryStore:
 
     def _entry(self, key: str) -> Entry:
         text, revision = self._data[key]
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        return Entry(key, value, revision) if isinstance(value, dict) else Entry(key, {}, revision, text)
+        value = parse_object(text)
+        return Entry(key, {}, revision, text) if value is None else Entry(key, value, revision)
 
     def snapshot(self) -> dict[str, tuple[str, int]]:
         """All that is in it, for `bring_back`."""

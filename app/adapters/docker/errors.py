@@ -116,7 +116,9 @@ def _answered(exc: APIError, failure: type[DomainError], missing: type[NotFound]
     if exc.status_code == 404:
         return missing(Text("Docker says: {what}", what=reason(exc)))
     # What Docker says of its own failures is for the log, which has the whole chain of causes.
-    return failure(Text("Docker could not do it; its reason is in gpudock's log under the request's id"))
+    return failure(
+        Text("Docker could not do it; its reason is in gpudock's log under the id of the request or operation")
+    )
 
 
 def _text(exc: APIError) -> str:

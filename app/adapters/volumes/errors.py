@@ -43,7 +43,9 @@ def as_failure(failure: type[DomainError], message: Text) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in NO_SPACE:
             raise Unavailable("disk", Text("{what}: the disk of the Docker host is full", what=message)) from exc
-        raise failure(Text("{what}; the reason is in gpudock's log under the request's id", what=message)) from exc
+        raise failure(
+            Text("{what}; the reason is in gpudock's log under the id of the request or operation", what=message)
+        ) from exc
 
 
 @contextmanager

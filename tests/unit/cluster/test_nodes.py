@@ -378,3 +378,25 @@ def test_a_node_that_only_has_things_on_record_is_listed() -> None:
     one = make_world(replace(CONFIG, node="one"))
     make_world(replace(CONFIG, node="two"), one.store).services.containers.create("foo", spec())
     assert [view.node for view in one.services.summary.all()] == [Node("one"), Node("two")]
+
+
+def test_a_defect_in_a_report_is_told_and_ends_nothing(nodes: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    presence, failures = nodes.two.services.agent.presence, []
+
+    def fail() -> None:
+        failures.append(1)
+        raise ValueError("nobody thought of that")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(presence._reporter, "report", fail)
+        presence.begin(URL)
+        wait_for(lambda: len(failures) > 0)
+        presence.look_again()
+        wait_for(lambda: len(failures) > 1)
+        presence.beat(URL)
+        assert "defect" in str(nodes.one.services.summary.all()[1].node.silence)
+    presence.look_again()
+    wait_for(lambda: presence._problem is None)
+    presence.beat(URL)
+    assert nodes.one.services.summary.all()[1].node.silence is None
+    presence.end()

@@ -20,7 +20,7 @@ from app.operations.base import Resolution, WayOut
 from app.operations.journal import MAX_TRIES
 from app.operations.queries import OperationView
 from app.ports import Delete, Put
-from app.state.keys import IMAGES, OPERATIONS, VOLUMES, agent_key
+from app.state.keys import GPUS, IMAGES, OPERATIONS, VOLUMES, agent_key
 from tests.support.memory_store import Fault
 from tests.support.stuck import FOO, SCENARIOS, VOL, WHY, Scenario, break_after, break_points, stick, stuck_commit
 from tests.support.world import CONFIG, World, make_world, spec
@@ -462,3 +462,35 @@ def test_an_operation_that_runs_on_a_node_that_is_gone_can_be_forgotten_elsewher
     assert not foo.services.operations.resolver.waits(foo.services.operations.queries.one(identity))
     assert other.services.operations.resolver.resolve(identity, Resolution.FORGET).state == State.UNDONE
     assert foo.stored(OPERATIONS) == [] and len(foo.in_use()) == 2
+
+
+def holders(world: World) -> dict[str, str]:
+    """The families that hold GPUs, by UUID."""
+    found = world.services.operations.resolver.reader.records.gpu_holders()
+    return {uuid: holder.family for uuid, holder in found.items()}
+
+
+@pytest.mark.parametrize("resolution", [Resolution.UNDO, Resolution.FORGET])
+def test_what_another_family_has_had_since_stays_its_own(foo: World, resolution: Resolution) -> None:
+    identity, _ = stuck_change(foo)
+    lost = stuck_in(foo).gpus
+    assert lost
+    foo.store.transact({}, [Delete(f"{GPUS}test-node/{uuid}") for uuid in lost])
+    foo.services.containers.create("bar", spec(gpu_count=6))
+    held = {uuid: holder for uuid, holder in holders(foo).items() if holder == "bar"}
+    assert set(lost) & set(held)
+    effects = foo.services.operations.resolver.effects(identity, resolution)
+    assert not [told for told in effects if any(uuid in told for uuid in held)]
+    foo.services.operations.resolver.resolve(identity, resolution)
+    assert {uuid: holder for uuid, holder in holders(foo).items() if holder == "bar"} == held
+
+
+@pytest.mark.parametrize("kind", ["teleport", Kind.GPU])
+def test_an_operation_frees_only_what_it_claimed_itself(foo: World, kind: str) -> None:
+    before = holders(foo)
+    identity, _ = stuck_change(foo)
+    (entry,) = foo.store.list(OPERATIONS)
+    every = [*before, *entry.value["gpus"]]
+    foo.store.transact({}, [Put(entry.key, {**entry.value, "kind": kind, "gpus": every})])
+    foo.services.operations.resolver.resolve(identity, Resolution.FORGET)
+    assert holders(foo) == before
