@@ -19,7 +19,8 @@ from tests.support.dockerd import Dockerd
 from tests.support.etcd import EtcdServer
 from tests.support.server import PREFIX, ROOT, Server
 
-SLOW = 'trap "sleep 2; exit" TERM; while :; do sleep 0.1; done'
+# Its stop takes nearly as long as Docker waits for one: a command of gpudock ends in that time, also on a busy machine.
+SLOW = 'trap "sleep 9; exit" TERM; while :; do sleep 0.1; done'
 Command = list[str]
 
 
