@@ -80,7 +80,7 @@ class Presence:
             raise
         except DomainError:
             raise
-        except Exception:
+        except Exception:  # a defect: the others must not take old reports for what is so now
             self._problem = Text("it met a defect while it looked, which its log describes")
             raise
         self._problem = None

@@ -7,7 +7,7 @@ from app.containers.adoption_overlay import AdoptionHost, AdoptionInventory
 from app.containers.binds import resolve_binds
 from app.containers.create import check_absent
 from app.containers.migration import Source
-from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan
+from app.containers.transactions import ContainerResult, VersionStarter, claim_version, container_plan
 from app.containers.undo import Undo
 from app.errors import (
     AdoptionFailed,
@@ -77,14 +77,8 @@ class Adopt(KindBase):
             raise ContainerNotFound(Text("{name} was removed from Docker in this moment", name=found.container.name))
         source = Source(reader.layers.locate(old.id), Parent(0, old.id, old.running), moving=True)
         allocation, volumes = _allocate(reader, family, found, old), claim_volumes(reader, found.spec)
-        operation = replace(
-            reader.draft(Kind.ADOPT, family, 0, parent=source.parent),
-            gpus=allocation.taken,
-            ports=allocation.new_ports,
-            image_id=old.image_id,
-            volumes=volumes.names,
-        )
-        claimed = claim(reader, operation, 0, volumes)
+        draft = reader.draft(Kind.ADOPT, family, 0, parent=source.parent)
+        operation, claimed = claim_version(reader, draft, allocation, old.image_id, volumes, 0)
         return AdoptPlan(
             operation=operation,
             expected=claimed.expected,

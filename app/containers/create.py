@@ -1,10 +1,10 @@
 """Create a container: the first version of a family."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.containers.binds import resolve_binds
-from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan
+from app.containers.transactions import ContainerResult, VersionStarter, claim_version, container_plan
 from app.containers.undo import Undo, made_too_late
 from app.errors import ContainerExists
 from app.gpus.allocation import allocate
@@ -52,14 +52,8 @@ class Create(KindBase):
         image = reader.images.image(spec.image)
         allocation = allocate(reader, family, resolve_binds(reader, spec))
         volumes = claim_volumes(reader, allocation.spec)
-        operation = replace(
-            reader.draft(Kind.CREATE, family, 0),
-            gpus=allocation.taken,
-            ports=allocation.new_ports,
-            image_id=image.id,
-            volumes=volumes.names,
-        )
-        claimed = claim(reader, operation, 0, volumes)
+        draft = reader.draft(Kind.CREATE, family, 0)
+        operation, claimed = claim_version(reader, draft, allocation, image.id, volumes, 0)
         return CreatePlan(
             operation=operation,
             expected=claimed.expected,

@@ -7,7 +7,7 @@ from app.containers.binds import resolve_binds
 from app.containers.cleanup import Cleanup
 from app.containers.delete import outdated
 from app.containers.migration import Source
-from app.containers.transactions import ContainerResult, VersionStarter, claim, container_plan, vanished
+from app.containers.transactions import ContainerResult, VersionStarter, claim_version, container_plan, vanished
 from app.containers.undo import Undo
 from app.errors import ContainerNotFound
 from app.gpus.allocation import allocate
@@ -67,15 +67,8 @@ def plan_next_version(
     source = _source(reader, state.current, origin)
     volumes = claim_volumes(reader, spec, exchange)
     allocation = allocate(reader, family, spec)
-    operation = replace(
-        reader.draft(kind, family, state.current.version + 1, parent=source.parent),
-        gpus=allocation.taken,
-        ports=allocation.new_ports,
-        image_id=origin.image_id,
-        volumes=volumes.names,
-        merge=volumes.merge,
-    )
-    claimed = claim(reader, operation, state.revision, volumes)
+    draft = reader.draft(kind, family, state.current.version + 1, parent=source.parent)
+    operation, claimed = claim_version(reader, draft, allocation, origin.image_id, volumes, state.revision)
     return ChangePlan(
         operation=operation,
         expected=claimed.expected,

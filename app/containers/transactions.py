@@ -57,6 +57,24 @@ def claim(reader: Reader, operation: Operation, revision: int, volumes: VolumeCl
     )
 
 
+def claim_version(
+    reader: Reader, draft: Operation, allocation: Allocation, image_id: str, volumes: VolumeClaim, revision: int
+) -> tuple[Operation, Claimed]:
+    """Claim for `draft`, which makes a version, all that it needs; the operation that says so, and its claims.
+
+    `revision` is that of the family's record (0: there is none).
+    """
+    operation = replace(
+        draft,
+        gpus=allocation.taken,
+        ports=allocation.new_ports,
+        image_id=image_id,
+        volumes=volumes.names,
+        merge=volumes.merge,
+    )
+    return operation, claim(reader, operation, revision, volumes)
+
+
 def container_plan(
     operation: Operation, allocation: Allocation, image_id: str, anonymous: Mapping[str, str]
 ) -> ContainerPlan:
